@@ -1,0 +1,31 @@
+// A string that must not be seen: it has no conversion, no stream operator and no log field, compares in
+// constant time and is wiped when it goes.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+
+namespace leat {
+
+class Secret {
+ public:
+  Secret() = default;
+  explicit Secret(std::string value) : value_(std::move(value)) {}
+  Secret(const Secret&) = default;
+  Secret(Secret&& other) noexcept;
+  Secret& operator=(const Secret&) = default;
+  Secret& operator=(Secret&& other) noexcept;
+  ~Secret();
+
+  bool empty() const { return value_.empty(); }
+  // The one way to the text; callers are few and can be listed with grep.
+  std::string_view reveal() const { return value_; }
+  friend bool operator==(const Secret& a, const Secret& b);
+
+ private:
+  std::string value_;
+};
+
+}  // namespace leat

@@ -1,0 +1,68 @@
+// The agent's side of the control stream, sans-I/O: Hello, wait for Welcome, Bind each tunnel, then react
+// to Drain and Notice. The state table is in docs/protocol.md §3.2.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/secret.h"
+#include "base/signature.h"
+#include "control/wire.h"
+
+namespace leat::control {
+
+enum class TunnelKind : std::uint8_t { http, tcp, ws, tls };
+const char* name(TunnelKind kind);
+
+struct TunnelRequest {
+  std::string id;  // empty: the relay generates one, and the same is asked for after a reconnect
+  TunnelKind kind = TunnelKind::http;
+  bool is_public = false;
+  std::uint16_t remote_port = 0;
+};
+
+struct TunnelBound {
+  std::string id;
+  std::vector<std::string> urls;
+  std::uint16_t remote_port = 0;
+};
+
+class ClientEvents {
+ public:
+  virtual void on_welcome(const std::string& session, const std::string& credential_name) = 0;
+  virtual void on_bound(std::size_t index, const TunnelBound& tunnel) = 0;  // index into the requests
+  virtual void on_bind_failed(std::size_t index, const Error& error) = 0;
+  virtual void on_drain(const std::string& reason, std::uint32_t retry_after_ms,
+                        const std::vector<std::string>& relays) = 0;
+  virtual void on_notice(const Error& error) = 0;
+
+ protected:
+  ~ClientEvents() = default;
+};
+
+class Client {
+ public:
+  Client(ClientEvents& events, const PublicKey& identity, Secret token, std::string host_name,
+         std::vector<TunnelRequest> tunnels);
+
+  // Hello goes out with the first take_output().
+  // An error ends the session: the relay's Failure (BAD_TOKEN, REVOKED, …) or PROTOCOL.
+  Result<void> feed(Bytes in);
+  std::string take_output();
+  bool has_output() const { return !out_.empty(); }
+  bool welcomed() const { return state_ == State::welcomed; }
+  void unbind(const std::string& tunnel);
+
+ private:
+  enum class State : std::uint8_t { greeting, welcomed, failed };
+  ClientEvents& events_;
+  std::vector<TunnelRequest> tunnels_;
+  MessageReader reader_;
+  std::string out_;
+  State state_ = State::greeting;
+};
+
+}  // namespace leat::control

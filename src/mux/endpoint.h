@@ -1,0 +1,67 @@
+// The two ends a stream has towards its owner: a Source it draws bytes from when, and only when, the
+// carrier can take them (late binding), and a Sink it hands received bytes to.
+//
+// Rules for both:
+//  * Callbacks run inside Session::feed, pull, wake, resume or on_deadline, on the session's thread.
+//  * A callback may call any method of the session except feed and pull, on any stream, its own included.
+//  * After end, reset, or the owner's own Session::reset, no callback of that stream follows.
+//  * The session owns neither. Whoever attached them detaches (Session::detach or reset) before they go.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/bytes.h"
+
+namespace leat::mux {
+
+struct Produced {
+  enum class Kind : std::uint8_t {
+    bytes,      // `n` > 0 bytes were written; more may follow at once
+    not_ready,  // nothing now; the owner calls Session::wake when that changes
+    end,        // nothing more, ever: the session sends FIN
+    error,      // the origin broke: the session sends RST
+  };
+  Kind kind;
+  std::size_t n = 0;
+
+  static Produced bytes(std::size_t n) { return {Kind::bytes, n}; }
+  static Produced not_ready() { return {Kind::not_ready}; }
+  static Produced end() { return {Kind::end}; }
+  static Produced error() { return {Kind::error}; }
+};
+
+class Source {
+ public:
+  // Writes up to out.size() (at least 1) bytes straight into the outgoing frame. Short is fine; a source
+  // that can cheaply fill the frame should. `not_ready` costs the stream neither deficit nor place.
+  virtual Produced produce(MutableBytes out) = 0;
+
+ protected:
+  ~Source() = default;
+};
+
+// Why a stream ended other than by FIN both ways.
+enum class ResetReason : std::uint8_t {
+  peer,          // RST received
+  session_end,   // the session is over (carrier lost for good, go-away, protocol error)
+  open_timeout,  // our SYN was never acknowledged
+  pressure,      // it buffered most when memory ran short
+};
+
+class Sink {
+ public:
+  // Takes a prefix of `data` and returns its length; 0 means no room. What is taken counts as written
+  // onward: its credit goes back to the peer. The rest stays with the session, in order, until the owner
+  // calls Session::resume.
+  virtual std::size_t deliver(Bytes data) = 0;
+  // FIN, after the last byte has been taken.
+  virtual void end() = 0;
+  // Bytes not yet taken are gone. Never follows end().
+  virtual void reset(ResetReason reason) = 0;
+
+ protected:
+  ~Sink() = default;
+};
+
+}  // namespace leat::mux

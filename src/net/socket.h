@@ -1,0 +1,71 @@
+// Sockets: listening, dialling, and owning a descriptor.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/address.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "net/shard.h"
+
+namespace leat::net {
+
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.release()) {}
+  Fd& operator=(Fd&& other) noexcept;
+  ~Fd() { reset(); }
+  int get() const { return fd_; }
+  int release() {
+    int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+  void reset();
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+// A listening socket on a shard. Out of descriptors (EMFILE), it stops accepting and tries again every
+// 500 ms, without a busy loop (threat 33).
+class Listener {
+ public:
+  // Called with a connected, non-blocking, close-on-exec descriptor with TCP_NODELAY set.
+  using OnAccept = std::function<void(Fd)>;
+  // LEAT_LISTEN on failure. Port 0 lets the kernel choose; see address().
+  static Result<std::unique_ptr<Listener>> open(Shard& shard, const HostPort& address,
+                                                OnAccept on_accept);
+  virtual ~Listener() = default;
+  virtual HostPort address() const = 0;  // as bound
+};
+
+// Resolves (off-thread, through asio) and connects, trying the addresses in order, 250 ms apart
+// (RFC 8305). Destroying it cancels; the callback is called at most once, never from inside dial().
+class Dial {
+ public:
+  using OnDone = std::function<void(Result<Fd>)>;  // SERVICE_REFUSED, _TIMEOUT or _UNREACHABLE
+  static std::unique_ptr<Dial> start(Shard& shard, const HostPort& address, Duration timeout,
+                                     OnDone on_done);
+  virtual ~Dial() = default;
+};
+
+// Full jitter: a random time up to a bound that is 0 for the first try, grows to 2 s while the outage
+// has lasted less than 5 s, and doubles to 15 s after (design: carriers).
+class Backoff {
+ public:
+  // The delay before the next try. `now` is the time of the failure.
+  Duration next(Time now);
+  void succeeded();
+
+ private:
+  Time since_ = kNever;  // when the outage began
+  Duration bound_{0};
+};
+
+}  // namespace leat::net

@@ -1,0 +1,82 @@
+// A byte pipe to a peer: a plain socket, TLS over one, later a WebSocket over either. Visitors, services
+// and carriers are all reached through this. Non-blocking; the owner is told when to try again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+namespace leat::net {
+
+enum class IoStatus : std::uint8_t {
+  ok,           // `n` bytes moved (n > 0)
+  would_block,  // nothing moved; on_transport follows when that changes
+  end,          // read only: the peer finished cleanly (FIN after TLS close_notify, or FIN on plain TCP)
+  failed,       // reset, cut short (TLS without close_notify), or a protocol fault; see error()
+};
+
+struct IoResult {
+  IoStatus status;
+  std::size_t n = 0;
+};
+
+class TransportOwner {
+ public:
+  // Reading, writing or both may make progress now, the handshake has ended, or the transport has
+  // failed. Edge-triggered: no further call until the owner has met would_block. The owner may destroy
+  // the transport through Shard::dispose only.
+  virtual void on_transport() = 0;
+
+ protected:
+  ~TransportOwner() = default;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  void set_owner(TransportOwner* owner) { owner_ = owner; }
+
+  // False until a handshake (TLS) is complete; read and write say would_block before.
+  virtual bool established() const = 0;
+
+  // One read may take several records; it goes on until `into` is full or the source is dry.
+  virtual IoResult read(MutableBytes into) = 0;
+  // Whether read() may give something other than would_block: data in rings counts.
+  virtual bool readable() const = 0;
+
+  // Takes a prefix. A plain socket writes through to the kernel; TLS encrypts into its ring and leaves
+  // sending to flush().
+  virtual IoResult write(Bytes from) = 0;
+  // Bytes that write() would certainly take now. 0 for a plain socket that has met EAGAIN.
+  virtual std::size_t write_room() const = 0;
+  // Hands what is in the ring to the kernel. True: the ring is empty. False: on_transport follows.
+  virtual bool flush() = 0;
+
+  // After everything written: close_notify and FIN. Reading goes on.
+  virtual void finish() = 0;
+  // Gives up at once. `abort` sends RST (and no close_notify), which the peer cannot take for an end.
+  virtual void abort() = 0;
+
+  virtual int fd() const = 0;
+  virtual std::string peer() const = 0;      // "192.0.2.1:5000", for logs and X-Forwarded-For
+  virtual std::string peer_host() const = 0;  // "192.0.2.1"
+  // What failed; only after IoStatus::failed.
+  virtual Error error() const = 0;
+
+  // --- TLS only; the defaults are those of a plain socket ---
+  virtual bool secure() const { return false; }
+  virtual std::string alpn() const { return {}; }
+  virtual std::string sni() const { return {}; }
+  // RFC 8446 §7.5 exporter, 32 bytes, label "EXPORTER-leat-open", no context. Empty on plain.
+  virtual std::string channel_binding() const { return {}; }
+
+ protected:
+  TransportOwner* owner_ = nullptr;
+};
+
+}  // namespace leat::net
