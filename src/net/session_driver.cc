@@ -1,0 +1,211 @@
+#include "net/session_driver.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/limits.h"
+
+namespace leat::net {
+namespace {
+
+// How much one session may move in one direction before the shard looks at the others again.
+constexpr std::size_t kBatch = 1 * limits::MiB;
+
+// Unsent bytes in the kernel beyond which the socket is not writable: what is in there has been framed
+// and cannot be overtaken by a stream that wakes now.
+constexpr int kNotSentLowat = 128 * 1024;
+
+constexpr auto kCloseTimeout = std::chrono::seconds(2);
+
+// Decrypted bytes on their way through feed(): one buffer a thread, since nothing of it outlives the call.
+MutableBytes receive_buffer() {
+  static thread_local std::array<std::uint8_t, limits::kRing> buffer;
+  return buffer;
+}
+
+}  // namespace
+
+SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& owner,
+                             std::unique_ptr<Transport> carrier)
+    : shard_(shard),
+      owner_(owner),
+      carrier_(std::move(carrier)),
+      link_(*this),
+      mux_(config, *this, shard.now()),
+      deadline_(shard, [this] { on_deadline(); }),
+      closing_timer_(shard, [this] { end(close_reason_); }) {
+  carrier_->set_owner(this);
+  ::setsockopt(carrier_->fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kNotSentLowat,
+               sizeof kNotSentLowat);
+}
+
+SessionDriver::~SessionDriver() {
+  carrier_->set_owner(nullptr);
+}
+
+void SessionDriver::start(Bytes surplus) {
+  link_.attach(0, shard_.now());
+  if (!surplus.empty()) feed(surplus);
+  if (ended_) return;
+  read_more_ = carrier_->readable();
+  shard_.defer(*this);
+}
+
+// --- received ---
+
+void SessionDriver::on_transport() {
+  if (ended_) return;
+  read();
+  if (!ended_) shard_.defer(*this);
+}
+
+void SessionDriver::read() {
+  read_more_ = false;
+  const MutableBytes buffer = receive_buffer();
+  for (std::size_t moved = 0; moved < kBatch && !ended_;) {
+    const IoResult result = carrier_->read(buffer);
+    switch (result.status) {
+      case IoStatus::ok:
+        moved += result.n;
+        feed(buffer.first(result.n));
+        break;
+      case IoStatus::would_block:
+        return;
+      case IoStatus::end:
+        // An orderly peer says close first; TLS merely ending does not end a session.
+        return end(closing_ ? close_reason_
+                            : Error{Code::CARRIER_CUT, "the peer closed the connection"});
+      case IoStatus::failed:
+        return end(closing_ ? close_reason_ : carrier_->error());
+    }
+  }
+  read_more_ = !ended_;
+}
+
+void SessionDriver::feed(Bytes received) {
+  const LinkFault fault = link_.feed(received, shard_.now());
+  if (ended_) return;
+  if (fatal_ != mux::Fatal::none) {
+    return close(Code::PROTOCOL, mux::name(fatal_));
+  }
+  switch (fault) {
+    case LinkFault::none:
+      return;
+    case LinkFault::closed: {
+      const auto code = code_from_name(link_.close_code());
+      return end(Error{code.value_or(Code::PROTOCOL), std::string(link_.close_text())});
+    }
+    default:
+      return close(Code::PROTOCOL, name(fault));
+  }
+}
+
+bool SessionDriver::on_link_data(Bytes data) {
+  if (ended_ || fatal_ != mux::Fatal::none) return false;
+  fatal_ = mux_.feed(data, shard_.now());
+  return fatal_ == mux::Fatal::none && !ended_;
+}
+
+void SessionDriver::on_open(mux::StreamHandle stream) {
+  if (closing_ || ended_) {
+    mux_.reset(stream);
+    return;
+  }
+  owner_.on_stream(stream);
+}
+
+void SessionDriver::on_go_away() {}  // native sessions drain through the control stream
+
+// --- sent ---
+
+void SessionDriver::on_want_pull() { shard_.defer(*this); }
+
+void SessionDriver::on_deferred() {
+  if (ended_) return;
+  if (read_more_) read();
+  if (!ended_) write();
+  if (ended_) return;
+  if (read_more_) shard_.defer(*this);
+  arm();
+}
+
+void SessionDriver::write() {
+  for (std::size_t moved = 0; moved < kBatch;) {
+    const auto before = link_.stats().data_sent;
+    if (!write_some()) return;
+    moved += std::max<std::size_t>(link_.stats().data_sent - before, 1);
+  }
+  shard_.defer(*this);
+}
+
+// Fills the carrier's ring with full records and hands it to the kernel. True: do it again.
+bool SessionDriver::write_some() {
+  bool wrote = false;
+  for (;;) {
+    if (pending_.empty()) {
+      if (carrier_->write_room() < limits::kTlsRecord) break;
+      pending_ = link_.pull(limits::kTlsRecord, shard_.now());
+      if (pending_.empty()) break;
+    }
+    const IoResult result = carrier_->write(pending_);
+    if (result.status == IoStatus::failed) {
+      end(closing_ ? close_reason_ : carrier_->error());
+      return false;
+    }
+    if (result.status != IoStatus::ok) break;
+    pending_ = pending_.subspan(result.n);
+    wrote = true;
+  }
+  const bool drained = carrier_->flush();
+  if (closing_ && drained && pending_.empty() && !link_.wants_pull(shard_.now())) {
+    carrier_->finish();
+    end(close_reason_);
+    return false;
+  }
+  return wrote && drained;
+}
+
+std::size_t SessionDriver::produce_link_data(MutableBytes out) {
+  return mux_.pull(out, shard_.now());
+}
+
+// --- deadlines and the end ---
+
+void SessionDriver::arm() { deadline_.arm(std::min(link_.next_deadline(), mux_.next_deadline())); }
+
+void SessionDriver::on_deadline() {
+  if (ended_) return;
+  const Time now = shard_.now();
+  if (const LinkFault fault = link_.on_deadline(now); fault != LinkFault::none) {
+    return end(Error{Code::TIMEOUT, std::string("the carrier is ") + name(fault)});
+  }
+  if (const mux::Fatal fatal = mux_.on_deadline(now); fatal != mux::Fatal::none) {
+    return close(Code::PROTOCOL, mux::name(fatal));
+  }
+  shard_.defer(*this);
+}
+
+void SessionDriver::close(Code code, std::string_view text) {
+  if (closing_ || ended_) return;
+  closing_ = true;
+  close_reason_ = Error{code, std::string(text)};
+  link_.close(info(code).name, text);
+  closing_timer_.arm_in(kCloseTimeout);
+  shard_.defer(*this);
+}
+
+void SessionDriver::end(Error why) {
+  if (ended_) return;
+  ended_ = true;
+  deadline_.disarm();
+  closing_timer_.disarm();
+  mux_.end_all();
+  owner_.on_ended(why);
+}
+
+}  // namespace leat::net
