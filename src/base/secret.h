@@ -1,5 +1,5 @@
-// A string that must not be seen: it has no conversion, no stream operator and no log field, compares in
-// constant time and is wiped when it goes.
+// A string that must not be seen: it has no conversion, no stream operator and no log field,
+// compares in constant time and is wiped when it goes.
 #pragma once
 
 #include <string>
@@ -12,10 +12,10 @@ namespace leat {
 class Secret {
  public:
   Secret() = default;
-  explicit Secret(std::string value) : value_(std::move(value)) {}
+  explicit Secret(std::string value);
   Secret(const Secret&) = default;
   Secret(Secret&& other) noexcept;
-  Secret& operator=(const Secret&) = default;
+  Secret& operator=(const Secret& other);
   Secret& operator=(Secret&& other) noexcept;
   ~Secret();
 
