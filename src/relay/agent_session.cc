@@ -1,0 +1,219 @@
+#include "relay/agent_session.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "base/crypto_util.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "control/tunnel_id.h"
+#include "relay/tcp_visitor.h"
+
+namespace leat::relay {
+
+AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> carrier,
+                           const net::SessionId& session, const PublicKey& identity)
+    : context_(context),
+      identity_(identity),
+      session_name_(hex(Bytes(session).first(8))),
+      peer_(carrier->peer()),
+      driver_(context.shard, mux::Config::native(mux::Role::server), *this, std::move(carrier)),
+      control_(*this, identity),
+      hello_timer_(context.shard, [this] { close(Error{Code::TIMEOUT, "no Hello"}); }) {}
+
+AgentSession::~AgentSession() { driver_.mux().end_all(); }
+
+void AgentSession::start(Bytes surplus) {
+  context_.registry.add(this);
+  hello_timer_.arm_in(limits::kLinkHandshake);
+  driver_.start(surplus);
+}
+
+void AgentSession::on_stream(mux::StreamHandle stream) {
+  // The agent opens one stream, the control stream; all others come from the relay.
+  if (control_stream_) {
+    driver_.mux().reset(stream);
+    return;
+  }
+  control_stream_ = stream;
+  driver_.mux().attach(stream, this, this);
+}
+
+void AgentSession::on_ended(const Error& why) {
+  if (over_) return;
+  over_ = true;
+  log::write(log::Level::info, "agent left", why,
+             {{"session", session_name_}, {"peer", peer_}, {"credential", credential_name_}});
+  hello_timer_.disarm();
+  tunnels_.clear();
+  context_.registry.remove(this);
+  context_.sessions.release(*this);
+}
+
+// --- the control stream ---
+
+mux::Produced AgentSession::produce(MutableBytes out) {
+  if (control_out_.empty()) return mux::Produced::not_ready();
+  const std::size_t n = std::min(out.size(), control_out_.size());
+  std::memcpy(out.data(), control_out_.data(), n);
+  control_out_.erase(0, n);
+  return mux::Produced::bytes(n);
+}
+
+std::size_t AgentSession::deliver(Bytes data) {
+  const Result<void> fed = control_.feed(data);
+  send();
+  if (!fed) refuse(fed.error());
+  return data.size();
+}
+
+void AgentSession::end() { close(Error{Code::PROTOCOL, "the control stream ended"}); }
+
+void AgentSession::reset(mux::ResetReason reason) {
+  if (reason == mux::ResetReason::session_end) return;
+  close(Error{Code::PROTOCOL, "the control stream was reset"});
+}
+
+void AgentSession::send() {
+  control_out_ += control_.take_output();
+  if (!control_out_.empty()) driver_.mux().wake(control_stream_);
+}
+
+void AgentSession::drain() {
+  control_.drain("the relay is shutting down", 1000, limits::kDrain / std::chrono::milliseconds(1));
+  send();
+}
+
+void AgentSession::close(const Error& why) {
+  control_.fail(why);
+  refuse(why);
+}
+
+void AgentSession::refuse(const Error& why) {
+  send();
+  driver_.close(why.code, why.detail);
+}
+
+// --- Hello and Bind ---
+
+void AgentSession::on_hello(control::HelloInfo hello) {
+  if (hello.kind != control::HelloInfo::Credential::token) {
+    return close(Error{hello.kind == control::HelloInfo::Credential::none ? Code::NO_TOKEN
+                                                                         : Code::BAD_TOKEN,
+                       "this relay takes tokens"});
+  }
+  const Result<std::optional<store::TokenInfo>> token = context_.store.verify(hello.credential);
+  if (!token) {
+    log::write(log::Level::error, "token not checked", token.error());
+    return close(Error{Code::STORE, "the credential could not be checked"});
+  }
+  if (!*token) {
+    log::warn("agent refused", {{"peer", peer_}, {"code", "LEAT_BAD_TOKEN"}});
+    return close(Error{Code::BAD_TOKEN, {}});
+  }
+  // A new session of the same agent replaces the ghost of the old one at once.
+  for (AgentSession* other : std::vector(context_.registry.sessions())) {
+    if (other != this && other->identity_ == identity_ && !other->over_) {
+      context_.registry.remove(other);
+      other->close(Error{Code::REPLACED, {}});
+    }
+  }
+  hello_timer_.disarm();
+  token_id_ = (*token)->id;
+  credential_name_ = (*token)->name;
+  log::info("agent joined", {{"session", session_name_},
+                             {"peer", peer_},
+                             {"credential", credential_name_},
+                             {"identity", hex(Bytes(identity_).first(8))},
+                             {"software", hello.software},
+                             {"host", hello.host_name}});
+  control_.welcome(session_name_, credential_name_);
+}
+
+void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) {
+  const Result<control::TunnelBound> result = bind(tunnel);
+  if (!result) {
+    log::write(log::Level::warn, "tunnel refused", result.error(),
+               {{"tunnel", tunnel.id}, {"credential", credential_name_}});
+    return control_.refused(request, result.error());
+  }
+  log::info("tunnel bound", {{"tunnel", result->id},
+                             {"kind", control::name(tunnel.kind)},
+                             {"port", result->remote_port},
+                             {"credential", credential_name_}});
+  control_.bound(request, *result);
+}
+
+Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
+  if (context_.draining) return leat::fail(Code::DRAINING);
+  if (tunnel.kind != control::TunnelKind::http && tunnel.kind != control::TunnelKind::tcp) {
+    return leat::fail(Code::PROTOCOL, "this relay serves http and tcp tunnels");
+  }
+  control::TunnelBound bound{.id = tunnel.id.empty() ? random_id() : tunnel.id};
+  if (!control::valid_tunnel_id(bound.id)) return leat::fail(Code::BAD_TUNNEL_ID, bound.id);
+  // A generated id is a secret, which its owner may ask for again; any other http id can be guessed. A tcp
+  // tunnel is reached by its port, whatever it is called.
+  if (!tunnel.id.empty() && tunnel.kind == control::TunnelKind::http && !tunnel.is_public) {
+    const Result<bool> generated = context_.store.is_generated(bound.id, token_id_);
+    if (!generated) return tl::unexpected(generated.error());
+    if (!*generated) return leat::fail(Code::NAME_IS_PUBLIC, bound.id);
+  }
+  const Result<void> claimed =
+      context_.store.claim(bound.id, token_id_, identity_, tunnel.id.empty());
+  if (!claimed) return tl::unexpected(claimed.error());
+
+  std::unique_ptr<net::Listener> listener;
+  if (tunnel.kind == control::TunnelKind::tcp) {
+    tunnels_.erase(bound.id);  // bound again: its port is given back first
+    const Result<std::uint16_t> port = bind_port(bound.id, tunnel.remote_port);
+    if (!port) return tl::unexpected(port.error());
+    bound.remote_port = *port;
+    bound.urls.push_back("tcp://" + HostPort{context_.public_host, *port}.text());
+  } else {
+    tunnels_[bound.id] = nullptr;
+    bound.urls.push_back(context_.public_url + "/tunnel/" + bound.id + "/");
+  }
+  context_.registry.bind(bound.id, tunnel.kind, this);
+  return bound;
+}
+
+Result<std::uint16_t> AgentSession::bind_port(const std::string& id, std::uint16_t wanted) {
+  const PortRange& range = context_.options.tcp_ports;
+  if (range.high == 0) return leat::fail(Code::PORT_REFUSED, "the relay lends no ports");
+  if (wanted != 0 && !range.contains(wanted)) {
+    return leat::fail(Code::PORT_REFUSED, std::to_string(wanted));
+  }
+  Context& context = context_;
+  const auto on_accept = [&context, id](net::Fd socket) {
+    TcpVisitor::start(context, std::move(socket), id);
+  };
+  const std::uint32_t first = wanted != 0 ? wanted : range.low;
+  const std::uint32_t last = wanted != 0 ? wanted : range.high;
+  for (std::uint32_t port = first; port <= last; ++port) {
+    Result<std::unique_ptr<net::Listener>> listener = net::Listener::open(
+        context.shard, {context.options.listen.host, static_cast<std::uint16_t>(port)}, on_accept);
+    if (!listener) continue;
+    tunnels_[id] = std::move(*listener);
+    return static_cast<std::uint16_t>(port);
+  }
+  return leat::fail(Code::PORT_TAKEN, wanted != 0 ? std::to_string(wanted) : "the whole range");
+}
+
+void AgentSession::on_unbind(const std::string& tunnel) {
+  tunnels_.erase(tunnel);
+  context_.registry.unbind(tunnel, this);
+  log::info("tunnel unbound", {{"tunnel", tunnel}});
+}
+
+void AgentSession::check_credential() {
+  if (token_id_ == 0 || over_) return;
+  const Result<bool> good = context_.store.is_live(token_id_);
+  if (!good || *good) return;  // a database that cannot be read cuts nobody who was let in
+  context_.registry.remove(this);
+  tunnels_.clear();
+  close(Error{Code::REVOKED, credential_name_});
+}
+
+}  // namespace leat::relay

@@ -1,0 +1,73 @@
+// One connected agent: its session, its control stream and the tunnels it has bound.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "control/server.h"
+#include "mux/endpoint.h"
+#include "net/session_driver.h"
+#include "net/socket.h"
+#include "relay/context.h"
+
+namespace leat::relay {
+
+class AgentSession final : private net::SessionDriver::Owner,
+                           private control::ServerEvents,
+                           private mux::Source,
+                           private mux::Sink {
+ public:
+  AgentSession(Context& context, std::unique_ptr<net::Transport> carrier,
+               const net::SessionId& session, const PublicKey& identity);
+  ~AgentSession();
+
+  void start(Bytes surplus);
+  net::SessionDriver& driver() { return driver_; }
+  const PublicKey& identity() const { return identity_; }
+  const std::string& credential_name() const { return credential_name_; }
+
+  // Tells the agent to go elsewhere or come back; streams go on until close().
+  void drain();
+  // Tells the agent why and ends the session.
+  void close(const Error& why);
+  // After the store has changed: ends the session if its credential was revoked.
+  void check_credential();
+
+ private:
+  // net::SessionDriver::Owner
+  void on_stream(mux::StreamHandle stream) override;
+  void on_ended(const Error& why) override;
+  // control::ServerEvents
+  void on_hello(control::HelloInfo hello) override;
+  void on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) override;
+  void on_unbind(const std::string& tunnel) override;
+  // The control stream
+  mux::Produced produce(MutableBytes out) override;
+  std::size_t deliver(Bytes data) override;
+  void end() override;
+  void reset(mux::ResetReason reason) override;
+
+  Result<control::TunnelBound> bind(const control::TunnelRequest& tunnel);
+  Result<std::uint16_t> bind_port(const std::string& id, std::uint16_t wanted);
+  void send();
+  void refuse(const Error& why);
+
+  Context& context_;
+  PublicKey identity_;
+  std::string session_name_;
+  std::string peer_;
+  net::SessionDriver driver_;
+  control::Server control_;
+  mux::StreamHandle control_stream_;
+  net::Timer hello_timer_;
+  std::string control_out_;
+  std::int64_t token_id_ = 0;  // 0: not welcomed
+  std::string credential_name_;
+  absl::flat_hash_map<std::string, std::unique_ptr<net::Listener>> tunnels_;  // listener: tcp only
+  bool over_ = false;
+};
+
+}  // namespace leat::relay

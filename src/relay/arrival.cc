@@ -1,0 +1,116 @@
+#include "relay/arrival.h"
+
+#include <array>
+#include <utility>
+
+#include "base/crypto_util.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "relay/agent_session.h"
+#include "relay/http_visitor.h"
+
+namespace leat::relay {
+
+void Arrival::start(Context& context, net::Fd socket, const net::TlsContext& tls) {
+  if (context.arrivals.size() >= limits::kHandshakes) return;  // the descriptor closes
+  std::unique_ptr<net::Transport> transport =
+      net::make_tls_transport(context.shard, socket.release(), tls, {});
+  if (!transport) return;
+  context.arrivals.add(
+      std::unique_ptr<Arrival>(new Arrival(context, std::move(transport))));
+}
+
+Arrival::Arrival(Context& context, std::unique_ptr<net::Transport> transport)
+    : context_(context),
+      transport_(std::move(transport)),
+      timer_(context.shard, [this] { give_up(Error{Code::TIMEOUT, "handshake"}); }) {
+  transport_->set_owner(this);
+  timer_.arm_in(limits::kHandshakeTimeout);
+}
+
+Arrival::~Arrival() {
+  if (transport_) transport_->set_owner(nullptr);
+}
+
+void Arrival::on_transport() {
+  if (over_) return;
+  if (handshake_) return handshake();
+  if (!transport_->established()) {
+    // The transport calls before it is established only to say that it never will be.
+    return give_up(transport_->error());
+  }
+  if (transport_->alpn() == net::kAlpnLeat) return greet_agent();
+  over_ = true;
+  context_.http_visitors
+      .add(std::make_unique<HttpVisitor>(context_, std::move(transport_), true))
+      .start();
+  context_.arrivals.release(*this);
+}
+
+void Arrival::greet_agent() {
+  handshake_.emplace(transport_->channel_binding());
+  output_ = handshake_->take_output();
+  handshake();
+}
+
+void Arrival::handshake() {
+  std::array<std::uint8_t, 4096> buffer;
+  while (!over_) {
+    if (!output_.empty()) {
+      const net::IoResult sent = transport_->write(as_bytes(output_));
+      if (sent.status == net::IoStatus::failed) return give_up(transport_->error());
+      output_.erase(0, sent.n);
+      transport_->flush();
+    }
+    const net::IoResult got = transport_->read(buffer);
+    if (got.status == net::IoStatus::would_block) return;
+    if (got.status != net::IoStatus::ok) {
+      return give_up(Error{Code::CARRIER_CUT, "closed during the handshake"});
+    }
+    std::size_t used = 0;
+    const Bytes received = Bytes(buffer).first(got.n);
+    const auto state = handshake_->feed(received, used);
+    if (state == net::ServerHandshake::State::error) {
+      const Error why = handshake_->error();
+      handshake_->refuse(why.code, why.detail);
+      transport_->write(as_bytes(handshake_->take_output()));
+      transport_->flush();
+      transport_->finish();
+      return give_up(why);
+    }
+    if (state == net::ServerHandshake::State::open) return become_agent(received.subspan(used));
+  }
+}
+
+void Arrival::become_agent(Bytes surplus) {
+  const net::OpenRequest& request = handshake_->request();
+  const Error refusal = request.resume ? Error{Code::SESSION_LOST, "the session is not known"}
+                                       : Error{Code::DRAINING, "the relay is shutting down"};
+  if (request.resume || context_.draining) {
+    handshake_->refuse(refusal.code, refusal.detail);
+    transport_->write(as_bytes(handshake_->take_output()));
+    transport_->flush();
+    transport_->finish();
+    return give_up(refusal);
+  }
+  net::SessionId session{};
+  random_bytes(session);
+  handshake_->accept(session, 0);
+  transport_->write(as_bytes(handshake_->take_output()));
+  transport_->flush();
+  over_ = true;
+  AgentSession& agent = context_.sessions.add(std::make_unique<AgentSession>(
+      context_, std::move(transport_), session, request.identity));
+  agent.start(surplus);
+  context_.arrivals.release(*this);
+}
+
+void Arrival::give_up(const Error& why) {
+  if (over_) return;
+  over_ = true;
+  log::write(log::Level::debug, "arrival failed", why,
+             {{"peer", transport_ ? transport_->peer() : std::string()}});
+  context_.arrivals.release(*this);
+}
+
+}  // namespace leat::relay

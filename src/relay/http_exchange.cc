@@ -1,0 +1,232 @@
+#include "relay/http_exchange.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "proto/control.pb.h"
+#include "relay/forward.h"
+
+namespace leat::relay {
+
+HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
+                           std::string open_stream, std::string request_id, bool keep_alive)
+    : parts_(parts),
+      owner_(owner),
+      prefix_(std::move(open_stream)),
+      method_(request.method),
+      minor_(request.minor),
+      upgrade_(request.upgrade),
+      request_id_(std::move(request_id)),
+      keep_alive_(keep_alive),
+      reply_(limits::kOpenStreamMessage) {
+  http::serialise(request, prefix_);
+  parts_.reader.begin_body(request.body, request.length);
+}
+
+HttpExchange::~HttpExchange() {
+  if (outcome_ == Outcome::running) parts_.driver.mux().reset(parts_.stream);
+}
+
+void HttpExchange::start() { parts_.driver.mux().attach(parts_.stream, this, this); }
+
+void HttpExchange::on_transport() {
+  if (outcome_ != Outcome::running) return;
+  mux::Session& session = parts_.driver.mux();
+  if (parts_.writer.flush(parts_.transport)) session.resume(parts_.stream);
+  if (outcome_ != Outcome::running) return;
+  if (parts_.writer.failed()) return fail(Code::AGENT_LOST);
+  if (!request_done_ && (phase_ == Phase::raw || !upgrade_)) {
+    session.wake(parts_.stream);
+  } else if (phase_ != Phase::raw && parts_.reader.peer_gone(parts_.transport)) {
+    // The visitor left while the answer was being made: the reset lets the service stop its work.
+    fail(Code::AGENT_LOST);
+  }
+}
+
+void HttpExchange::on_idle() { fail(Code::SERVICE_TIMEOUT); }
+
+// --- request ---
+
+mux::Produced HttpExchange::produce(MutableBytes out) {
+  if (prefix_sent_ < prefix_.size()) {
+    const std::size_t n = std::min(out.size(), prefix_.size() - prefix_sent_);
+    std::memcpy(out.data(), prefix_.data() + prefix_sent_, n);
+    prefix_sent_ += n;
+    if (prefix_sent_ == prefix_.size()) {
+      std::string().swap(prefix_);
+      prefix_sent_ = 0;
+    }
+    return mux::Produced::bytes(n);
+  }
+  const mux::Produced produced = produce_request(out);
+  switch (produced.kind) {
+    case mux::Produced::Kind::bytes:
+      owner_.on_exchange();
+      break;
+    case mux::Produced::Kind::not_ready:
+      break;
+    case mux::Produced::Kind::end:
+      request_done_ = true;
+      complete_if_done();
+      break;
+    case mux::Produced::Kind::error:
+      fail(parts_.reader.bad_framing() ? Code::BAD_REQUEST : Code::AGENT_LOST);
+      break;
+  }
+  return produced;
+}
+
+mux::Produced HttpExchange::produce_request(MutableBytes out) {
+  if (phase_ == Phase::raw) return parts_.reader.produce_raw(parts_.transport, out);
+  // What follows a request to upgrade is sent only once the service has agreed (threat 14).
+  if (upgrade_ && !response_begun()) return mux::Produced::not_ready();
+  return parts_.reader.produce_body(parts_.transport, out);
+}
+
+// --- response ---
+
+std::size_t HttpExchange::deliver(Bytes data) {
+  std::size_t taken = 0;
+  while (taken < data.size() && outcome_ == Outcome::running) {
+    const std::size_t n = step(data.subspan(taken));
+    if (n == 0) break;
+    taken += n;
+  }
+  if (parts_.writer.failed()) fail(Code::AGENT_LOST);
+  if (taken > 0) owner_.on_exchange();
+  return taken;
+}
+
+std::size_t HttpExchange::step(Bytes data) {
+  switch (phase_) {
+    case Phase::reply:
+      return read_reply(data);
+    case Phase::head:
+      return parts_.writer.idle() ? read_head(data) : 0;
+    case Phase::body: {
+      const std::size_t n = parts_.writer.write_body(parts_.transport, data);
+      if (parts_.writer.bad_framing()) fail(Code::SERVICE_PROTOCOL);
+      if (parts_.writer.body_done()) {
+        phase_ = Phase::done;
+        complete_if_done();
+      }
+      return n;
+    }
+    case Phase::raw:
+      return parts_.writer.write_raw(parts_.transport, data);
+    case Phase::done:
+      break;
+  }
+  // Bytes behind a complete response: the agent is not to be believed any further.
+  fail(Code::SERVICE_PROTOCOL);
+  return 0;
+}
+
+std::size_t HttpExchange::read_reply(Bytes data) {
+  std::size_t used = 0;
+  switch (reply_.feed(data, used)) {
+    case control::MessageReader::State::more:
+      return used;
+    case control::MessageReader::State::error:
+      fail(Code::PROTOCOL);
+      return 0;
+    case control::MessageReader::State::done:
+      break;
+  }
+  proto::OpenReply reply;
+  if (!reply_.parse(reply)) {
+    fail(Code::PROTOCOL);
+  } else if (reply.has_failure()) {
+    fail(code_from_name(reply.failure().code()).value_or(Code::SERVICE_UNREACHABLE));
+  } else {
+    phase_ = Phase::head;
+  }
+  return used;
+}
+
+std::size_t HttpExchange::read_head(Bytes data) {
+  std::size_t used = 0;
+  const auto state = head_.feed(data, used);
+  if (state == http::HeadReader::State::more) return used;
+  std::optional<http::Response> response;
+  if (state == http::HeadReader::State::done) response = head_.take_response(method_);
+  // The framing of a response must be one the visitor's version can carry (RFC 9112 §6.1).
+  const bool usable = response && !(minor_ == 0 && response->body == http::BodyKind::chunked) &&
+                      !(response->status == 101 && !upgrade_);
+  if (!usable) {
+    fail(Code::SERVICE_PROTOCOL);
+    return 0;
+  }
+  on_response(std::move(*response));
+  return used;
+}
+
+void HttpExchange::on_response(http::Response response) {
+  if (response.interim() && minor_ == 0) return;  // RFC 9110 §15.2
+  const bool interim = response.interim();
+  const bool switching = response.status == 101;
+  if (response.body == http::BodyKind::until_close) keep_alive_ = false;
+  rewrite_response(response, method_, minor_, keep_alive_, request_id_);
+  std::string head;
+  http::serialise(response, head);
+  parts_.writer.write(parts_.transport, head);
+  if (interim) return;
+  if (switching) {
+    phase_ = Phase::raw;
+    keep_alive_ = false;
+  } else {
+    parts_.writer.begin_body(response.body, response.length);
+    phase_ = parts_.writer.body_done() ? Phase::done : Phase::body;
+  }
+  parts_.driver.mux().wake(parts_.stream);  // an upgrade's request side has been waiting for this
+  complete_if_done();
+}
+
+void HttpExchange::end() {
+  stream_ended_ = true;
+  switch (phase_) {
+    case Phase::reply:
+      return fail(Code::AGENT_LOST);
+    case Phase::head:
+      return fail(Code::SERVICE_CUT);
+    case Phase::body:
+      if (!parts_.writer.complete_at_close()) return fail(Code::SERVICE_CUT);
+      phase_ = Phase::done;
+      break;
+    case Phase::raw:
+      parts_.transport.finish();
+      break;
+    case Phase::done:
+      break;
+  }
+  complete_if_done();
+}
+
+void HttpExchange::reset(mux::ResetReason reason) {
+  stream_ended_ = true;
+  fail(reason == mux::ResetReason::peer ? Code::SERVICE_CUT : Code::AGENT_LOST);
+}
+
+void HttpExchange::complete_if_done() {
+  if (outcome_ != Outcome::running || !stream_ended_) return;
+  if (phase_ == Phase::raw && !request_done_) return;
+  if (phase_ != Phase::raw && phase_ != Phase::done) return;
+  // A response that is complete before its request: the rest of the request has nowhere to go.
+  if (!request_done_) parts_.driver.mux().reset(parts_.stream);
+  outcome_ = Outcome::complete;
+  owner_.on_exchange();
+}
+
+void HttpExchange::fail(Code code) {
+  if (outcome_ != Outcome::running) return;
+  code_ = code;
+  outcome_ = response_begun() ? Outcome::cut : Outcome::failed;
+  parts_.driver.mux().reset(parts_.stream);
+  owner_.on_exchange();
+}
+
+}  // namespace leat::relay

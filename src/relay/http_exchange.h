@@ -1,0 +1,104 @@
+// One request and its response, as one stream to the agent (docs/protocol.md §5).
+//
+//   request:  prefix (OpenStream, head) ── body ──────────────────▶ FIN
+//   response:  reply ── head ─┬─ interim (back to head)
+//                             ├─ 101 ── raw, both ways
+//                             └─ body ── done ── FIN
+//
+// Before the first byte of a response a failure is an Outcome with a code, which the connection answers;
+// after it, only cutting the connection tells the visitor the truth.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "control/wire.h"
+#include "http/head.h"
+#include "mux/endpoint.h"
+#include "net/http_io.h"
+#include "net/session_driver.h"
+#include "net/transport.h"
+
+namespace leat::relay {
+
+class HttpExchange final : private mux::Source, private mux::Sink {
+ public:
+  enum class Outcome : std::uint8_t {
+    running,
+    complete,  // the response is whole; `reusable` says whether the connection may go on
+    failed,    // nothing was answered: answer with code()
+    cut,       // a response had begun: abort the connection
+  };
+
+  // The connection's parts, which outlive the exchange, and the stream, which the exchange owns.
+  struct Parts {
+    net::Transport& transport;
+    net::HttpReader& reader;
+    net::HttpWriter& writer;
+    net::SessionDriver& driver;
+    mux::StreamHandle stream;
+  };
+  class Owner {
+   public:
+    // Bytes moved, or the outcome is known. Called often and from inside the session: only mark and defer.
+    virtual void on_exchange() = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  // `request` as it goes out; `open_stream` is the serialised preamble. `keep_alive`: whether the visitor
+  // wants, and the relay allows, the connection to go on.
+  HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
+               std::string open_stream, std::string request_id, bool keep_alive);
+  ~HttpExchange();
+  HttpExchange(const HttpExchange&) = delete;
+  HttpExchange& operator=(const HttpExchange&) = delete;
+
+  void start();
+  // The transport may read or write again.
+  void on_transport();
+  // Nothing has moved for too long.
+  void on_idle();
+
+  Outcome outcome() const { return outcome_; }
+  Code code() const { return code_; }
+  bool reusable() const { return keep_alive_ && parts_.reader.body_done(); }
+  bool response_begun() const { return phase_ > Phase::head; }
+  bool piped() const { return phase_ == Phase::raw; }
+
+ private:
+  enum class Phase : std::uint8_t { reply, head, body, raw, done };
+
+  mux::Produced produce(MutableBytes out) override;
+  std::size_t deliver(Bytes data) override;
+  void end() override;
+  void reset(mux::ResetReason reason) override;
+
+  mux::Produced produce_request(MutableBytes out);
+  std::size_t step(Bytes data);
+  std::size_t read_reply(Bytes data);
+  std::size_t read_head(Bytes data);
+  void on_response(http::Response response);
+  void complete_if_done();
+  void fail(Code code);
+
+  Parts parts_;
+  Owner& owner_;
+  std::string prefix_;
+  std::size_t prefix_sent_ = 0;
+  std::string method_;
+  int minor_;
+  bool upgrade_;
+  std::string request_id_;
+  bool keep_alive_;
+  control::MessageReader reply_;
+  http::HeadReader head_;
+  Phase phase_ = Phase::reply;
+  Outcome outcome_ = Outcome::running;
+  Code code_ = Code::AGENT_LOST;
+  bool request_done_ = false;  // FIN was produced
+  bool stream_ended_ = false;  // FIN was received
+};
+
+}  // namespace leat::relay

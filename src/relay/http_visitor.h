@@ -1,0 +1,66 @@
+// A visitor's HTTP/1.1 connection: heads are read, routed and answered one after the other, each exchange
+// by a stream of its own, so that one connection may speak to several tunnels.
+//
+//   head ──▶ exchange ──▶ head (keep-alive)
+//     └──────────┴──────▶ lingering ──▶ over
+//
+// Lingering: everything is sent, and what still comes is read and thrown away for a moment, since closing
+// a socket with unread bytes would reset it and destroy the answer on its way (RFC 9112 §9.6).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "http/head.h"
+#include "net/http_io.h"
+#include "net/shard.h"
+#include "net/transport.h"
+#include "relay/context.h"
+#include "relay/http_exchange.h"
+
+namespace leat::relay {
+
+class HttpVisitor final : private net::TransportOwner,
+                          private net::Deferred,
+                          private HttpExchange::Owner {
+ public:
+  // `tunnels`: whether this door leads to tunnels, or to the relay's own pages only.
+  HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels);
+  ~HttpVisitor() override;
+
+  void start();
+  // No further request; an idle connection closes at once.
+  void drain();
+
+ private:
+  enum class State : std::uint8_t { head, exchange, lingering, over };
+
+  void on_transport() override;
+  void on_deferred() override;
+  void on_exchange() override;
+
+  void read_heads();
+  void handle(http::Request request);
+  void open(http::Request request, const struct Route& route);
+  void settle();  // acts on the exchange's outcome
+  void answer(Code code, bool keep_alive);
+  void answer(int status, std::string_view body, bool keep_alive, std::string_view extra_fields = {});
+  void linger();
+  void discard();
+  void on_timer();
+  void end(bool abort);
+
+  Context& context_;
+  std::unique_ptr<net::Transport> transport_;
+  net::HttpReader reader_;
+  net::HttpWriter writer_;
+  std::unique_ptr<HttpExchange> exchange_;
+  net::Timer timer_;
+  State state_ = State::head;
+  bool tunnels_;
+  bool head_request_ = false;  // the current request is HEAD: answers have no body
+  std::string request_id_;
+};
+
+}  // namespace leat::relay

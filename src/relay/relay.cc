@@ -1,0 +1,235 @@
+#include "relay/relay.h"
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "net/socket.h"
+#include "net/tls.h"
+#include "relay/agent_session.h"
+#include "relay/arrival.h"
+#include "relay/context.h"
+#include "relay/http_visitor.h"
+#include "relay/tcp_visitor.h"
+
+namespace leat::relay {
+
+Context::Context(net::Shard& s, store::Store& st, Options o)
+    : shard(s),
+      store(st),
+      options(std::move(o)),
+      sessions(s),
+      arrivals(s),
+      tcp_visitors(s),
+      http_visitors(s) {}
+
+Context::~Context() = default;
+
+namespace {
+
+// How soon a revocation, made by another process, is seen.
+constexpr auto kStorePoll = std::chrono::milliseconds(300);
+constexpr auto kDrainPoll = std::chrono::milliseconds(20);
+
+class RelayImpl final : public Relay {
+ public:
+  RelayImpl(net::Shard& shard, std::unique_ptr<store::Store> store, net::TlsContext tls,
+            Options options)
+      : store_(std::move(store)),
+        tls_(std::move(tls)),
+        context_(shard, *store_, std::move(options)),
+        store_timer_(shard, [this] { poll_store(); }),
+        drain_timer_(shard, [this] { poll_drain(); }) {}
+
+  ~RelayImpl() override {
+    // Sessions end first: what visitors hold of them is let go in good order.
+    context_.sessions.for_each([](AgentSession& session) { session.driver().mux().end_all(); });
+  }
+
+  const Info& info() const override { return info_; }
+
+  Result<void> open(const std::string& certificate_file);
+  void drain(std::function<void()> done) override;
+
+ private:
+  Result<void> listen();
+  void accept_plain(net::Fd socket, bool tunnels);
+  void set_public_url();
+  Result<void> write_state();
+  void poll_store();
+  void poll_drain();
+
+  std::unique_ptr<store::Store> store_;
+  net::TlsContext tls_;
+  Context context_;
+  Info info_;
+  std::unique_ptr<net::Listener> tls_listener_, plain_listener_, admin_listener_;
+  net::Timer store_timer_, drain_timer_;
+  std::function<void()> drained_;
+  Time drain_deadline_ = kNever;
+  bool closing_ = false;
+};
+
+Result<void> RelayImpl::open(const std::string& certificate_file) {
+  Result<std::string> pin = net::certificate_pin(certificate_file);
+  if (!pin) return tl::unexpected(pin.error());
+  info_.pin = *pin;
+
+  const Result<std::vector<store::TokenInfo>> tokens = store_->tokens();
+  if (!tokens) return tl::unexpected(tokens.error());
+  if (tokens->empty()) {
+    Result<Secret> token = store_->create_token("first");
+    if (!token) return tl::unexpected(token.error());
+    info_.first_token = std::move(*token);
+  }
+  if (Result<void> listening = listen(); !listening) return listening;
+  set_public_url();
+  store_timer_.arm_in(kStorePoll);
+  return write_state();
+}
+
+Result<void> RelayImpl::listen() {
+  net::Shard& shard = context_.shard;
+  Result<std::unique_ptr<net::Listener>> tls =
+      net::Listener::open(shard, context_.options.listen, [this](net::Fd socket) {
+        Arrival::start(context_, std::move(socket), tls_);
+      });
+  if (!tls) return tl::unexpected(tls.error());
+  tls_listener_ = std::move(*tls);
+  info_.listen = tls_listener_->address();
+
+  const auto open_plain = [&](const std::optional<HostPort>& address, bool tunnels,
+                              std::unique_ptr<net::Listener>& listener,
+                              std::optional<HostPort>& bound) -> Result<void> {
+    if (!address) return {};
+    Result<std::unique_ptr<net::Listener>> opened =
+        net::Listener::open(shard, *address, [this, tunnels](net::Fd socket) {
+          accept_plain(std::move(socket), tunnels);
+        });
+    if (!opened) return tl::unexpected(opened.error());
+    listener = std::move(*opened);
+    bound = listener->address();
+    return {};
+  };
+  if (Result<void> r = open_plain(context_.options.plain_listen, true, plain_listener_,
+                                  info_.plain_listen);
+      !r) {
+    return r;
+  }
+  return open_plain(context_.options.admin_listen, false, admin_listener_, info_.admin_listen);
+}
+
+void RelayImpl::accept_plain(net::Fd socket, bool tunnels) {
+  std::unique_ptr<net::Transport> transport =
+      net::make_plain_transport(context_.shard, socket.release());
+  if (!transport) return;
+  context_.http_visitors
+      .add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels))
+      .start();
+}
+
+void RelayImpl::set_public_url() {
+  const Options& options = context_.options;
+  const std::string& host = options.domain.empty() ? info_.listen.host : options.domain;
+  // An address that means "all of them" is no name to type; this machine's own is the best guess.
+  context_.public_host = host == "0.0.0.0" || host == "::" ? "localhost" : host;
+  if (!options.public_url.empty()) {
+    context_.public_url = options.public_url;
+    while (context_.public_url.ends_with('/')) context_.public_url.pop_back();
+  } else {
+    context_.public_url = "https://" + (info_.listen.port == 443
+                                            ? context_.public_host
+                                            : HostPort{context_.public_host, info_.listen.port}.text());
+  }
+  info_.public_url = context_.public_url;
+}
+
+Result<void> RelayImpl::write_state() {
+  nlohmann::json state = {{"pid", ::getpid()},
+                          {"listen", info_.listen.text()},
+                          {"fingerprint", info_.pin},
+                          {"url", info_.public_url}};
+  if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
+  if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
+  return write_file(context_.options.state_dir + "/relay.json", state.dump(2) + "\n", 0644,
+                    Code::STATE_DIR);
+}
+
+void RelayImpl::poll_store() {
+  if (store_->changed()) {
+    // check_credential() closes by and by; it releases nothing here.
+    context_.sessions.for_each([](AgentSession& session) { session.check_credential(); });
+  }
+  store_timer_.arm_in(kStorePoll);
+}
+
+// --- drain ---
+
+void RelayImpl::drain(std::function<void()> done) {
+  if (context_.draining) return;
+  context_.draining = true;
+  drained_ = std::move(done);
+  log::info("draining", {{"http_visitors", context_.http_visitors.size()},
+                         {"tcp_visitors", context_.tcp_visitors.size()},
+                         {"agents", context_.sessions.size()}});
+  tls_listener_.reset();
+  plain_listener_.reset();
+  context_.sessions.for_each([](AgentSession& session) { session.drain(); });
+  std::vector<HttpVisitor*> visitors;
+  context_.http_visitors.for_each([&](HttpVisitor& visitor) { visitors.push_back(&visitor); });
+  for (HttpVisitor* visitor : visitors) visitor->drain();
+  drain_deadline_ = context_.shard.now() + limits::kDrain - std::chrono::seconds(3);
+  drain_timer_.arm_in(kDrainPoll);
+}
+
+void RelayImpl::poll_drain() {
+  const bool idle = context_.http_visitors.size() == 0 && context_.tcp_visitors.size() == 0;
+  const bool late = context_.shard.now() >= drain_deadline_;
+  if (!closing_ && (idle || late)) {
+    closing_ = true;
+    std::vector<AgentSession*> sessions;
+    context_.sessions.for_each([&](AgentSession& session) { sessions.push_back(&session); });
+    for (AgentSession* session : sessions) {
+      session->close(Error{Code::DRAINING, "the relay is shutting down"});
+    }
+  }
+  if (closing_ && context_.sessions.size() == 0) {
+    log::info("drained", {{"cut", late}});
+    return drained_();
+  }
+  drain_timer_.arm_in(kDrainPoll);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) {
+  if (Result<void> made = make_directory(options.state_dir, Code::STATE_DIR); !made) {
+    return tl::unexpected(made.error());
+  }
+  Result<std::unique_ptr<store::Store>> store = store::Store::open(options.state_dir + "/leat.db");
+  if (!store) return tl::unexpected(store.error());
+  std::string certificate = options.certificate_file, key = options.key_file;
+  if (certificate.empty()) {
+    certificate = options.state_dir + "/cert.pem";
+    key = options.state_dir + "/key.pem";
+    const std::string name = options.domain.empty() ? "localhost" : options.domain;
+    if (Result<void> made = net::ensure_self_signed(certificate, key, {name}); !made) {
+      return tl::unexpected(made.error());
+    }
+  }
+  Result<net::TlsContext> tls =
+      net::TlsContext::server(certificate, key, {net::kAlpnLeat, net::kAlpnHttp});
+  if (!tls) return tl::unexpected(tls.error());
+  auto relay = std::make_unique<RelayImpl>(shard, std::move(*store), std::move(*tls),
+                                           std::move(options));
+  if (Result<void> opened = relay->open(certificate); !opened) {
+    return tl::unexpected(opened.error());
+  }
+  return relay;
+}
+
+}  // namespace leat::relay

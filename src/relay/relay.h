@@ -1,0 +1,37 @@
+// The relay: listeners, and the life of the whole from start to the end of a drain. Accepts agents and
+// visitors; never dials out to either.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "base/secret.h"
+#include "net/shard.h"
+#include "relay/options.h"
+
+namespace leat::relay {
+
+struct Info {
+  HostPort listen;  // as bound
+  std::optional<HostPort> plain_listen, admin_listen;
+  std::string pin;         // "sha256:…" of the certificate's key
+  std::string public_url;  // "https://host:port"
+  std::optional<Secret> first_token;  // made now, because there was none
+};
+
+class Relay {
+ public:
+  // Opens the store, makes certificate and first token where there are none, binds, and writes
+  // STATE_DIR/relay.json. Errors: LISTEN, STATE_DIR, STORE, KEY_FILE.
+  static Result<std::unique_ptr<Relay>> start(net::Shard& shard, Options options);
+  virtual ~Relay() = default;
+
+  virtual const Info& info() const = 0;
+  // Refuses new work, tells the agents, waits for what runs (limits::kDrain at most), then calls `done`.
+  virtual void drain(std::function<void()> done) = 0;
+};
+
+}  // namespace leat::relay

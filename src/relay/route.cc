@@ -1,0 +1,40 @@
+#include "relay/route.h"
+
+#include <optional>
+
+#include "control/tunnel_id.h"
+
+namespace leat::relay {
+namespace {
+
+bool is_health(std::string_view path) {
+  return path == "/healthz" || path == "/readyz" || path == "/health" || path == "/ready";
+}
+
+}  // namespace
+
+Route route(const http::Request& request, bool tunnels) {
+  if (request.target == "*") return {};
+  const std::optional<std::string> target = http::canonical_target(request.target);
+  if (!target) return {.kind = Route::Kind::invalid};
+  const std::string_view whole = *target;
+  const std::string_view path = whole.substr(0, whole.find('?'));
+  if (is_health(path)) return {.kind = Route::Kind::health};
+  if (!tunnels) return {};
+  for (const std::string_view door : {"/tunnel/", "/t/"}) {
+    if (!path.starts_with(door)) continue;
+    const std::size_t end = path.find('/', door.size());
+    const std::string_view id = path.substr(door.size(), end == path.npos ? path.npos : end - door.size());
+    if (!control::valid_tunnel_id(id)) return {};
+    const std::size_t prefix = door.size() + id.size();
+    std::string rest(whole.substr(prefix));
+    if (!rest.starts_with('/')) rest.insert(0, "/");
+    return {.kind = Route::Kind::tunnel,
+            .tunnel = std::string(id),
+            .target = std::move(rest),
+            .prefix = std::string(whole.substr(0, prefix))};
+  }
+  return {};
+}
+
+}  // namespace leat::relay

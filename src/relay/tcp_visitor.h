@@ -1,0 +1,44 @@
+// Raw TCP: a relay port that belongs to one tunnel, and a visitor's connection on it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "control/wire.h"
+#include "mux/endpoint.h"
+#include "net/socket.h"
+#include "net/splice.h"
+#include "net/transport.h"
+#include "relay/context.h"
+
+namespace leat::relay {
+
+// Joined to a stream at once: bytes of either side wait for nothing but the agent's OpenReply, which is
+// taken out of the way before the service's first byte.
+class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
+ public:
+  // False: no agent, or it has no stream to spare; the connection has been reset.
+  static bool start(Context& context, net::Fd socket, const std::string& tunnel);
+  ~TcpVisitor();
+
+ private:
+  TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
+             std::unique_ptr<net::Transport> transport, std::string preamble, std::string tunnel);
+
+  std::size_t deliver(Bytes data) override;
+  void end() override;
+  void reset(mux::ResetReason reason) override;
+  void on_splice_end(net::Splice& splice, bool clean) override;
+
+  void refuse(Code code, std::string_view detail);
+
+  Context& context_;
+  control::MessageReader reply_;
+  std::string tunnel_;
+  std::string peer_;
+  net::Splice splice_;
+  bool over_ = false;
+};
+
+}  // namespace leat::relay
