@@ -29,19 +29,35 @@ if(LEAT_SANITIZE)
   add_compile_definitions(LEAT_SANITIZED=1)
 endif()
 
+find_program(LEAT_MOLD mold)
+if(LEAT_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(LEAT_FAST_LINK -fuse-ld=mold)
+endif()
+
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g0")
   set(CMAKE_C_FLAGS_RELEASE "-O2 -g0")
-  add_compile_options(-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection)
-  add_link_options(-Wl,-z,relro,-z,now -Wl,--as-needed)
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -D_GLIBCXX_ASSERTIONS
+    -fstack-protector-strong -fstack-clash-protection)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    add_compile_options(-fcf-protection)
+  endif()
+  add_link_options(-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed)
   # Fat objects: the shipped binary is linked with LTO, the many test programs without it, which
   # keeps a clean build short.
   add_compile_options(-flto=auto -ffat-lto-objects)
   set(LEAT_LTO_LINK -flto=auto -fuse-linker-plugin -O2)
-  set(LEAT_PLAIN_LINK -fno-lto)
+  set(LEAT_PLAIN_COMPILE -fno-lto)
+  set(LEAT_PLAIN_LINK -fno-lto ${LEAT_FAST_LINK})
 else()
-  find_program(LEAT_MOLD mold)
-  if(LEAT_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    add_link_options(-fuse-ld=mold)
-  endif()
+  add_link_options(${LEAT_FAST_LINK})
 endif()
+
+# leat_shipped(target): the binary people install. It lies at the top of the build tree, needs nothing
+# but the C library, and carries no symbols in a release.
+function(leat_shipped target)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_link_options(${target} PRIVATE ${LEAT_LTO_LINK} -static-libstdc++ -static-libgcc -s)
+  endif()
+endfunction()
