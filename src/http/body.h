@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "http/head.h"
+#include "http/scan.h"
 
 namespace leat::http {
 
@@ -36,12 +37,21 @@ class BodyScanner {
   BodyKind kind() const { return kind_; }
 
  private:
-  enum class Chunk : std::uint8_t { size, size_cr, data, data_cr, data_lf, trailer };
+  // size -> size_lf -> data -> data_cr -> data_lf -> size …, and size_lf -> trailer after the last chunk
+  enum class Chunk : std::uint8_t { size, size_lf, data, data_cr, data_lf, trailer };
+
+  State feed_chunked(Bytes in, std::size_t& used, std::size_t& forward);
+  State feed_trailer(Bytes in, std::size_t& used);
+  // One byte of framing; false: it is wrong.
+  bool step(std::uint8_t c);
+
   BodyKind kind_ = BodyKind::none;
   Chunk chunk_ = Chunk::size;
-  std::uint64_t left_ = 0;
-  std::uint32_t digits_ = 0;
   bool done_ = true;
+  bool failed_ = false;
+  std::uint8_t digits_ = 0;
+  std::uint64_t left_ = 0;
+  LineScanner scanner_ = LineScanner::trailers();
   std::string trailer_buffer_;
   std::string trailers_;
 };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "http/scan.h"
 
 namespace leat::http {
 
@@ -22,6 +23,8 @@ struct Field {
 class Fields {
  public:
   // Names compare without case (RFC 9110 §5.1).
+  // add and set abort on a name or value that would break the head apart: values from outside that did
+  // not come out of a HeadReader are checked with valid_field_value first.
   const std::string* find(std::string_view name) const;  // the first
   std::size_t count(std::string_view name) const;
   void add(std::string_view name, std::string_view value);
@@ -41,13 +44,13 @@ enum class BodyKind : std::uint8_t { none, length, chunked, until_close };
 
 struct Request {
   std::string method;
-  std::string target;     // as received: origin-form, or "*" for OPTIONS
+  std::string target;     // as received: origin-form, or "*" for OPTIONS; visible ASCII without '#'
   int minor = 1;          // HTTP/1.minor, 0 or 1
   Fields fields;
   BodyKind body = BodyKind::none;
   std::uint64_t length = 0;      // for BodyKind::length
   bool keep_alive = true;        // what the sender asks for
-  bool upgrade = false;          // Connection: upgrade, and an Upgrade field
+  bool upgrade = false;          // 1.1, Connection: upgrade, and an Upgrade field other than h2c
   bool expect_continue = false;  // Expect: 100-continue
 };
 
@@ -58,7 +61,7 @@ struct Response {
   Fields fields;
   BodyKind body = BodyKind::none;
   std::uint64_t length = 0;
-  bool keep_alive = true;  // false: the connection ends after it
+  bool keep_alive = true;  // false: the connection ends after it (or becomes a pipe, 101)
   bool interim() const { return status >= 100 && status < 200 && status != 101; }
 };
 
@@ -75,6 +78,7 @@ class HeadReader {
   enum class State : std::uint8_t { more, done, error };
 
   // Consumes up to and including the blank line and no further; `used` says how much of `in` that was.
+  // Work is linear in the bytes fed; memory is that of the bytes held. An error stays.
   State feed(Bytes in, std::size_t& used);
   // Bytes held so far; 0 means nothing of a head has arrived (an idle connection, not a slow one).
   std::size_t held() const { return buffer_.size(); }
@@ -82,15 +86,17 @@ class HeadReader {
   // Why, in a few words, for the log.
   const char* why() const { return why_; }
 
-  // After done: parse what was collected and make the reader ready for the next head.
-  std::optional<Request> take_request();  // nullopt: error() and why() say more
+  // After done: parse what was collected and make the reader ready for the next head. nullopt: error()
+  // and why() say more, and the connection cannot go on.
+  std::optional<Request> take_request();
   // `request_method` decides about the body (HEAD, RFC 9112 §6.3).
   std::optional<Response> take_response(std::string_view request_method);
 
  private:
+  State fail(HeadError error, const char* why);
+
   std::string buffer_;
-  std::size_t line_start_ = 0;
-  std::size_t lines_ = 0;
+  LineScanner scanner_ = LineScanner::head();
   HeadError error_ = HeadError::none;
   const char* why_ = "";
 };
@@ -106,12 +112,22 @@ void serialise(const Response& response, std::string& out);
 void remove_hop_by_hop(Fields& fields);
 void set_framing(Fields& fields, BodyKind body, std::uint64_t length);
 
-std::string_view reason_phrase(int status);
+std::string_view reason_phrase(int status);  // "" for one without a name
 
-// One canonical form of a request target's path (threat 16): nullopt if it has a NUL, a control
-// character, a bad percent-encoding, or dot segments that leave the root. Unreserved characters are
-// decoded, the rest of the encodings upper-cased, "." and ".." resolved. Encoded slashes stay encoded,
-// empty segments and everything from '?' on stay as they are.
+bool valid_field_name(std::string_view name);    // a token
+bool valid_field_value(std::string_view value);  // no control character but HTAB
+
+// A Host field's value: a DNS name, IPv4 address or bracketed IPv6 address, with or without a port.
+// User information, percent-encodings, empty labels and anything outside [A-Za-z0-9._-] are refused.
+bool valid_host(std::string_view host);
+// The host of a valid Host value as names are compared: lower case, without port and final dot.
+std::string host_name(std::string_view host);
+
+// One canonical form of a request target's path (threat 16): nullopt if it has a NUL or other control
+// character, encoded or not, a bad percent-encoding, or dot segments that leave the root or hide behind
+// an encoded slash, a backslash or a parameter ("..;x"). Unreserved characters are decoded, the rest of
+// the encodings upper-cased, what RFC 3986 does not allow in a path encoded, "." and ".." resolved.
+// Encoded slashes stay encoded, empty segments and everything from '?' on stay as they are.
 std::optional<std::string> canonical_target(std::string_view target);
 
 }  // namespace leat::http
