@@ -1,0 +1,103 @@
+// How many bytes a carrier may have on the way. What has been framed and encrypted cannot be overtaken, so
+// two bounds are kept, both from what the kernel knows of the path:
+//
+//  * not yet sent (our ring and the socket's unsent bytes): rate × 1 ms. A stream that wakes now waits at
+//    most that long for bytes that are still on this machine.
+//  * outstanding (unsent and unacknowledged): gain × rate × base round trip, so that this one connection
+//    does not fill the queue of the narrowest link on the path, even under a congestion control that
+//    fills whatever queue it finds. Where the kernel's own does not (bbr), this bound is not needed.
+//
+//      ┌─────────┐ growth stops  ┌────────┐  round trip not seen low for 10 s   ┌───────┐
+//      │ startup │──────────────▶│ steady │────────────────────────────────────▶│ drain │
+//      │ gain 2  │               │  1.25  │◀────────────────────────────────────│  0.5  │
+//      └─────────┘               └────────┘          round trip known again      └───────┘
+//                                  │    ▲                                          ▲   │
+//        round trip far above what │    │ a drain brought the round trip down      │   │ it did not
+//        we can cause ourselves    ▼    └──────────────────────────┐   every 5 s   │   ▼
+//                               ┌──────────────────────────────────┴───────────────┴──────┐
+//                               │ yielding: somebody else fills the queue; no bound       │
+//                               └─────────────────────────────────────────────────────────┘
+//
+// Numbers in, numbers out: no socket, no clock. After BBR's filters (draft-cardwell-iccrg-bbr) and the mode
+// switch of Copa (NSDI 2018).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/limits.h"
+#include "base/time.h"
+
+namespace leat::net {
+
+struct PathSample {
+  Time at;
+  std::uint64_t acked = 0;      // bytes acknowledged since the connection began
+  std::size_t outstanding = 0;  // unacknowledged and unsent bytes
+  std::size_t unsent = 0;       // of those, not yet sent
+  Duration rtt{0};              // smoothed; 0: not known
+};
+
+class SendGovernor {
+ public:
+  enum class Mode : std::uint8_t { unbounded, startup, steady, drain, yielding };
+
+  // `bound_outstanding` false: only the unsent bytes are bounded.
+  explicit SendGovernor(bool bound_outstanding)
+      : mode_(bound_outstanding ? Mode::startup : Mode::unbounded) {}
+
+  // The path now. `held_back`: since the last sample there was always more to send than was allowed, so
+  // that what was delivered is what the path (or the bound) gave, not what the application had.
+  void sample(const PathSample& path, bool held_back);
+
+  // Bytes that may be put into the ring now, `ring` of them being there already.
+  std::size_t allowance(std::size_t ring) const;
+  // When the allowance may have grown enough to try again: a fraction of the queue's drain time.
+  Duration retry_in() const;
+  // How old a sample may get while sending.
+  Duration sample_every() const;
+
+  Mode mode() const { return mode_; }
+  std::size_t outstanding_bound() const;  // SIZE_MAX: none
+  std::size_t unsent_bound() const;
+  std::uint64_t rate() const;             // bytes/s, 0: not known
+  Duration base_rtt() const { return base_rtt_; }
+
+ private:
+  static constexpr std::size_t kRates = 8;
+
+  void measure_rate(const PathSample& path, bool held_back);
+  void step(const PathSample& path);
+  void enter(Mode mode, Time now);
+  std::uint64_t recent_rate() const;
+  Duration round() const;
+  bool crowded(Duration rtt) const;
+
+  Mode mode_;
+  PathSample last_{};
+  Time entered_{};
+
+  // Delivery rate: the highest of the last few intervals in which we were held back.
+  std::array<std::uint64_t, kRates> rates_{};
+  std::size_t next_rate_ = 0;
+  Time interval_start_ = kNever;
+  std::uint64_t interval_acked_ = 0;
+  bool interval_held_back_ = true;
+  std::uint64_t peak_rate_ = 0;       // over the last ten seconds
+  Time peak_at_{};
+  std::uint64_t startup_rate_ = 0;
+  int startup_flat_ = 0;
+
+  // Base round trip: the lowest smoothed one, until it is ten seconds old.
+  Duration base_rtt_{0};
+  Time base_at_{};
+  Duration drain_low_{0};             // the lowest seen in this drain
+  // Of the two drains before it, while none of them found the path free.
+  std::array<Duration, 2> drain_lows_{Duration::max(), Duration::max()};
+  Time crowded_since_ = kNever;
+};
+
+const char* name(SendGovernor::Mode mode);
+
+}  // namespace leat::net

@@ -1,0 +1,244 @@
+// The governor against a fluid model of a bottleneck in virtual time: one queue, our connection under cubic
+// with the governor's bound, and at times another connection under cubic without.
+#include "net/send_governor.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+
+namespace leat::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr double kPacket = 1448;
+constexpr double kStep = 0.0005;  // seconds
+
+// RFC 9438 §4.2, in bytes; slow start until the first loss.
+class Cubic {
+ public:
+  void grow(double dt, double rtt) {
+    if (max_ == 0) {
+      window_ += window_ * dt / rtt;
+      return;
+    }
+    since_loss_ += dt;
+    const double k = std::cbrt(max_ / kPacket * 0.3 / 0.4);
+    window_ = (0.4 * std::pow(since_loss_ - k, 3) + max_ / kPacket) * kPacket;
+    window_ = std::max(window_, 2 * kPacket);
+  }
+  void lose() {
+    max_ = window_;
+    window_ *= 0.7;
+    since_loss_ = 0;
+  }
+  double window() const { return window_; }
+
+ private:
+  double window_ = 10 * kPacket, max_ = 0, since_loss_ = 0;
+};
+
+struct Path {
+  double capacity = 50e6 / 8;  // bytes/s
+  double base = 0.0002;        // s
+  double queue = 0.2;          // s at `capacity`
+};
+
+struct Totals {
+  double ours = 0, theirs = 0, time = 0, rtt_sum = 0, rtt_worst = 0, possible = 0;
+  double utilisation() const { return ours / possible; }
+  double share() const { return ours / (ours + theirs); }
+  double mean_rtt() const { return rtt_sum / time; }
+};
+
+class Bottleneck {
+ public:
+  explicit Bottleneck(Path path) : path(path) {}
+
+  Path path;
+  bool competitor = false;
+  double offered = std::numeric_limits<double>::infinity();  // bytes/s our application has
+  SendGovernor governor{true};
+
+  Totals run(double duration) {
+    Totals totals;
+    for (double end = now_ + duration; now_ < end; now_ += kStep) step(totals);
+    return totals;
+  }
+
+ private:
+  void step(Totals& totals) {
+    const bool bulk = std::isinf(offered);
+    const auto bound = governor.outstanding_bound();
+    const double allowed = bound == std::numeric_limits<std::size_t>::max()
+                               ? std::numeric_limits<double>::infinity()
+                               : static_cast<double>(bound);
+    const double held = std::min({allowed, ours_.window(), bulk ? 1e12 : offered * path.base});
+    const double others = competitor ? theirs_.window() : 0;
+    const double total = held + others;
+    const double content = path.capacity * path.base;
+    const double rtt = std::max(path.base, total / path.capacity);
+    const double rate = std::min(path.capacity, total / path.base);
+    const double delivered = rate * kStep * held / std::max(total, 1.0);
+    acked_ += delivered;
+    totals.ours += delivered;
+    totals.theirs += rate * kStep - delivered;
+    totals.time += kStep;
+    totals.possible += path.capacity * kStep;
+    totals.rtt_sum += rtt * kStep;
+    totals.rtt_worst = std::max(totals.rtt_worst, rtt);
+
+    if (total > content + path.queue * path.capacity && now_ - lost_ > rtt) {
+      lost_ = now_;
+      // A full queue drops what arrives: the larger connection always loses some of it, the smaller one in
+      // proportion.
+      const double share = held / total;
+      if ((hits_ += std::min(1.0, 2 * share)) >= 1) {
+        hits_ -= 1;
+        ours_.lose();
+      }
+      if (competitor && (their_hits_ += std::min(1.0, 2 * (1 - share))) >= 1) {
+        their_hits_ -= 1;
+        theirs_.lose();
+      }
+    }
+    // The kernel grows its window only while it is what limits (RFC 9438 §5.8).
+    if (held >= ours_.window() * 0.99) ours_.grow(kStep, rtt);
+    if (competitor) theirs_.grow(kStep, rtt);
+
+    const double packets = std::max(delivered / kPacket, 1e-3);
+    smoothed_ = smoothed_ == 0 ? rtt : smoothed_ + (rtt - smoothed_) * std::min(1.0, packets / 8);
+    PathSample sample;
+    sample.at = Time(Duration(static_cast<std::int64_t>((now_ + 1) * 1e9)));
+    sample.acked = static_cast<std::uint64_t>(acked_);
+    sample.outstanding = static_cast<std::size_t>(held);
+    sample.rtt = Duration(static_cast<std::int64_t>(smoothed_ * 1e9));
+    governor.sample(sample, bulk);
+  }
+
+  Cubic ours_, theirs_;
+  double now_ = 0, acked_ = 0, smoothed_ = 0, lost_ = -1;
+  double hits_ = 0, their_hits_ = 0;
+};
+
+TEST(SendGovernor, KeepsTheQueueShortOnAShortPath) {
+  Bottleneck link({});
+  link.run(2);
+  const Totals t = link.run(60);
+  EXPECT_GT(t.utilisation(), 0.98);
+  EXPECT_LT(t.mean_rtt(), 0.007);  // the floor of 32 KiB is 5.2 ms here
+  EXPECT_EQ(link.governor.mode(), SendGovernor::Mode::steady);
+}
+
+TEST(SendGovernor, KeepsTheQueueShortOnALongPath) {
+  Bottleneck link({.base = 0.04});
+  link.run(3);
+  const Totals t = link.run(60);
+  EXPECT_GT(t.utilisation(), 0.97);
+  EXPECT_LT(t.mean_rtt(), 0.04 * 1.3);
+}
+
+TEST(SendGovernor, AWideLongPathIsFilled) {
+  Bottleneck link({.capacity = 1e9 / 8, .base = 0.1, .queue = 0.05});
+  link.run(10);
+  EXPECT_GT(link.run(30).utilisation(), 0.9);
+}
+
+TEST(SendGovernor, FollowsTheCapacityDownAndUp) {
+  Bottleneck link({.base = 0.02});
+  link.run(10);
+  link.path.capacity = 10e6 / 8;
+  link.run(5);
+  EXPECT_LT(link.run(10).mean_rtt(), 0.035);
+  link.path.capacity = 50e6 / 8;
+  link.run(5);
+  EXPECT_GT(link.run(20).utilisation(), 0.95);
+}
+
+TEST(SendGovernor, ALongerRouteIsLearnt) {
+  Bottleneck link({.base = 0.02});
+  link.run(15);
+  link.path.base = 0.08;
+  link.run(30);
+  const Totals t = link.run(20);
+  EXPECT_GT(t.utilisation(), 0.9);
+  EXPECT_LT(t.mean_rtt(), 0.12);
+}
+
+TEST(SendGovernor, AShorterRouteIsLearnt) {
+  Bottleneck link({.base = 0.08});
+  link.run(15);
+  link.path.base = 0.02;
+  link.run(12);
+  EXPECT_LT(link.run(20).mean_rtt(), 0.03);
+}
+
+TEST(SendGovernor, KeepsItsShareBesideCubicAndReturns) {
+  for (const double base : {0.0002, 0.04}) {
+    Bottleneck link({.base = base});
+    link.run(10);
+    link.competitor = true;
+    const Totals beside = link.run(60);
+    EXPECT_GT(beside.share(), 0.4) << base;
+    link.competitor = false;
+    link.run(12);
+    const Totals after = link.run(30);
+    EXPECT_LT(after.mean_rtt(), base * 1.3 + 0.007) << base;
+    EXPECT_GT(after.utilisation(), 0.95) << base;
+  }
+}
+
+TEST(SendGovernor, AnApplicationWithLittleToSendTeachesNothing) {
+  Bottleneck link({.base = 0.02});
+  link.run(10);
+  const auto rate = link.governor.rate();
+  link.offered = 5000;
+  link.run(30);
+  EXPECT_GT(link.governor.rate(), rate * 9 / 10);
+  link.offered = std::numeric_limits<double>::infinity();
+  link.run(1);
+  EXPECT_GT(link.run(5).utilisation(), 0.95);
+}
+
+TEST(SendGovernor, UnsentBytesFollowTheRateWithinTheirBounds) {
+  SendGovernor governor(false);
+  PathSample path{.at = Time(1s), .rtt = 1ms};
+  governor.sample(path, true);
+  EXPECT_EQ(governor.unsent_bound(), 64 * limits::KiB);  // not known yet
+  const auto deliver = [&](std::uint64_t rate) {
+    for (int i = 0; i < 20; ++i) {
+      path.at += 20ms;
+      path.acked += rate / 50;
+      governor.sample(path, true);
+    }
+  };
+  deliver(1'000'000);
+  EXPECT_EQ(governor.unsent_bound(), 4 * limits::KiB);
+  deliver(100'000'000);
+  EXPECT_NEAR(static_cast<double>(governor.unsent_bound()), 100e3, 2e3);
+  deliver(5'000'000'000);
+  EXPECT_EQ(governor.unsent_bound(), 512 * limits::KiB);
+  EXPECT_EQ(governor.outstanding_bound(), std::numeric_limits<std::size_t>::max());
+}
+
+TEST(SendGovernor, TheAllowanceCountsTheRing) {
+  SendGovernor governor(true);
+  PathSample path{.at = Time(1s), .rtt = 20ms};
+  for (int i = 0; i < 50; ++i) {
+    path.at += 20ms;
+    path.acked += 20'000'000 / 50;
+    governor.sample(path, true);
+  }
+  path.outstanding = governor.outstanding_bound() - 1000;
+  governor.sample(path, true);
+  EXPECT_EQ(governor.allowance(0), 1000u);
+  EXPECT_EQ(governor.allowance(400), 600u);
+  EXPECT_EQ(governor.allowance(5000), 0u);
+}
+
+}  // namespace
+}  // namespace leat::net
