@@ -32,11 +32,12 @@ class Fd {
   int fd_ = -1;
 };
 
-// A listening socket on a shard. Out of descriptors (EMFILE), it stops accepting and tries again every
-// 500 ms, without a busy loop (threat 33).
+// A listening socket on a shard. Out of descriptors (EMFILE), it stops accepting and tries again
+// every 500 ms, without a busy loop (threat 33).
 class Listener {
  public:
-  // Called with a connected, non-blocking, close-on-exec descriptor with TCP_NODELAY set.
+  // Called with a connected, non-blocking, close-on-exec descriptor with TCP_NODELAY set. Must not
+  // destroy the listener; give it to Shard::dispose.
   using OnAccept = std::function<void(Fd)>;
   // LEAT_LISTEN on failure. Port 0 lets the kernel choose; see address().
   static Result<std::unique_ptr<Listener>> open(Shard& shard, const HostPort& address,
@@ -55,8 +56,8 @@ class Dial {
   virtual ~Dial() = default;
 };
 
-// Full jitter: a random time up to a bound that is 0 for the first try, grows to 2 s while the outage
-// has lasted less than 5 s, and doubles to 15 s after (design: carriers).
+// Full jitter: a random time up to a bound that is 0 for the first try, grows to 2 s while the
+// outage has lasted less than 5 s, and doubles to 15 s after (design: carriers).
 class Backoff {
  public:
   // The delay before the next try. `now` is the time of the failure.

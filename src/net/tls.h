@@ -1,8 +1,9 @@
-// TLS over our own BIO on rings: one recv of up to 64 KiB feeds many records, many records leave in one
-// send. Rings are borrowed from the shard's pool while they hold bytes, so that an idle connection
-// costs its SSL object only.
+// TLS over our own BIO on rings: one recv of up to 64 KiB feeds many records, many records leave in
+// one send. Rings are borrowed from the shard's pool while they hold bytes, so that an idle
+// connection costs its SSL object only.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,26 +21,28 @@ inline constexpr char kAlpnLeat[] = "leat/1";
 inline constexpr char kAlpnHttp[] = "http/1.1";
 
 // An SSL_CTX with our settings. Shared by all connections of one listener or dialer; one per shard.
+// No compression, no renegotiation, no early data; AES-128-GCM first where the processor has AES.
 class TlsContext {
  public:
-  // Relay side: TLS 1.2 or newer for visitors, 1.3 where leat/1 is chosen; AES-128-GCM first where the
-  // processor has AES; no early data; no compression; no renegotiation. PEM files; LEAT_KEY_FILE.
+  // Relay side: TLS 1.2 or newer for visitors, 1.3 where leat/1 is chosen. `alpn` in the order of
+  // our preference. PEM files, the key readable by its owner only; LEAT_KEY_FILE.
   static Result<TlsContext> server(const std::string& certificate_file, const std::string& key_file,
                                    std::vector<std::string> alpn);
-  // Agent side: TLS 1.3. Exactly one way to trust: a pin (32 bytes, SHA-256 of the peer's
-  // SubjectPublicKeyInfo), a CA file, or, with neither, the system's CAs; the last two check the name.
+  // TLS 1.3 where leat/1 is asked for (it is then demanded: ALPN_REFUSED), else 1.2 or newer.
+  // Exactly one way to trust: a pin (32 bytes, SHA-256 of the peer's SubjectPublicKeyInfo), a CA
+  // file, or, with neither, the system's CAs; the last two check the name. LEAT_KEY_FILE for the CA
+  // file.
   struct Trust {
     std::optional<std::string> pin;  // 32 raw bytes
     std::optional<std::string> ca_file;
   };
   static Result<TlsContext> client(const Trust& trust, std::vector<std::string> alpn);
-  // For services behind the agent (https targets) and test clients: like client, http/1.1, TLS 1.2+.
 
-  TlsContext(TlsContext&&) noexcept = default;
-  TlsContext& operator=(TlsContext&&) noexcept = default;
+  // Bytes sent under one key before it is replaced (TLS 1.3). RFC 8446 §5.5 allows AES-GCM about
+  // 380 GB.
+  void set_key_update(std::uint64_t bytes);
+
   SSL_CTX* get() const { return context_.get(); }
-  bool is_server() const { return server_; }
-  const Trust& trust() const { return trust_; }
 
  private:
   struct Free {
@@ -47,26 +50,26 @@ class TlsContext {
   };
   TlsContext() = default;
   std::unique_ptr<SSL_CTX, Free> context_;
-  bool server_ = false;
-  Trust trust_;
-  std::vector<std::string> alpn_;
 };
 
-// Takes the descriptor (connected, non-blocking) and starts the handshake. `name`: SNI and the name to
-// verify; ignored on the server. nullptr: out of memory or the shard cannot watch the descriptor, which
-// has then been closed.
+// Takes the descriptor (connected, non-blocking) and starts the handshake; on_transport tells its
+// end. On the server no TLS state exists before the first record of a ClientHello has arrived
+// (threat 15). `name`: SNI and the name to verify; ignored on the server. nullptr: out of memory or
+// the shard cannot watch the descriptor, which has then been closed.
 std::unique_ptr<Transport> make_tls_transport(Shard& shard, int fd, const TlsContext& context,
                                               const std::string& name);
 std::unique_ptr<Transport> make_plain_transport(Shard& shard, int fd);
 
-// Makes an ECDSA P-256 key and a self-signed certificate for `names` (ten years; key 0600) unless both
-// files are there.
+// Makes an ECDSA P-256 key and a self-signed certificate for `names` (DNS names and addresses, at
+// least one; ten years; key 0600) unless both files are there. A key that is there is kept, and
+// with it the pin. LEAT_KEY_FILE.
 Result<void> ensure_self_signed(const std::string& certificate_file, const std::string& key_file,
                                 const std::vector<std::string>& names);
-// SHA-256 of the SubjectPublicKeyInfo of a certificate file, as the pin is written: "sha256:" and 64 hex
-// digits.
+// SHA-256 of the SubjectPublicKeyInfo of a certificate file, as the pin is written: "sha256:" and
+// 64 hex digits. LEAT_KEY_FILE.
 Result<std::string> certificate_pin(const std::string& certificate_file);
 // The 32 raw bytes of "sha256:HEX" (colons inside HEX allowed) or of 43 base64url characters.
+// LEAT_CONFIG.
 Result<std::string> parse_pin(std::string_view text);
 
 }  // namespace leat::net

@@ -1,5 +1,6 @@
-// A byte pipe to a peer: a plain socket, TLS over one, later a WebSocket over either. Visitors, services
-// and carriers are all reached through this. Non-blocking; the owner is told when to try again.
+// A byte pipe to a peer: a plain socket, TLS over one, later a WebSocket over either. Visitors,
+// services and carriers are all reached through this. Non-blocking; the owner is told when to try
+// again.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,8 @@ namespace leat::net {
 enum class IoStatus : std::uint8_t {
   ok,           // `n` bytes moved (n > 0)
   would_block,  // nothing moved; on_transport follows when that changes
-  end,          // read only: the peer finished cleanly (FIN after TLS close_notify, or FIN on plain TCP)
-  failed,       // reset, cut short (TLS without close_notify), or a protocol fault; see error()
+  end,     // read only: the peer finished cleanly (FIN after TLS close_notify, or FIN on plain TCP)
+  failed,  // reset, cut short (TLS without close_notify), or a protocol fault; see error()
 };
 
 struct IoResult {
@@ -27,7 +28,8 @@ struct IoResult {
 class TransportOwner {
  public:
   // Reading, writing or both may make progress now, the handshake has ended, or the transport has
-  // failed. Edge-triggered: no further call until the owner has met would_block. The owner may destroy
+  // failed. Edge-triggered: no further call until the owner has met would_block, a short read or a
+  // flush() that said false; only the peer's FIN or RST may be told besides. The owner may destroy
   // the transport through Shard::dispose only.
   virtual void on_transport() = 0;
 
@@ -35,10 +37,17 @@ class TransportOwner {
   ~TransportOwner() = default;
 };
 
+struct IoCounters {
+  std::uint64_t receives = 0, received = 0;  // system calls that moved bytes, and the bytes
+  std::uint64_t sends = 0, sent = 0;
+};
+
+// Destroying a transport that has not finished() cuts the connection: the peer sees a failure.
 class Transport {
  public:
   virtual ~Transport() = default;
 
+  // What happened before is not told again: a new owner tries read() and write().
   void set_owner(TransportOwner* owner) { owner_ = owner; }
 
   // False until a handshake (TLS) is complete; read and write say would_block before.
@@ -49,24 +58,28 @@ class Transport {
   // Whether read() may give something other than would_block: data in rings counts.
   virtual bool readable() const = 0;
 
-  // Takes a prefix. A plain socket writes through to the kernel; TLS encrypts into its ring and leaves
-  // sending to flush().
+  // Takes a prefix; less than all only when the kernel takes no more. A plain socket writes
+  // through; TLS encrypts into its ring and, while that has room, leaves sending to flush().
   virtual IoResult write(Bytes from) = 0;
-  // Bytes that write() would certainly take now. 0 for a plain socket that has met EAGAIN.
+  // Bytes that write() would take without sending: for TLS in whole records of 16 KiB, and exactly.
+  // For a plain socket an estimate, 0 once it has met EAGAIN.
   virtual std::size_t write_room() const = 0;
-  // Hands what is in the ring to the kernel. True: the ring is empty. False: on_transport follows.
+  // Hands what is in the ring to the kernel. True: the ring is empty, be it because the transport
+  // has failed and dropped it. False: on_transport follows.
   virtual bool flush() = 0;
 
-  // After everything written: close_notify and FIN. Reading goes on.
+  // After everything written: close_notify and FIN, as the kernel takes them. Reading goes on.
   virtual void finish() = 0;
-  // Gives up at once. `abort` sends RST (and no close_notify), which the peer cannot take for an end.
+  // Gives up at once: RST and no close_notify, which the peer cannot take for an end. The
+  // descriptor is closed; everything says failed from here on.
   virtual void abort() = 0;
 
-  virtual int fd() const = 0;
-  virtual std::string peer() const = 0;      // "192.0.2.1:5000", for logs and X-Forwarded-For
+  virtual int fd() const = 0;                 // -1 after abort()
+  virtual std::string peer() const = 0;       // "192.0.2.1:5000", for logs and X-Forwarded-For
   virtual std::string peer_host() const = 0;  // "192.0.2.1"
   // What failed; only after IoStatus::failed.
   virtual Error error() const = 0;
+  const IoCounters& counters() const { return counters_; }
 
   // --- TLS only; the defaults are those of a plain socket ---
   virtual bool secure() const { return false; }
@@ -77,6 +90,7 @@ class Transport {
 
  protected:
   TransportOwner* owner_ = nullptr;
+  IoCounters counters_;
 };
 
 }  // namespace leat::net

@@ -1,0 +1,2 @@
+// Asio is compiled here and nowhere else (ASIO_SEPARATE_COMPILATION).
+#include <asio/impl/src.hpp>

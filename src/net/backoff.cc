@@ -1,0 +1,32 @@
+#include <algorithm>
+
+#include "base/crypto_util.h"
+#include "base/limits.h"
+#include "net/socket.h"
+
+namespace leat::net {
+namespace {
+
+constexpr Duration kFirstBound = std::chrono::milliseconds(250);
+
+}  // namespace
+
+Duration Backoff::next(Time now) {
+  if (since_ == kNever) {
+    since_ = now;
+    bound_ = kFirstBound;
+    return Duration(0);
+  }
+  const Duration limit =
+      now - since_ < limits::kBackoffShortUntil ? limits::kBackoffShort : limits::kBackoffLong;
+  const Duration bound = std::min(bound_, limit);
+  bound_ = std::min<Duration>(2 * bound, limits::kBackoffLong);
+  return Duration(static_cast<Duration::rep>(random_u64() % (bound.count() + 1)));
+}
+
+void Backoff::succeeded() {
+  since_ = kNever;
+  bound_ = Duration(0);
+}
+
+}  // namespace leat::net

@@ -1,0 +1,80 @@
+#include <memory>
+
+#include "base/limits.h"
+#include "net/socket_transport.h"
+#include "net/tls.h"
+
+namespace leat::net {
+namespace {
+
+class PlainTransport final : public SocketTransport {
+ public:
+  using SocketTransport::SocketTransport;
+  ~PlainTransport() override {
+    // Without TLS only a reset tells a cut from an end.
+    if (!finished_) reset_on_close();
+  }
+
+  bool established() const override { return true; }
+  bool readable() const override { return Watched::readable() || receive_failed_; }
+  std::size_t write_room() const override { return writable() ? limits::kRing : 0; }
+  bool flush() override { return true; }
+
+  IoResult read(MutableBytes into) override {
+    if (receive_failed_) return {IoStatus::failed};
+    std::size_t total = 0;
+    while (total < into.size() && Watched::readable()) {
+      const IoResult result = receive(into.subspan(total));
+      if (result.status == IoStatus::ok) {
+        total += result.n;
+        continue;
+      }
+      receive_failed_ = result.status == IoStatus::failed;
+      // What came before an end or a failure is handed over first; the next call meets it again.
+      if (total == 0) return result;
+      break;
+    }
+    if (total == 0) return {IoStatus::would_block};
+    return {IoStatus::ok, total};
+  }
+
+  IoResult write(Bytes from) override {
+    if (failed()) return {IoStatus::failed};
+    std::size_t total = 0;
+    while (total < from.size() && writable()) {
+      const iovec piece{const_cast<std::uint8_t*>(from.data()) + total, from.size() - total};
+      const IoResult result = send({&piece, 1});
+      if (result.status == IoStatus::failed) return result;
+      total += result.n;
+    }
+    if (total == 0) return {IoStatus::would_block};
+    return {IoStatus::ok, total};
+  }
+
+  void finish() override {
+    if (finished_ || fd() < 0) return;
+    finished_ = true;
+    shut_down();
+  }
+
+  void abort() override {
+    receive_failed_ = true;
+    SocketTransport::abort();
+  }
+
+ private:
+  void on_ready() override { notify(); }
+
+  bool receive_failed_ = false;
+  bool finished_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_plain_transport(Shard& shard, int fd) {
+  auto transport = std::make_unique<PlainTransport>(shard, fd);
+  if (!transport->watch()) return nullptr;
+  return transport;
+}
+
+}  // namespace leat::net

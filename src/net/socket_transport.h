@@ -1,0 +1,57 @@
+// What plain and TLS transports share: the descriptor, single system calls on it with the sticky
+// bits kept right, and the rule that a connection which broke once never ends cleanly.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "net/ring.h"
+#include "net/shard.h"
+#include "net/socket.h"
+#include "net/socket_address.h"
+#include "net/transport.h"
+
+namespace leat::net {
+
+class SocketTransport : public Transport, protected Watched {
+ public:
+  SocketTransport(Shard& shard, int fd);
+  ~SocketTransport() override;
+  bool watch() { return shard_.watch(fd_.get(), *this); }
+
+  void abort() override;
+  int fd() const override { return fd_.get(); }
+  std::string peer() const override;
+  std::string peer_host() const override;
+  Error error() const override { return error_; }
+
+ protected:
+  // recv once. `end` is a FIN.
+  IoResult receive(MutableBytes into);
+  // sendmsg once.
+  IoResult send(std::span<const iovec> from);
+  void shut_down();  // FIN
+  void reset_on_close();
+
+  // The first failure stays.
+  void fail(Code code, std::string detail);
+  bool failed() const { return failed_; }
+  void notify() {
+    if (owner_ != nullptr) owner_->on_transport();
+  }
+
+  Shard& shard_;
+
+ private:
+  void fail_with_errno();
+
+  Fd fd_;
+  SocketAddress peer_;
+  bool failed_ = false;
+  Error error_{Code::CARRIER_CUT, {}};
+};
+
+}  // namespace leat::net

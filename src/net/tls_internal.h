@@ -1,0 +1,33 @@
+// What the parts of TLS in this folder share: the settings that hang on an SSL_CTX, and names for
+// what OpenSSL complains of.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/crypto_util.h"
+#include "net/tls.h"
+
+typedef struct x509_st X509;
+
+namespace leat::net {
+
+// Lives as long as its SSL_CTX, which connections hold beyond the TlsContext.
+struct TlsSettings {
+  bool server = false;
+  std::vector<std::string> alpn;
+  std::optional<std::string> pin = std::nullopt;
+  std::uint64_t key_update = 0;
+};
+
+const TlsSettings& tls_settings(const SSL_CTX* context);
+
+// SHA-256 of the DER SubjectPublicKeyInfo.
+Sha256 public_key_hash(const X509* certificate);
+
+// Words for the newest entry of the error queue, which is emptied.
+std::string openssl_error();
+
+}  // namespace leat::net
