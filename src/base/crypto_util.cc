@@ -84,6 +84,14 @@ Sha256 sha256(Bytes data) {
   return out;
 }
 
+Sha1 sha1(Bytes data) {
+  Sha1 out;
+  if (EVP_Digest(data.data(), data.size(), out.data(), nullptr, EVP_sha1(), nullptr) != 1) {
+    std::abort();
+  }
+  return out;
+}
+
 bool constant_time_equal(Bytes a, Bytes b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }

@@ -22,6 +22,10 @@ std::string random_id();
 using Sha256 = std::array<std::uint8_t, 32>;
 Sha256 sha256(Bytes data);
 
+// For the WebSocket handshake (RFC 6455 §4.2.2), where it guards nothing.
+using Sha1 = std::array<std::uint8_t, 20>;
+Sha1 sha1(Bytes data);
+
 // Time depends on the lengths only.
 bool constant_time_equal(Bytes a, Bytes b);
 

@@ -43,6 +43,7 @@ inline constexpr auto kOpenTimeoutBare = 75s;
 // --- Sockets ---
 inline constexpr std::size_t kRing = 64 * KiB;               // ciphertext, per direction, while in use
 inline constexpr std::size_t kHandshakes = 1000;             // TLS connections without a head, at most
+inline constexpr std::size_t kClientHello = 32 * KiB;        // held before there is TLS state
 inline constexpr auto kHandshakeTimeout = 10s;
 inline constexpr auto kDialTimeout = 10s;
 

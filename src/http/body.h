@@ -1,5 +1,5 @@
-// Where a message body ends: a scanner that validates framing in place, so that body bytes are forwarded
-// as they came, without being copied or re-framed (RFC 9112 §6, §7.1). Sans-I/O.
+// Where a message body ends: a scanner that validates framing in place, so that body bytes are
+// forwarded as they came, without being copied or re-framed (RFC 9112 §6, §7.1). Sans-I/O.
 #pragma once
 
 #include <cstddef>
@@ -23,12 +23,14 @@ class BodyScanner {
   BodyScanner() = default;  // no body: done at once
   BodyScanner(BodyKind kind, std::uint64_t length);
 
-  // `used` bytes of `in` are validated body (framing bytes of chunked included) and may be forwarded
-  // verbatim. Chunk extensions are refused (threat 10). In the trailer section used bytes are NOT to be
-  // forwarded: see trailers(). Forwardable bytes of this call are the first `forward` of `used`.
+  // `used` bytes of `in` are validated body (framing bytes of chunked included) and may be
+  // forwarded verbatim. Chunk extensions are refused (threat 10). In the trailer section used bytes
+  // are NOT to be forwarded: see trailers(). Forwardable bytes of this call are the first `forward`
+  // of `used`.
   State feed(Bytes in, std::size_t& used, std::size_t& forward);
-  // Chunked only, after done: the bytes to send in place of the received trailer section: the allowed
-  // trailer fields (no framing, routing or authentication fields, RFC 9110 §6.5.1) and the final CRLF.
+  // Chunked only, after done: the bytes to send in place of the received trailer section: the
+  // allowed trailer fields (no framing, routing or authentication fields, RFC 9110 §6.5.1) and the
+  // final CRLF.
   const std::string& trailers() const { return trailers_; }
 
   bool done() const { return done_; }
@@ -37,7 +39,8 @@ class BodyScanner {
   BodyKind kind() const { return kind_; }
 
  private:
-  // size -> size_lf -> data -> data_cr -> data_lf -> size …, and size_lf -> trailer after the last chunk
+  // size -> size_lf -> data -> data_cr -> data_lf -> size …, and size_lf -> trailer after the last
+  // chunk
   enum class Chunk : std::uint8_t { size, size_lf, data, data_cr, data_lf, trailer };
 
   State feed_chunked(Bytes in, std::size_t& used, std::size_t& forward);
