@@ -139,8 +139,8 @@ void TlsTransport::on_ready() {
   notify();
 }
 
-// Looks without taking: until the first record is whole, a slow or silent peer costs a socket and no
-// more. True also for what cannot become a ClientHello; libssl finds the words for it.
+// Looks without taking: until the first record is whole, a slow or silent peer costs a socket and
+// no more. True also for what cannot become a ClientHello; libssl finds the words for it.
 bool TlsTransport::hello_arrived() {
   constexpr std::uint8_t kHandshake = 22;
   if (hung_up()) return true;

@@ -1,0 +1,105 @@
+#include "net/transport.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+#include <tuple>
+
+#include "net/tls_fixture.h"
+
+namespace leat::net {
+namespace {
+
+#ifdef LEAT_SANITIZED
+constexpr std::size_t kBulk = 1 << 20;
+#else
+constexpr std::size_t kBulk = 8 << 20;
+#endif
+
+// Every behaviour that plain sockets and TLS share.
+class TransportTest : public ::testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override { connect(1); }
+
+  void connect(unsigned seed) {
+    TcpPair pair = tcp_pair();
+    server_fd = pair.server.get();
+    client_fd = pair.client.get();
+    if (GetParam()) {
+      server = std::make_unique<Talker>(
+          loop, make_tls_transport(loop.shard, pair.server.release(), server_context, ""), seed);
+      client = std::make_unique<Talker>(
+          loop, make_tls_transport(loop.shard, pair.client.release(), client_context, "relay.test"),
+          seed + 1);
+    } else {
+      server = std::make_unique<Talker>(
+          loop, make_plain_transport(loop.shard, pair.server.release()), seed);
+      client = std::make_unique<Talker>(
+          loop, make_plain_transport(loop.shard, pair.client.release()), seed + 1);
+    }
+  }
+  bool establish() {
+    return loop.run(
+        [&] { return server->transport->established() && client->transport->established(); });
+  }
+
+  Loop loop;
+  Identity identity;
+  TlsContext server_context = identity.server();
+  TlsContext client_context = identity.client();
+  int server_fd = -1, client_fd = -1;
+  std::unique_ptr<Talker> server, client;
+};
+
+INSTANTIATE_TEST_SUITE_P(Carriers, TransportTest, ::testing::Bool(),
+                         [](const auto& param) { return param.param ? "Tls" : "Plain"; });
+
+TEST_P(TransportTest, MegabytesBothWaysInPiecesOfAnySize) {
+  const std::string up = random_text(kBulk, 3), down = random_text(kBulk, 4);
+  client->send(up, true);
+  server->send(down, true);
+  ASSERT_TRUE(loop.run([&] { return server->ended && client->ended; }));
+  EXPECT_TRUE(server->received == up);
+  EXPECT_TRUE(client->received == down);
+  EXPECT_FALSE(server->failed || client->failed);
+  EXPECT_EQ(server->transport->secure(), GetParam());
+}
+
+TEST_P(TransportTest, HalfCloseLeavesTheOtherDirectionOpen) {
+  client->send("question", true);
+  ASSERT_TRUE(loop.run([&] { return server->ended; }));
+  EXPECT_EQ(server->received, "question");
+  EXPECT_FALSE(client->ended);
+  const std::string answer = random_text(300'000, 9);
+  server->send(answer, true);
+  ASSERT_TRUE(loop.run([&] { return client->ended; }));
+  EXPECT_TRUE(client->received == answer);
+}
+
+TEST_P(TransportTest, AbortIsAFailureForThePeer) {
+  ASSERT_TRUE(establish());
+  server->transport->abort();
+  EXPECT_EQ(server->transport->fd(), -1);
+  ASSERT_TRUE(loop.run([&] { return client->failed || client->ended; }));
+  EXPECT_TRUE(client->failed);
+  EXPECT_EQ(client->transport->error().code, Code::CARRIER_CUT);
+  std::uint8_t byte = 0;
+  EXPECT_EQ(server->transport->read({&byte, 1}).status, IoStatus::failed);
+  EXPECT_EQ(server->transport->write({&byte, 1}).status, IoStatus::failed);
+  EXPECT_TRUE(server->transport->flush());
+}
+
+TEST_P(TransportTest, DestroyedWithoutFinishIsAFailureForThePeer) {
+  ASSERT_TRUE(establish());
+  const std::string last = "the last words";
+  server->send(last, false);
+  ASSERT_TRUE(loop.run([&] { return client->received == last; }));
+  server.reset();
+  ASSERT_TRUE(loop.run([&] { return client->failed || client->ended; }));
+  EXPECT_TRUE(client->failed);
+}
+
+}  // namespace
+}  // namespace leat::net
