@@ -176,7 +176,7 @@ class LifecycleTest(harness.Case):
     def test_state_files(self):
         state = self.tunnel.online()
         self.assertEqual(state["tunnels"][0]["id"], "life")
-        self.assertEqual(state["tunnels"][0]["url"].rstrip("/"),
+        self.assertEqual(state["tunnels"][0]["urls"][0].rstrip("/"),
                          f"https://{self.server.address}/tunnel/life")
         self.assertEqual(self.server.state["pid"], self.server.process.pid)
         with Client(self.server.connect()) as client:
