@@ -232,18 +232,18 @@ class TunnelErrors(harness.Case):
         relay = self.relay(*options)
         outside = self.agent(relay, "tcp", "127.0.0.1:9", "--id", "a", "--remote-port", port + 1, "--public",
                              name="outside", wait=False)
-        wait_until(lambda: "LEAT_PORT_REFUSED" in outside.process.log(), "the port is refused")
+        wait_until(lambda: outside.refusal() == "LEAT_PORT_REFUSED", "the port is refused")
         self.agent(relay, "tcp", "127.0.0.1:9", "--id", "b", "--remote-port", port, "--public", name="first")
         second = self.agent(relay, "tcp", "127.0.0.1:9", "--id", "c", "--remote-port", port, "--public",
                             name="second", wait=False)
-        wait_until(lambda: "LEAT_PORT_TAKEN" in second.process.log(), "the port is taken")
+        wait_until(lambda: second.refusal() == "LEAT_PORT_TAKEN", "the port is taken")
 
     def test_a_name_belongs_to_its_owner(self):
         relay = self.relay()
         self.agent(relay, "http", "127.0.0.1:9", "--id", "notes", "--public", name="owner")
         other = self.agent(relay, "http", "127.0.0.1:9", "--id", "notes", "--public", name="other",
                            wait=False)
-        wait_until(lambda: "LEAT_TUNNEL_TAKEN" in other.process.log(), "the name is taken")
+        wait_until(lambda: other.refusal() == "LEAT_TUNNEL_TAKEN", "the name is taken")
 
 
 if __name__ == "__main__":

@@ -102,12 +102,10 @@ class Process(subprocess.Popen):
         self.name = name
         self.log_path = pathlib.Path(folder) / f"{name}.log"
         self.expected_exit = 0
-        self._log = open(self.log_path, "ab")
-        options.setdefault("stdin", subprocess.DEVNULL)
-        options.setdefault("stdout", self._log)
-        options.setdefault("stderr", self._log)
-        super().__init__([str(part) for part in command], env={**os.environ, **(env or {})},
-                         preexec_fn=_die_with_parent, **options)
+        with open(self.log_path, "ab") as log:
+            options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **options}
+            super().__init__([str(part) for part in command], env={**os.environ, **(env or {})},
+                             preexec_fn=_die_with_parent, **options)
 
     def log(self):
         return self.log_path.read_text(errors="replace")
@@ -189,8 +187,18 @@ class Agent:
         return state if state and state["pid"] == self.process.pid else None
 
     def online(self):
+        """The state, when the agent is connected and the relay has answered about every tunnel."""
         state = self.state()
-        return state if state and state["state"] == "online" else None
+        if not state or state["state"] != "online":
+            return None
+        settled = all(tunnel["urls"] or tunnel["error"] for tunnel in state["tunnels"])
+        return state if settled else None
+
+    def refusal(self):
+        """The code with which the relay refused the tunnel, or None."""
+        state = self.online()
+        error = state and state["tunnels"][0]["error"]
+        return error and error["code"]
 
     def wait_online(self, seconds=SOON):
         return wait_until(self.online, f"{self.process.name} is online", seconds, alive=[self.process])

@@ -22,6 +22,7 @@ CLEAN = {
     "src/relay/relay.cc": '#include "net/link.h"\n',
     "src/net/link.h": HEADER + '#include "mux/session.h"\n',
     "src/crypto/noise.h": HEADER,
+    "src/http/target.cc": '#include <arpa/inet.h>\n\nconst char* reason = "Not Implemented";\n',
     "src/cli/main.cc": '#include <CLI/CLI.hpp>\n\n#include "crypto/noise.h"\n',
     "src/base/error_codes.inc": 'LEAT_ERROR(GONE, 503, "is gone", "wait")\nLEAT_ERROR(USAGE, 0, "a", "b")\n',
     "docs/errors.md": "| `LEAT_GONE` | 503 | is gone |\n| `LEAT_USAGE` | – | a |\n",

@@ -1,0 +1,75 @@
+"""Relay and agent stay small while one visitor downloads as fast as it can and another reads slowly."""
+
+import threading
+
+import harness
+from harness import GiB, KiB, MiB, SOON, report, scaled
+from wire import Client, Cut, Data, Origin, Stopwatch, read_head
+
+SIZE = scaled(4 * GiB)
+SLOW_RATE = MiB  # bytes a second
+MOST = 64 * MiB
+
+
+def download(request, connection):
+    data = Data(int(request.words[1].strip("/")))
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % data.size)
+    for piece in data.pieces():
+        connection.send(piece)
+    return True
+
+
+class MemoryTest(harness.Case):
+    def begin(self, relay, path):
+        client = Client(relay.connect())
+        self.addCleanup(client.close)
+        client.request("GET", path)
+        self.assertEqual(read_head(client.reader).status, 200)
+        return client
+
+    def slow_reader(self, client, stop):
+        """SLOW_RATE, in steps of a tenth of a second."""
+        step = SLOW_RATE // 10
+        try:
+            while not stop.wait(0.1):
+                for piece in client.reader.pieces(step):
+                    self.slow_bytes += len(piece)
+        except (Cut, OSError) as error:
+            self.slow_error = error
+
+    def test_a_fast_and_a_slow_download(self):
+        origin = Origin(self, download)
+        relay = self.relay()
+        agent = self.agent(relay, "http", origin.address)
+        self.slow_bytes, self.slow_error = 0, None
+        stop = threading.Event()
+        slow = threading.Thread(target=self.slow_reader,
+                                args=(self.begin(relay, agent.path(f"/{SIZE}")), stop))
+        slow.start()
+        watch = Stopwatch()
+        try:
+            fast = self.begin(relay, agent.path(f"/{SIZE}"))
+            buffer = bytearray(256 * KiB)
+            got = len(fast.reader.buffer)
+            while got < SIZE:
+                count = fast.sock.recv_into(buffer)
+                self.assertGreater(count, 0, "the download ended early")
+                got += count
+        finally:
+            stop.set()
+            slow.join(SOON)
+        self.assertIsNone(self.slow_error)
+        seconds = watch.seconds()
+        report("fast download", f"{SIZE / MiB / seconds:.0f} MiB/s")
+        report("slow download", f"{self.slow_bytes / MiB / seconds:.2f} MiB/s")
+        for process in (relay.process, agent.process):
+            memory = process.memory()
+            report(f"memory of {process.name}", f"most resident {memory['VmHWM'] / MiB:.1f} MiB, "
+                   f"anonymous now {memory['RssAnon'] / MiB:.1f} MiB")
+            self.assertLess(memory["VmHWM"], MOST)
+        # The slow one was served all along, and no faster than it read.
+        self.assertGreater(self.slow_bytes, SLOW_RATE * seconds / 2)
+
+
+if __name__ == "__main__":
+    harness.main()
