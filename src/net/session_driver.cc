@@ -1,14 +1,11 @@
 #include "net/session_driver.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "base/limits.h"
+#include "net/tcp_path.h"
 
 namespace leat::net {
 namespace {
@@ -16,9 +13,8 @@ namespace {
 // How much one session may move in one direction before the shard looks at the others again.
 constexpr std::size_t kBatch = 1 * limits::MiB;
 
-// Unsent bytes in the kernel beyond which the socket is not writable: what is in there has been framed
-// and cannot be overtaken by a stream that wakes now.
-constexpr int kNotSentLowat = 128 * 1024;
+// Below this a record is not worth its overhead; the governor's least bound is above it.
+constexpr std::size_t kLeastRecord = 2 * limits::KiB;
 
 constexpr auto kCloseTimeout = std::chrono::seconds(2);
 
@@ -37,11 +33,11 @@ SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& own
       carrier_(std::move(carrier)),
       link_(*this),
       mux_(config, *this, shard.now()),
+      governor_(!use_bbr(carrier_->fd())),
       deadline_(shard, [this] { on_deadline(); }),
+      pace_(shard, [this] { shard_.defer(*this); }),
       closing_timer_(shard, [this] { end(close_reason_); }) {
   carrier_->set_owner(this);
-  ::setsockopt(carrier_->fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kNotSentLowat,
-               sizeof kNotSentLowat);
 }
 
 SessionDriver::~SessionDriver() {
@@ -149,8 +145,14 @@ bool SessionDriver::write_some() {
   for (;;) {
     if (pending_.empty()) {
       if (carrier_->write_room() < limits::kTlsRecord) break;
-      pending_ = link_.pull(limits::kTlsRecord, shard_.now());
-      if (pending_.empty()) break;
+      const std::size_t room = may_send();
+      if (room == 0) break;
+      pending_ = link_.pull(room, shard_.now());
+      if (pending_.empty()) {
+        held_back_ = false;
+        break;
+      }
+      since_sample_ += pending_.size();
     }
     const IoResult result = carrier_->write(pending_);
     if (result.status == IoStatus::failed) {
@@ -168,6 +170,35 @@ bool SessionDriver::write_some() {
     return false;
   }
   return wrote && drained;
+}
+
+// The size of the next record, or 0 with a timer set. The kernel is asked when what it said last is old or
+// used up, so that at speed one question serves many records.
+std::size_t SessionDriver::may_send() {
+  if (!governed_) return limits::kTlsRecord;
+  if (shard_.now() - sampled_ >= governor_.sample_every()) sample_path();
+  std::size_t room = governor_.allowance(since_sample_);
+  if (room < kLeastRecord) {
+    sample_path();
+    room = governor_.allowance(since_sample_);
+  }
+  if (room < kLeastRecord && governed_) {
+    pace_.arm_in(governor_.retry_in());
+    return 0;
+  }
+  return std::min(room, limits::kTlsRecord);
+}
+
+void SessionDriver::sample_path() {
+  // Not the batch's time: several questions may fall into one batch.
+  const Time now = std::chrono::steady_clock::now();
+  const std::optional<PathSample> path = read_path(carrier_->fd(), now);
+  governed_ = path.has_value();
+  if (!path) return;
+  governor_.sample(*path, held_back_);
+  sampled_ = now;
+  since_sample_ = 0;
+  held_back_ = true;
 }
 
 std::size_t SessionDriver::produce_link_data(MutableBytes out) {
@@ -203,6 +234,7 @@ void SessionDriver::end(Error why) {
   if (ended_) return;
   ended_ = true;
   deadline_.disarm();
+  pace_.disarm();
   closing_timer_.disarm();
   mux_.end_all();
   owner_.on_ended(why);

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "mux/session.h"
 #include "net/link.h"
+#include "net/send_governor.h"
 #include "net/shard.h"
 #include "net/transport.h"
 
@@ -49,6 +50,7 @@ class SessionDriver final : private TransportOwner,
   Shard& shard() { return shard_; }
   const Transport& carrier() const { return *carrier_; }
   const LinkStats& link_stats() const { return link_.stats(); }
+  const SendGovernor& governor() const { return governor_; }
   bool ended() const { return ended_; }
 
   // Tells the peer why, once what is queued has been sent, and ends. on_ended follows, at the latest
@@ -68,6 +70,8 @@ class SessionDriver final : private TransportOwner,
   void feed(Bytes received);
   void write();
   bool write_some();
+  std::size_t may_send();
+  void sample_path();
   void on_deadline();
   void arm();
   void end(Error why);
@@ -78,9 +82,15 @@ class SessionDriver final : private TransportOwner,
   Link link_;
   mux::Session mux_;
   mux::Fatal fatal_ = mux::Fatal::none;
+  SendGovernor governor_;
   Timer deadline_;
+  Timer pace_;                    // the governor's bound is met: look again soon
   Timer closing_timer_;
   Bytes pending_;           // pulled, and not yet taken by the carrier
+  Time sampled_ = Time::min();
+  std::size_t since_sample_ = 0;  // handed to the carrier since then
+  bool held_back_ = true;         // since then, there was always more to send than was allowed
+  bool governed_ = true;          // false: not TCP, or switched off
   bool read_more_ = false;  // stopped reading by the batch's quota, not by would_block
   bool closing_ = false;
   bool ended_ = false;
