@@ -1,5 +1,5 @@
-// The governor against a fluid model of a bottleneck in virtual time: one queue, our connection under cubic
-// with the governor's bound, and at times another connection under cubic without.
+// The governor against a fluid model of a bottleneck in virtual time: one queue, our connection
+// under cubic with the governor's bound, and at times another connection under cubic without.
 #include "net/send_governor.h"
 
 #include <gtest/gtest.h>
@@ -94,8 +94,8 @@ class Bottleneck {
 
     if (total > content + path.queue * path.capacity && now_ - lost_ > rtt) {
       lost_ = now_;
-      // A full queue drops what arrives: the larger connection always loses some of it, the smaller one in
-      // proportion.
+      // A full queue drops what arrives: the larger connection always loses some of it, the smaller
+      // one in proportion.
       const double share = held / total;
       if ((hits_ += std::min(1.0, 2 * share)) >= 1) {
         hits_ -= 1;

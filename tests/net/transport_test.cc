@@ -101,5 +101,68 @@ TEST_P(TransportTest, DestroyedWithoutFinishIsAFailureForThePeer) {
   EXPECT_TRUE(client->failed);
 }
 
+// recv shows an end after a send has met the reset and taken the error with it.
+TEST_P(TransportTest, AResetMetByWritingIsNotReadAsAnEnd) {
+  ASSERT_TRUE(establish());
+  server->reading = false;
+  client->transport->abort();
+  const int before = server->calls;
+  ASSERT_TRUE(loop.run([&] { return server->calls > before; }));
+  const std::string text(1 << 20, 'x');
+  IoStatus status = IoStatus::ok;
+  for (int i = 0; i < 3 && status != IoStatus::failed; ++i) {
+    status = server->transport->write(as_bytes(text)).status;
+  }
+  EXPECT_EQ(status, IoStatus::failed);
+  std::uint8_t byte = 0;
+  EXPECT_EQ(server->transport->read({&byte, 1}).status, IoStatus::failed);
+  EXPECT_EQ(server->transport->error().code, Code::CARRIER_CUT);
+}
+
+TEST_P(TransportTest, TinySendBuffersAndTinyReads) {
+  ASSERT_TRUE(establish());
+  const int tiny = 4096;
+  for (const int fd : {server_fd, client_fd}) {
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &tiny, sizeof tiny);
+  }
+  server->read_at_most = 50;
+  client->read_at_most = 5000;
+  const std::string up = random_text(kBulk / 16, 3), down = random_text(kBulk / 16, 4);
+  client->send(up, true);
+  server->send(down, true);
+  ASSERT_TRUE(loop.run([&] { return server->ended && client->ended; }));
+  EXPECT_TRUE(server->received == up);
+  EXPECT_TRUE(client->received == down);
+}
+
+// Backpressure: what nobody reads stops the sender without a busy loop, and reading lets it go on.
+TEST_P(TransportTest, APausedReaderPausesTheWriterAndIsNotToldAgain) {
+  ASSERT_TRUE(establish());
+  server->reading = false;
+  const std::string text = random_text(4 * kBulk, 5);
+  client->send(text, true);
+  Timer tick(loop.shard, [this] { loop.shard.stop(); });
+  const auto rest = [&] {
+    tick.arm_in(std::chrono::milliseconds(30));
+    loop.shard.run();
+  };
+  rest();
+  EXPECT_LT(client->sent, text.size());
+  const int calls = server->calls + client->calls;
+  rest();
+  EXPECT_LE(server->calls + client->calls, calls + 1);  // the kernel may still have grown a buffer
+  server->reading = true;
+  server->work();
+  ASSERT_TRUE(loop.run([&] { return server->ended; }));
+  EXPECT_TRUE(server->received == text);
+}
+
+TEST_P(TransportTest, NamesThePeer) {
+  ASSERT_TRUE(establish());
+  EXPECT_EQ(server->transport->peer_host(), "127.0.0.1");
+  EXPECT_EQ(server->transport->peer().rfind("127.0.0.1:", 0), 0u);
+  EXPECT_EQ(server->transport->fd(), server_fd);
+}
+
 }  // namespace
 }  // namespace leat::net
