@@ -89,7 +89,7 @@ SSL_CTX* make_context(const SSL_METHOD* method, std::unique_ptr<TlsSettings> set
                    ? "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
                    : "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
   // AEAD only: kRecordOverhead in tls_transport.cc counts on it.
-  SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
+  SSL_CTX_set_cipher_list(context, "ECDHE+AES128+AESGCM:ECDHE+CHACHA20:ECDHE+AESGCM");
   SSL_CTX_set_ex_data(context, settings_index(), settings.release());
   return context;
 }

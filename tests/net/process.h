@@ -17,8 +17,8 @@ namespace leat::net {
 
 class Process {
  public:
-  // `arguments[0]` is looked up in PATH. Standard error is thrown away unless asked for.
-  explicit Process(const std::vector<std::string>& arguments, bool with_errors = false) {
+  // `arguments[0]` is looked up in PATH. Standard error goes the way of standard output.
+  explicit Process(const std::vector<std::string>& arguments) {
     int fds[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     io = Fd(fds[0]);
@@ -33,7 +33,7 @@ class Process {
     ::fcntl(theirs.get(), F_SETFL, 0);
     ::dup2(theirs.get(), 0);
     ::dup2(theirs.get(), 1);
-    if (with_errors) ::dup2(theirs.get(), 2);
+    ::dup2(theirs.get(), 2);
     ::execvp(argv[0], argv.data());
     ::_exit(127);
   }
