@@ -20,36 +20,34 @@ std::string joined(const Fields& fields, std::string_view name) {
   return out;
 }
 
-void ask_connection(Fields& fields, std::string_view option) {
-  const std::string* others = fields.find("Connection");
-  fields.set("Connection",
-             others == nullptr ? std::string(option) : *others + ", " + std::string(option));
-}
-
-void restore_upgrade(Fields& fields, const std::string& protocols) {
-  ask_connection(fields, "Upgrade");
-  fields.add("Upgrade", protocols);
-}
-
 }  // namespace
 
 void forward(Request& request) {
-  const std::string protocols = request.upgrade ? joined(request.fields, "Upgrade") : "";
-  remove_hop_by_hop(request.fields);
-  set_framing(request.fields, request.body, request.length);
-  if (request.upgrade) restore_upgrade(request.fields, protocols);
-  // RFC 9110 §10.1.4: whoever sends TE names it in Connection.
-  if (request.fields.find("TE") != nullptr) ask_connection(request.fields, "TE");
+  Fields& fields = request.fields;
+  const std::string protocols = request.upgrade ? joined(fields, "Upgrade") : "";
+  remove_hop_by_hop(fields);
+  set_framing(fields, request.body, request.length);
+  const bool te = fields.find("TE") != nullptr;  // RFC 9110 §10.1.4: to be named in Connection
+  if (request.upgrade) {
+    fields.add("Upgrade", protocols);
+    fields.add("Connection", te ? "Upgrade, TE" : "Upgrade");
+  } else if (te) {
+    fields.add("Connection", "TE");
+  }
 }
 
 void forward(Response& response) {
+  Fields& fields = response.fields;
   const bool upgraded = response.status == 101;
-  const std::string protocols = upgraded ? joined(response.fields, "Upgrade") : "";
-  remove_hop_by_hop(response.fields);
+  const std::string protocols = upgraded ? joined(fields, "Upgrade") : "";
+  remove_hop_by_hop(fields);
   const bool describes_get =
       response.body == BodyKind::none && response.status >= 200 && response.status != 204;
-  if (!describes_get) set_framing(response.fields, response.body, response.length);
-  if (upgraded) restore_upgrade(response.fields, protocols);
+  if (!describes_get) set_framing(fields, response.body, response.length);
+  if (upgraded) {
+    fields.add("Upgrade", protocols);
+    fields.add("Connection", "Upgrade");
+  }
   response.minor = 1;
 }
 
@@ -58,7 +56,7 @@ void remove_forwarded(Fields& fields) {
       "Forwarded",           "X-Real-IP",       "X-Client-IP",
       "X-Cluster-Client-IP", "True-Client-IP",  "X-Original-URL",
       "X-Rewrite-URL",       "X-Original-Host", "X-Original-Forwarded-For"};
-  static constexpr std::string_view kPrefix = "X-Forwarded";
+  static constexpr std::string_view kPrefix = "X-Forwarded-";
   std::erase_if(fields.all(), [](const Field& field) {
     std::string name = field.name;
     std::replace(name.begin(), name.end(), '_', '-');
