@@ -12,7 +12,7 @@ usage_error() { printf '%s: %s (see --help)\n' "${0##*/}" "$*" >&2; exit 2; }
 # The comment that opens a script is its help.
 print_help() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"; }
 
-# configure PRESET [CMAKE-ARGUMENT…]: quiet when nothing changes, complete when it fails.
+# configure PRESET [CMAKE-ARGUMENT…]: says only what is left out; everything when it fails.
 configure() {
   local preset=$1 log
   shift
@@ -20,6 +20,7 @@ configure() {
   log=$root/build/configure-$preset.log
   say "configure ($preset)"
   (cd "$root" && cmake --preset "$preset" "$@") >"$log" 2>&1 || { cat "$log" >&2; die "configuring failed"; }
+  sed -n 's/^-- \(.* left out: .*\)/\1/p' "$log"
 }
 
 build_targets() {  # PRESET [TARGET…]

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import threading
 
 import harness
@@ -204,17 +205,32 @@ class HttpTest(harness.Case):
         for number in range(20):
             self.assertEqual(client.response()[1], f"/{number}".encode())
 
-    def test_an_answer_that_ends_with_its_connection_is_framed_for_the_visitor(self):
+    def test_an_answer_that_ends_with_its_connection_ends_in_order_for_the_visitor(self):
         def old(request, connection):
             connection.send(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil the end")
             return False
 
         self.publish(old)
         client = self.visitor()
-        for _ in range(2):
-            message, body = client.get(self.path())
-            self.assertEqual(body, b"until the end")
-            self.assertTrue(message.chunked)
+        message, body = client.get(self.path())  # a Cut here would mean that the end was not told apart
+        self.assertEqual((message.status, body), (200, b"until the end"))
+
+    def test_an_answer_without_length_whose_service_resets_is_not_complete(self):
+        def reset(request, connection):
+            connection.send(b"HTTP/1.0 200 OK\r\n\r\nhalf")
+            linger = struct.pack("ii", 1, 0)
+            ready.wait(SOON)
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            return False
+
+        ready = threading.Event()
+        self.publish(reset)
+        client = self.visitor()
+        client.request("GET", self.path())
+        message = client.head()
+        ready.set()
+        with self.assertRaises(Cut):
+            client.body(message)
 
     def test_a_visitor_of_http_1_0_gets_an_answer_that_ends_with_the_connection(self):
         def stream(request, connection):

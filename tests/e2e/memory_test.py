@@ -28,11 +28,12 @@ class MemoryTest(harness.Case):
         return client
 
     def slow_reader(self, client, stop):
-        """SLOW_RATE, in steps of a tenth of a second."""
-        step = SLOW_RATE // 10
+        """SLOW_RATE, a little every 20 ms."""
+        watch = Stopwatch()
         try:
-            while not stop.wait(0.1):
-                for piece in client.reader.pieces(step):
+            while not stop.wait(0.02):
+                due = int(SLOW_RATE * watch.seconds()) - self.slow_bytes
+                for piece in client.reader.pieces(due):
                     self.slow_bytes += len(piece)
         except (Cut, OSError) as error:
             self.slow_error = error

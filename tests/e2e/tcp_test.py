@@ -59,7 +59,6 @@ class TcpTest(harness.Case):
             reader = Reader(sock)
             received = b""
             while not reader.at_end():
-                reader.more()
                 received += reader.buffer
                 reader.buffer = b""
             sock.sendall(received[::-1])

@@ -20,15 +20,16 @@ class Reader:
         self.sock = sock
         self.buffer = b""
 
-    def more(self):
+    def _receive(self):
         try:
-            data = self.sock.recv(MiB)
-        except ConnectionError as error:
+            return self.sock.recv(MiB)
+        except TimeoutError:
+            raise
+        except OSError as error:  # a reset, or TLS that ends without close_notify
             raise Cut(str(error)) from error
-        except OSError as error:
-            if isinstance(error, TimeoutError):
-                raise
-            raise Cut(str(error)) from error  # TLS that ends without close_notify
+
+    def more(self):
+        data = self._receive()
         if not data:
             raise Cut(f"end of file after {self.buffer[:200]!r}")
         self.buffer += data
@@ -55,13 +56,12 @@ class Reader:
             yield piece
 
     def at_end(self):
-        """True when the peer has closed in order and nothing is left."""
+        """True when the peer has closed in order and nothing is left, false when there is more. Waits for one
+        or the other; a reset is a Cut."""
         if self.buffer:
             return False
-        try:
-            return self.sock.recv(1) == b""
-        except OSError:
-            return False
+        self.buffer = self._receive()
+        return not self.buffer
 
 
 class Message:
@@ -119,7 +119,6 @@ def body_pieces(reader, message, has_body=True):
         yield from reader.pieces(int(message.get("content-length")))
     elif message.words[0].startswith("HTTP/"):
         while not reader.at_end():
-            reader.more()
             data, reader.buffer = reader.buffer, b""
             yield data
 
