@@ -39,6 +39,22 @@ inline constexpr std::size_t kRelayBudget = 1 * GiB;
 inline constexpr std::size_t kControlQueue = 64 * KiB;       // control frames waiting to be sent
 inline constexpr auto kOpenTimeoutNative = 5s;               // SYN never acknowledged
 inline constexpr auto kOpenTimeoutBare = 75s;
+inline constexpr auto kPingIntervalBare = 5s;                // silence before we ask …
+inline constexpr auto kPingTimeoutBare = 10s;                // … and after it
+inline constexpr std::size_t kPongs = 32;                    // answers waiting; more go unanswered
+inline constexpr auto kStalled = 5s;                         // a receiver that took nothing for so long
+inline constexpr std::size_t kBlockCache = 256 * KiB;        // free receive blocks a session keeps
+
+// What a peer may do at once and, sustained, per second (docs/protocol.md §1.7).
+struct Rate {
+  std::uint32_t burst;
+  std::uint32_t per_second;
+};
+inline constexpr Rate kPeerOpens{65536, 8192};
+inline constexpr Rate kPeerResets{16384, 2048};
+inline constexpr Rate kPeerPings{128, 16};
+inline constexpr Rate kPeerWaste{8 * MiB, 4 * MiB};          // bytes of overhead, see kFrameOverhead
+inline constexpr std::uint32_t kFrameOverhead = 64;          // a frame that carries less is charged the rest
 
 // --- Sockets ---
 inline constexpr std::size_t kRing = 64 * KiB;               // ciphertext, per direction, while in use

@@ -1,11 +1,16 @@
-// The two ends a stream has towards its owner: a Source it draws bytes from when, and only when, the
-// carrier can take them (late binding), and a Sink it hands received bytes to.
+// The two ends a stream has towards its owner: a Source it draws bytes from when, and only when,
+// the carrier can take them (late binding), and a Sink it hands received bytes to.
 //
 // Rules for both:
-//  * Callbacks run inside Session::feed, pull, wake, resume or on_deadline, on the session's thread.
-//  * A callback may call any method of the session except feed and pull, on any stream, its own included.
-//  * After end, reset, or the owner's own Session::reset, no callback of that stream follows.
-//  * The session owns neither. Whoever attached them detaches (Session::detach or reset) before they go.
+//  * Sources are asked inside Session::pull. Sinks are called inside feed, attach, resume,
+//    on_deadline and end_all. All of it on the session's thread.
+//  * A callback may call any method of the session except feed, pull, on_deadline and end_all, on
+//    any stream, its own included.
+//  * After Sink::reset, Produced::error, or the owner's own Session::reset, no callback of that
+//    stream follows, and its handle is stale. After Produced::end the source is asked no more; the
+//    sink goes on.
+//  * The session owns neither. Whoever attached them detaches (Session::detach or reset) before
+//    they go.
 #pragma once
 
 #include <cstddef>
@@ -33,8 +38,9 @@ struct Produced {
 
 class Source {
  public:
-  // Writes up to out.size() (at least 1) bytes straight into the outgoing frame. Short is fine; a source
-  // that can cheaply fill the frame should. `not_ready` costs the stream neither deficit nor place.
+  // Writes up to out.size() (at least 1) bytes straight into the outgoing frame. Short is fine; a
+  // source that can cheaply fill the frame should. `not_ready` costs the stream neither deficit nor
+  // place.
   virtual Produced produce(MutableBytes out) = 0;
 
  protected:
@@ -51,13 +57,14 @@ enum class ResetReason : std::uint8_t {
 
 class Sink {
  public:
-  // Takes a prefix of `data` and returns its length; 0 means no room. What is taken counts as written
-  // onward: its credit goes back to the peer. The rest stays with the session, in order, until the owner
-  // calls Session::resume.
+  // Takes a prefix of `data` and returns its length; 0 means no room. What is taken counts as
+  // written onward: its credit goes back to the peer. The rest stays with the session, in order,
+  // until the owner calls Session::resume.
   virtual std::size_t deliver(Bytes data) = 0;
   // FIN, after the last byte has been taken.
   virtual void end() = 0;
-  // Bytes not yet taken are gone. Never follows end().
+  // The stream is over before its time: bytes not yet taken are gone, and nothing more is sent. May
+  // follow end() while our own direction is still open; the peer then wants no more of it.
   virtual void reset(ResetReason reason) = 0;
 
  protected:

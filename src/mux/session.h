@@ -1,12 +1,12 @@
-// The multiplexer core: yamux v0 on the wire (docs/protocol.md §1), no socket, no clock, no thread, no
-// lock. Bytes and a time go in; bytes and calls on Sources and Sinks come out.
+// The multiplexer core: yamux v0 on the wire (docs/protocol.md §1), no socket, no clock, no thread,
+// no lock. Bytes and a time go in; bytes and calls on Sources and Sinks come out.
 //
 // The driver's loop:
 //   received bytes       -> feed()
 //   carrier has room     -> pull() until it returns 0
 //   next_deadline() past -> on_deadline()
-//   feed() or on_deadline() says fatal -> pull() once more for the go-away, then close the carrier and
-//                           destroy the session (its streams' sinks see reset(session_end) from end_all).
+//   fatal from either    -> pull() once more for the go-away, then close the carrier, end_all()
+//                           (sinks see reset(session_end)) and destroy the session.
 //
 // A stream moves through the states of docs/protocol.md §1.3; the table is in stream_state.h.
 #pragma once
@@ -19,14 +19,16 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "mux/abuse_guard.h"
 #include "mux/endpoint.h"
+#include "mux/fatal.h"
 
 namespace leat::mux {
 
 enum class Role : std::uint8_t { client, server };  // agent: odd ids; relay: even ids
 
-// Names a stream of one session. A handle outlives its stream harmlessly: every call with a stale one
-// does nothing and says so, even after the slot was used again.
+// Names a stream of one session. A handle outlives its stream harmlessly: every call with a stale
+// one does nothing and says so, even after the slot was used again.
 struct StreamHandle {
   std::uint32_t slot = 0xffffffff;
   std::uint32_t generation = 0;
@@ -48,6 +50,9 @@ struct Config {
   // yamux pings, for bare peers only; a native session's link layer pings. 0: never.
   Duration ping_interval{0};
   Duration ping_timeout{0};
+  // First id we open; 0: 1 for a client, 2 for a server.
+  std::uint32_t first_id = 0;
+  GuardLimits guard = {};
 
   static Config native(Role role);
   static Config bare(Role role);  // conservative towards any other implementation (§1.6)
@@ -56,34 +61,19 @@ struct Config {
 // go-away codes of the yamux specification.
 enum class GoAway : std::uint32_t { normal = 0, protocol_error = 1, internal_error = 2 };
 
-// What ended a session, for logs and metrics. `none` while it lives.
-enum class Fatal : std::uint8_t {
-  none,
-  bad_version,
-  bad_type,
-  bad_flags,
-  bad_length,
-  window_exceeded,   // more data than granted (threat 1)
-  window_overflow,   // credit beyond 2^32-1 (threat 2)
-  bad_stream_id,     // wrong parity, zero, or reuse
-  bad_state,         // the state table has no entry for this frame
-  flood,             // abuse_guard's verdict (threats 2 to 5)
-  go_away,           // the peer said go-away with an error code
-  ping_timeout,
-};
-const char* name(Fatal reason);
-
 // The session's own events.
 class Events {
  public:
-  // The peer opened a stream (already acknowledged). Attach endpoints now or later; until then received
-  // bytes are buffered against the stream's window.
+  // The peer opened a stream (already acknowledged). Attach endpoints now or later; until then
+  // received bytes are buffered against the stream's window.
   virtual void on_open(StreamHandle stream) = 0;
   // The peer takes no new streams (go-away 0). Open ones go on.
   virtual void on_go_away() = 0;
-  // pull() may have something where it had not. Called at most once until the next pull() that returns
-  // 0; the driver schedules a pull, it must not call it from here.
+  // pull() may have something where it had not. Called at most once until the next pull() that
+  // returns 0; the driver schedules a pull, it must not call it from here.
   virtual void on_want_pull() = 0;
+  // wants_feed() is true again.
+  virtual void on_want_feed() {}
 
  protected:
   ~Events() = default;
@@ -110,13 +100,18 @@ class Session {
 
   // --- towards the carrier ---
 
-  // Any chunking of the peer's bytes gives the same events.
+  // Takes all of `in`. Any chunking of the peer's bytes gives the same events.
   Fatal feed(Bytes in, Time now);
-  // Writes whole frames, as many as fit, and returns the bytes used; 0 when there is nothing to send.
-  // A frame is cut to the room there is, so any `out` of at least 13 bytes makes progress on data; of at
-  // least 12 on control. Within one call at most one data frame per stream is written, and a frame that
-  // would be shorter than its stream's offer (the source has more, but the room ends) is not begun when
-  // less than a quarter of max_frame is left, unless `out` is still empty.
+  // False while so much lies undelivered that the driver should leave bytes in the carrier (§1.9);
+  // Events::on_want_feed follows. Who feeds all the same loses streams to reset(pressure), not
+  // memory.
+  bool wants_feed() const;
+  // Writes whole frames, as many as fit, and returns the bytes used; 0 when there is nothing to
+  // send. A frame is cut to the room there is, so any `out` of at least 13 bytes makes progress on
+  // data; of at least 12 on control. Within one call at most one data frame per stream is written.
+  // When less than a quarter of max_frame is left and `out` is not empty any more, only streams
+  // that were idle (§1.8) are asked: bulk data is not cut into slivers. While data waits, control
+  // frames take at most half of `out`.
   std::size_t pull(MutableBytes out, Time now);
   bool wants_pull() const;
 
@@ -133,13 +128,14 @@ class Session {
 
   // --- towards the streams' owners ---
 
-  // Opens a stream: nullopt at max_streams, after go-away or when ids are used up. SYN leaves with the
-  // next pull; nothing waits for its acknowledgement, which must come within open_timeout all the same.
+  // Opens a stream: nullopt at max_streams, after go-away or when ids are used up. SYN leaves with
+  // the next pull; nothing waits for its acknowledgement, which must come within open_timeout all
+  // the same.
   std::optional<StreamHandle> open(Time now);
   // Sets the endpoints (either may be null) and wakes both directions. False for a stale handle.
   bool attach(StreamHandle stream, Source* source, Sink* sink);
-  // Takes the endpoints off without touching the stream: bytes go to the buffer again. Used to hand a
-  // stream from one owner to the next, e.g. from the reader of OpenStream to the splice.
+  // Takes the endpoints off without touching the stream: bytes go to the buffer again. Used to hand
+  // a stream from one owner to the next, e.g. from the reader of OpenStream to the splice.
   bool detach(StreamHandle stream);
   // The source may have bytes, or its end, again.
   bool wake(StreamHandle stream);

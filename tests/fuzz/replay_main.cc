@@ -1,6 +1,6 @@
-// Runs a fuzz target over the files and folders named on the command line, once each, in the order of
-// their names. What a campaign found stays found in every build, sanitized or not, without libFuzzer.
-// Ends with an error when there is nothing to replay.
+// Runs a fuzz target over the files and folders named on the command line, once each, in the order
+// of their names. What a campaign found stays found in every build, sanitized or not, without
+// libFuzzer. Ends with an error when there is nothing to replay.
 
 #include <algorithm>
 #include <cstdint>

@@ -1,0 +1,294 @@
+// From the carrier to the sinks. Bytes that a sink takes at once go to it straight from the input
+// span; only the rest is copied into the stream's buffer.
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "mux/session_impl.h"
+
+namespace leat::mux {
+namespace {
+
+// The rungs of docs/protocol.md §1.9, in percent of the receive budget.
+constexpr std::size_t kShedStalled = 75;
+constexpr std::size_t kPauseFeed = 90;
+constexpr std::size_t kResumeFeed = 75;
+constexpr auto kStallCheckInterval = limits::kStalled / 50;
+
+bool reached(const BlockPool& pool, std::size_t percent) {
+  return pool.used() * 100 >= pool.budget() * percent;
+}
+
+}  // namespace
+
+Fatal Session::Impl::feed(Bytes in, Time now) {
+  clock = now;
+  if (over()) return fatal;
+  if (!in.empty()) heard = now;
+  while (!in.empty()) {
+    const Fatal fault = payload.remaining > 0 ? feed_payload(in) : feed_header(in);
+    if (fault != Fatal::none) return die(fault);
+  }
+  return Fatal::none;
+}
+
+Fatal Session::Impl::feed_header(Bytes& in) {
+  const std::uint8_t* raw = in.data();
+  std::size_t n = kHeaderSize;
+  if (partial_size > 0 || in.size() < kHeaderSize) {
+    n = std::min(kHeaderSize - partial_size, in.size());
+    std::memcpy(partial.data() + partial_size, in.data(), n);
+    partial_size += n;
+    raw = partial.data();
+  }
+  in = in.subspan(n);
+  if (partial_size > 0) {
+    if (partial_size < kHeaderSize) return Fatal::none;
+    partial_size = 0;
+  }
+  Header header;
+  const Fatal fault = decode(raw, header);
+  return fault != Fatal::none ? fault : on_frame(header);
+}
+
+Fatal Session::Impl::feed_payload(Bytes& in) {
+  const Bytes chunk = in.first(std::min<std::size_t>(in.size(), payload.remaining));
+  in = in.subspan(chunk.size());
+  payload.remaining -= static_cast<std::uint32_t>(chunk.size());
+  if (Stream* const stream = table.get(payload.stream)) {
+    stats.data_in += chunk.size();
+    const Fatal fault = receive(*stream, chunk);
+    if (fault != Fatal::none) return fault;
+  }
+  if (payload.remaining == 0 && payload.fin) {
+    if (Stream* const stream = table.get(payload.stream)) on_fin(*stream);
+  }
+  return Fatal::none;
+}
+
+Fatal Session::Impl::on_frame(const Header& header) {
+  ++stats.frames_in;
+  switch (header.type) {
+    case Type::ping:
+      return on_ping(header);
+    case Type::go_away:
+      return on_go_away(header);
+    case Type::data:
+      // Skipped, unless a stream claims it below.
+      payload = {.stream = {}, .remaining = header.length, .fin = false};
+      [[fallthrough]];
+    case Type::window_update:
+      return on_stream_frame(header);
+  }
+  return Fatal::bad_type;
+}
+
+Fatal Session::Impl::on_ping(const Header& header) {
+  const bool answer = header.has(flag::ack);
+  if (answer && ping_outstanding && !control.ping_waits() && header.length == ping_value) {
+    ping_outstanding = false;
+    stats.ping_rtt = clock - ping_left;
+    return Fatal::none;
+  }
+  if (!guard.ping(clock)) return Fatal::flood;
+  if (!answer && control.pong(header.length)) want();
+  return Fatal::none;
+}
+
+Fatal Session::Impl::on_go_away(const Header& header) {
+  if (header.length != static_cast<std::uint32_t>(GoAway::normal)) return Fatal::go_away;
+  if (!guard.frame(0, clock)) return Fatal::flood;
+  if (!peer_going_away) {
+    peer_going_away = true;
+    events.on_go_away();
+  }
+  return Fatal::none;
+}
+
+Fatal Session::Impl::on_stream_frame(const Header& header) {
+  Stream* stream = table.find(header.id);
+  if (header.has(flag::rst)) return on_reset(stream);
+  if (header.has(flag::syn)) {
+    if (stream != nullptr) return Fatal::bad_state;
+    const Fatal fault = admit(header, stream);
+    if (fault != Fatal::none) return fault;
+  } else {
+    const bool news = header.has(flag::fin) ||
+                      (header.has(flag::ack) && stream != nullptr && unanswered(stream->state));
+    if (!news && !guard.frame(header.length, clock)) return Fatal::flood;
+  }
+  return stream == nullptr ? Fatal::none : apply(*stream, header);
+}
+
+Fatal Session::Impl::on_reset(Stream* stream) {
+  if (!guard.reset(clock)) return Fatal::flood;
+  if (stream == nullptr) return Fatal::none;
+  ++stats.resets_in;
+  kill(*stream, ResetReason::peer, false);
+  return Fatal::none;
+}
+
+// A SYN. Nothing is registered before everything about the frame has been examined
+// (CVE-2026-32314). `stream` stays null when the stream is refused, or when on_open has reset it.
+Fatal Session::Impl::admit(const Header& header, Stream*& stream) {
+  const bool odd = (header.id & 1) != 0;
+  if (odd == (config.role == Role::client)) return Fatal::bad_stream_id;
+  if (header.type == Type::data) {
+    if (header.length > limits::kInitialWindow) return Fatal::window_exceeded;
+  } else {
+    if (!SendWindow().grant(header.length)) return Fatal::window_overflow;
+  }
+  if (!guard.open(clock)) return Fatal::flood;
+  if (!history.use(header.id)) return Fatal::bad_stream_id;
+
+  if (going_away || table.live() >= config.max_streams) {
+    ++stats.refused;
+    ++stats.resets_out;
+    if (!guard.reset(clock) || !control.refuse(header.id)) return Fatal::flood;
+    want();
+    return Fatal::none;
+  }
+
+  const StreamState state = *next(StreamState::unknown, StreamEvent::recv_syn);
+  Stream& opened = table.insert(header.id, state, config.initial_window, clock);
+  ++stats.opened_by_peer;
+  const bool more = config.initial_window > limits::kInitialWindow;
+  owe(opened, static_cast<std::uint8_t>(owed::ack | (more ? owed::window : 0)));
+  const StreamHandle handle = opened.handle;
+  events.on_open(handle);
+  stream = table.get(handle);
+  return Fatal::none;
+}
+
+// What the frame means to a stream we know, all of it judged before any of it takes effect.
+Fatal Session::Impl::apply(Stream& stream, const Header& header) {
+  const bool data = header.type == Type::data;
+  const bool fin_later = data && header.has(flag::fin) && header.length > 0;
+  std::optional<StreamState> state = stream.state;
+  if (header.has(flag::ack)) state = next(*state, StreamEvent::recv_ack);
+  if (state) state = next(*state, data ? StreamEvent::recv_data : StreamEvent::recv_window);
+  if (!state) return Fatal::bad_state;
+  if (header.has(flag::fin) && !next(*state, StreamEvent::recv_fin)) return Fatal::bad_state;
+
+  if (data) {
+    if (!stream.receive.receive(header.length)) return Fatal::window_exceeded;
+  } else {
+    if (!stream.send.grant(header.length)) return Fatal::window_overflow;
+  }
+
+  if (unanswered(stream.state)) List<Stream, OpeningTag>::unlink(stream);
+  stream.state = *state;
+  if (data) {
+    payload.stream = stream.handle;
+    payload.fin = fin_later;
+  } else {
+    refresh(stream);
+  }
+  if (header.has(flag::fin) && !fin_later) on_fin(stream);
+  return Fatal::none;
+}
+
+void Session::Impl::on_fin(Stream& stream) {
+  stream.state = *next(stream.state, StreamEvent::recv_fin);
+  if (stream.state == StreamState::closed) table.forget_id(stream);
+  settle(stream);
+}
+
+Fatal Session::Impl::receive(Stream& stream, Bytes data) {
+  if (stream.buffer.empty()) {
+    const StreamHandle handle = stream.handle;
+    const std::size_t taken = offer(stream, data);
+    if (table.get(handle) == nullptr) return Fatal::none;
+    data = data.subspan(taken);
+  }
+  return data.empty() ? Fatal::none : store(stream, data);
+}
+
+// Lets the sink take what it wants, or several sinks in turn: a sink may attach the next owner of
+// the stream after the bytes that were its own. Returns how much was taken; the stream may be gone.
+std::size_t Session::Impl::offer(Stream& stream, Bytes data) {
+  const StreamHandle handle = stream.handle;
+  std::size_t taken = 0;
+  stream.delivering = true;
+  while (stream.sink != nullptr && taken < data.size()) {
+    stream.reattached = stream.resumed = false;
+    const std::size_t n = stream.sink->deliver(data.subspan(taken));
+    assert(n <= data.size() - taken);
+    taken += n;
+    if (table.get(handle) == nullptr) return taken;
+    if (n > 0) {
+      stream.taken = clock;
+      stream.receive.consume(static_cast<std::uint32_t>(n));
+      if (may_receive(stream.state) && stream.receive.due()) owe(stream, owed::window);
+    }
+    if (!stream.reattached && !(stream.resumed && n > 0)) break;
+  }
+  stream.delivering = false;
+  return taken;
+}
+
+Fatal Session::Impl::store(Stream& stream, Bytes data) {
+  const StreamHandle handle = stream.handle;
+  if (reached(pool, kShedStalled) && clock >= next_stall_check) {
+    next_stall_check = clock + kStallCheckInterval;
+    const Fatal fault = shed(holders.largest_stalled(clock - limits::kStalled));
+    if (fault != Fatal::none || table.get(handle) == nullptr) return fault;
+  }
+  for (;;) {
+    const std::size_t stored = stream.buffer.append(data, pool);
+    stats.buffered += stored;
+    holders.update(stream);
+    data = data.subspan(stored);
+    if (data.empty()) break;
+    Stream* const largest = holders.largest();
+    const Fatal fault = shed(largest != nullptr ? largest : &stream);
+    if (fault != Fatal::none || table.get(handle) == nullptr) return fault;
+  }
+  if (reached(pool, kPauseFeed)) feed_paused = true;
+  return Fatal::none;
+}
+
+Fatal Session::Impl::shed(Stream* victim) {
+  if (victim == nullptr) return Fatal::none;
+  if (!guard.reset(clock)) return Fatal::flood;
+  kill(*victim, ResetReason::pressure, true);
+  return Fatal::none;
+}
+
+// The sink has room again, or there is a new one.
+void Session::Impl::drain(Stream& stream) {
+  const StreamHandle handle = stream.handle;
+  while (stream.sink != nullptr && !stream.buffer.empty()) {
+    const std::size_t offered = stream.buffer.front().size();
+    const std::size_t taken = offer(stream, stream.buffer.front());
+    if (table.get(handle) == nullptr) return;
+    stats.buffered -= taken;
+    stream.buffer.consume(taken, pool);
+    holders.update(stream);
+    if (taken < offered) break;
+  }
+  relieve();
+  if (table.get(handle) != nullptr) settle(stream);
+}
+
+// Reports the end once the peer's FIN is in and everything before it has been taken.
+void Session::Impl::settle(Stream& stream) {
+  if (may_receive(stream.state) || !stream.buffer.empty() || stream.delivering) return;
+  if (!stream.end_told) {
+    if (stream.sink == nullptr) return;
+    const StreamHandle handle = stream.handle;
+    stream.end_told = true;
+    stream.sink->end();
+    if (table.get(handle) == nullptr) return;
+  }
+  reclaim(stream);
+}
+
+void Session::Impl::relieve() {
+  if (!feed_paused || reached(pool, kResumeFeed)) return;
+  feed_paused = false;
+  events.on_want_feed();
+}
+
+}  // namespace leat::mux

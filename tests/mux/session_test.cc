@@ -1,0 +1,296 @@
+// Two sessions, or one and hand-made frames: what passes on the wire and what the owners of streams
+// see.
+
+#include "mux/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "mux/mux_harness.h"
+
+namespace leat::mux::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr auto kWindow = Type::window_update;
+
+TEST(Session, EchoesAndHalfClosesBothWays) {
+  Pair pair;
+  TextSource request, answer;
+  TextSink got_request, got_answer;
+  request.text = "hello";
+  request.ends = true;
+  answer.text = "world";
+  pair.server.accept = [&](StreamHandle s) {
+    pair.server.session.attach(s, &answer, &got_request);
+  };
+
+  const StreamHandle stream = *pair.client.session.open(pair.now);
+  pair.client.session.attach(stream, &request, &got_answer);
+  ASSERT_EQ(pair.settle(), Fatal::none);
+  EXPECT_EQ(got_request.text, "hello");
+  EXPECT_TRUE(got_request.ended);
+  EXPECT_EQ(got_answer.text, "world");
+  EXPECT_FALSE(got_answer.ended);
+  EXPECT_TRUE(pair.client.session.alive(stream));
+
+  answer.ends = true;
+  EXPECT_TRUE(pair.server.session.wake(pair.server.opened[0]));
+  ASSERT_EQ(pair.settle(), Fatal::none);
+  EXPECT_TRUE(got_answer.ended);
+  EXPECT_FALSE(pair.client.session.alive(stream));
+  EXPECT_FALSE(pair.server.session.alive(pair.server.opened[0]));
+  EXPECT_EQ(pair.client.session.stats().streams, 0u);
+}
+
+TEST(Session, OpensWithAnEmptySynAndOneFlagPerFrame) {  // §1.2
+  Config config = Config::native(Role::client);
+  config.initial_window = 1 << 20;
+  Pair pair(config);
+  TextSource source;
+  source.text = "x";
+  source.ends = true;
+  const StreamHandle stream = *pair.client.session.open(pair.now);
+  pair.client.session.attach(stream, &source, nullptr);
+  EXPECT_THAT(headers(pair.client.take()),
+              ElementsAre(Header{kWindow, flag::syn, 1, 0},
+                          Header{kWindow, 0, 1, (1 << 20) - limits::kInitialWindow},
+                          Header{Type::data, 0, 1, 1}, Header{kWindow, flag::fin, 1, 0}));
+}
+
+TEST(Session, AcknowledgesAtOnceAndOnce) {  // §1.2
+  Peer server(Config::native(Role::server));
+  TextSource source;
+  source.text = "now";
+  server.accept = [&](StreamHandle s) { server.session.attach(s, &source, nullptr); };
+  ASSERT_EQ(server.session.feed(as_bytes(data(1, "hi", flag::syn)), Time{}), Fatal::none);
+  EXPECT_THAT(headers(server.take()),
+              ElementsAre(Header{kWindow, flag::ack, 1, 0}, Header{Type::data, 0, 1, 3}));
+  ASSERT_EQ(server.session.feed(as_bytes(data(1, "hi")), Time{}), Fatal::none);
+  EXPECT_THAT(headers(server.take()), IsEmpty());
+}
+
+TEST(Session, OneBulkStreamFillsARecordExactly) {
+  Pair pair;
+  BulkSource source;
+  const StreamHandle stream = *pair.client.session.open(pair.now);
+  std::vector<std::uint8_t> record(16381);
+  ASSERT_EQ(pair.client.session.pull(record, pair.now), 12u);  // SYN
+  pair.client.session.attach(stream, &source, nullptr);
+  ASSERT_EQ(pair.client.session.pull(record, pair.now), record.size());
+  EXPECT_THAT(headers(as_chars(record)), ElementsAre(Header{Type::data, 0, 1, 16369}));
+}
+
+TEST(Session, EndComesAfterTheLastByteIsTaken) {
+  Peer server(Config::native(Role::server));
+  TextSink sink;
+  sink.room = 2;
+  server.accept = [&](StreamHandle s) { server.session.attach(s, nullptr, &sink); };
+  ASSERT_EQ(server.session.feed(as_bytes(data(1, "hello", flag::syn | flag::fin)), Time{}),
+            Fatal::none);
+  EXPECT_EQ(sink.text, "he");
+  EXPECT_FALSE(sink.ended);
+  EXPECT_EQ(server.session.buffered(server.opened[0]), 3u);
+  sink.room = 3;
+  server.session.resume(server.opened[0]);
+  EXPECT_EQ(sink.text, "hello");
+  EXPECT_TRUE(sink.ended);
+}
+
+TEST(Session, ASinkMayHandTheRestToTheNextOwner) {
+  Peer server(Config::native(Role::server));
+  TextSink preamble, rest;
+  preamble.room = 4;
+  preamble.on_deliver = [&] { server.session.attach(server.opened[0], nullptr, &rest); };
+  server.accept = [&](StreamHandle s) { server.session.attach(s, nullptr, &preamble); };
+  const std::string wire = data(1, "HEADbody", flag::syn | flag::fin);
+  ASSERT_EQ(server.session.feed(as_bytes(wire), Time{}), Fatal::none);
+  EXPECT_EQ(preamble.text, "HEAD");
+  EXPECT_EQ(rest.text, "body");
+  EXPECT_FALSE(preamble.ended);
+  EXPECT_TRUE(rest.ended);
+}
+
+TEST(Session, ASinkMayLetGoAndTheRestWaits) {
+  Peer server(Config::native(Role::server));
+  TextSink preamble, rest;
+  preamble.room = 4;
+  preamble.on_deliver = [&] { server.session.detach(server.opened[0]); };
+  server.accept = [&](StreamHandle s) { server.session.attach(s, nullptr, &preamble); };
+  ASSERT_EQ(server.session.feed(as_bytes(data(1, "HEADbody", flag::syn | flag::fin)), Time{}),
+            Fatal::none);
+  EXPECT_EQ(server.session.buffered(server.opened[0]), 4u);
+  server.session.attach(server.opened[0], nullptr, &rest);
+  EXPECT_EQ(rest.text, "body");
+  EXPECT_TRUE(rest.ended);
+}
+
+TEST(Session, ASinkMayResetItsStreamInTheMiddleOfAFrame) {
+  Peer server(Config::native(Role::server));
+  TextSink sink;
+  sink.on_deliver = [&] { server.session.reset(server.opened[0]); };
+  server.accept = [&](StreamHandle s) { server.session.attach(s, nullptr, &sink); };
+  const std::string wire = data(1, "0123456789", flag::syn | flag::fin) + data(3, "x", flag::syn);
+  ASSERT_EQ(server.session.feed(as_bytes(wire).first(15), Time{}), Fatal::none);
+  EXPECT_EQ(sink.text, "012");
+  // The rest of the frame is skipped, across calls, and the next frame found.
+  ASSERT_EQ(server.session.feed(as_bytes(wire).subspan(15, 3), Time{}), Fatal::none);
+  sink.on_deliver = [] {};
+  ASSERT_EQ(server.session.feed(as_bytes(wire).subspan(18), Time{}), Fatal::none);
+  EXPECT_EQ(sink.text, "012x");
+  EXPECT_FALSE(sink.ended);
+  EXPECT_FALSE(sink.reset_by.has_value());
+  EXPECT_THAT(headers(server.take()),
+              ElementsAre(Header{kWindow, flag::rst, 1, 0}, Header{kWindow, flag::ack, 3, 0}));
+}
+
+TEST(Session, ResetFromThePeerAfterOurFin) {
+  Pair pair;
+  TextSource source;
+  source.ends = true;
+  TextSink sink;
+  const StreamHandle stream = *pair.client.session.open(pair.now);
+  pair.client.session.attach(stream, &source, &sink);
+  ASSERT_EQ(pair.settle(), Fatal::none);
+  EXPECT_TRUE(pair.server.session.reset(pair.server.opened[0]));
+  ASSERT_EQ(pair.settle(), Fatal::none);
+  EXPECT_EQ(sink.reset_by, ResetReason::peer);
+  EXPECT_FALSE(pair.client.session.alive(stream));
+}
+
+TEST(Session, ResetAfterTheEndTellsThatNoMoreIsWanted) {
+  Pair pair;
+  TextSource ended;
+  ended.ends = true;
+  TextSink sink;
+  pair.server.accept = [&](StreamHandle s) { pair.server.session.attach(s, nullptr, &sink); };
+  const StreamHandle stream = *pair.client.session.open(pair.now);
+  pair.client.session.attach(stream, &ended, nullptr);
+  ASSERT_EQ(pair.settle(), Fatal::none);
+  EXPECT_TRUE(sink.ended);
+  pair.client.session.reset(stream);
+  ASSERT_EQ(pair.settle(), Fatal::none);
+  EXPECT_EQ(sink.reset_by, ResetReason::peer);
+}
+
+TEST(Session, ABrokenSourceResets) {
+  Pair pair;
+  TextSource source;
+  source.broken = true;
+  TextSink sink;
+  pair.server.accept = [&](StreamHandle s) { pair.server.session.attach(s, nullptr, &sink); };
+  const StreamHandle stream = *pair.client.session.open(pair.now);
+  pair.client.session.attach(stream, &source, nullptr);
+  ASSERT_EQ(pair.settle(), Fatal::none);
+  EXPECT_EQ(sink.reset_by, ResetReason::peer);
+  EXPECT_FALSE(pair.client.session.alive(stream));
+}
+
+TEST(Session, AStreamResetBeforeItsSynLeftIsNeverSeen) {
+  Pair pair;
+  const StreamHandle stream = *pair.client.session.open(pair.now);
+  pair.client.session.reset(stream);
+  EXPECT_THAT(pair.client.take(), IsEmpty());
+  EXPECT_NE(pair.client.session.open(pair.now), std::nullopt);
+  EXPECT_THAT(headers(pair.client.take()), ElementsAre(Header{kWindow, flag::syn, 3, 0}));
+}
+
+TEST(Session, CreditReturnsInBatchesWhenBytesAreTaken) {
+  Pair pair;
+  BulkSource source;
+  TextSink sink;
+  sink.room = 0;
+  pair.server.accept = [&](StreamHandle s) { pair.server.session.attach(s, nullptr, &sink); };
+  const StreamHandle stream = *pair.client.session.open(pair.now);
+  pair.client.session.attach(stream, &source, nullptr);
+  ASSERT_EQ(pair.settle(), Fatal::none);
+  EXPECT_EQ(source.sent, limits::kInitialWindow);
+  EXPECT_EQ(pair.server.session.buffered(pair.server.opened[0]), limits::kInitialWindow);
+
+  sink.room = limits::kInitialWindow / 2 - 1;
+  pair.server.session.resume(pair.server.opened[0]);
+  EXPECT_THAT(pair.server.take(), IsEmpty());
+  sink.room = 1;
+  pair.server.session.resume(pair.server.opened[0]);
+  EXPECT_THAT(headers(pair.server.take()),
+              ElementsAre(Header{kWindow, 0, 1, limits::kInitialWindow / 2}));
+}
+
+TEST(Session, EndAllTellsEverySinkAndThenRefuses) {
+  Pair pair;
+  TextSink a, b;
+  pair.client.session.attach(*pair.client.session.open(pair.now), nullptr, &a);
+  pair.client.session.attach(*pair.client.session.open(pair.now), nullptr, &b);
+  pair.client.session.end_all();
+  EXPECT_EQ(a.reset_by, ResetReason::session_end);
+  EXPECT_EQ(b.reset_by, ResetReason::session_end);
+  EXPECT_EQ(pair.client.session.open(pair.now), std::nullopt);
+  EXPECT_THAT(pair.client.take(), IsEmpty());
+  EXPECT_EQ(pair.client.session.next_deadline(), kNever);
+}
+
+TEST(Session, AStaleHandleNeverReachesTheSlotsNextStream) {
+  Pair pair;
+  const StreamHandle first = *pair.client.session.open(pair.now);
+  pair.client.session.reset(first);
+  const StreamHandle second = *pair.client.session.open(pair.now);
+  ASSERT_EQ(first.slot, second.slot);
+  EXPECT_FALSE(pair.client.session.alive(first));
+  EXPECT_FALSE(pair.client.session.reset(first));
+  EXPECT_FALSE(pair.client.session.wake(first));
+  EXPECT_FALSE(pair.client.session.attach(first, nullptr, nullptr));
+  EXPECT_EQ(pair.client.session.id(first), 0u);
+  EXPECT_TRUE(pair.client.session.alive(second));
+}
+
+TEST(Session, AnUnansweredSynIsGivenUp) {  // §1.6
+  Pair pair;
+  TextSink sink;
+  const StreamHandle stream = *pair.client.session.open(pair.now);
+  pair.client.session.attach(stream, nullptr, &sink);
+  static_cast<void>(pair.client.take());
+  EXPECT_EQ(pair.client.session.next_deadline(), pair.now + 5s);
+  EXPECT_EQ(pair.client.session.on_deadline(pair.now + 5s - 1ns), Fatal::none);
+  EXPECT_FALSE(sink.reset_by.has_value());
+  EXPECT_EQ(pair.client.session.on_deadline(pair.now + 5s), Fatal::none);
+  EXPECT_EQ(sink.reset_by, ResetReason::open_timeout);
+  EXPECT_THAT(headers(pair.client.take()), ElementsAre(Header{kWindow, flag::rst, 1, 0}));
+}
+
+TEST(Session, PingsAndPongs) {  // §1.6
+  Pair pair;
+  pair.client.session.ping(pair.now);
+  pair.client.session.ping(pair.now);
+  const std::string ask = pair.client.take();
+  ASSERT_EQ(headers(ask).size(), 1u);
+  ASSERT_EQ(pair.server.session.feed(as_bytes(ask), pair.now), Fatal::none);
+  const std::string answer = pair.server.take();
+  const std::uint32_t value = headers(ask)[0].length;
+  EXPECT_THAT(headers(answer), ElementsAre(Header{Type::ping, flag::ack, 0, value}));
+  // A wrong value is no answer.
+  const std::string wrong = frame(Type::ping, flag::ack, 0, value + 1);
+  ASSERT_EQ(pair.client.session.feed(as_bytes(wrong), pair.now + 1s), Fatal::none);
+  EXPECT_EQ(pair.client.session.stats().ping_rtt, Duration::zero());
+  ASSERT_EQ(pair.client.session.feed(as_bytes(answer), pair.now + 2s), Fatal::none);
+  EXPECT_EQ(pair.client.session.stats().ping_rtt, Duration(2s));
+}
+
+TEST(Session, WantPullComesOnceUntilAPullFindsNothing) {
+  Pair pair;
+  Peer& client = pair.client;
+  ASSERT_NE(client.session.open(pair.now), std::nullopt);
+  ASSERT_NE(client.session.open(pair.now), std::nullopt);
+  EXPECT_EQ(client.wants, 1);
+  std::vector<std::uint8_t> out(12);
+  EXPECT_EQ(client.session.pull(out, pair.now), 12u);
+  ASSERT_NE(client.session.open(pair.now), std::nullopt);
+  EXPECT_EQ(client.wants, 1);
+  static_cast<void>(client.take());
+  ASSERT_NE(client.session.open(pair.now), std::nullopt);
+  EXPECT_EQ(client.wants, 2);
+}
+
+}  // namespace
+}  // namespace leat::mux::test
