@@ -81,6 +81,8 @@ inline constexpr auto kIdleBody = 600s;                      // answer begun, no
 // --- Control stream ---
 inline constexpr std::size_t kControlMessage = 64 * KiB;
 inline constexpr std::size_t kOpenStreamMessage = 4 * KiB;
+inline constexpr std::size_t kControlTunnels = 1024;         // of one session, bound or asked for
+inline constexpr std::size_t kControlOutput = 1 * MiB;       // answers the agent has not read
 
 inline constexpr auto kDrain = 30s;
 

@@ -1,9 +1,11 @@
-// The agent's side of the control stream, sans-I/O: Hello, wait for Welcome, Bind each tunnel, then react
-// to Drain and Notice. The state table is in docs/protocol.md §3.2.
+// The agent's side of the control stream, sans-I/O: Hello, wait for Welcome, Bind each tunnel, then
+// react to Drain and Notice. The state table is in docs/protocol.md §3.2.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -12,10 +14,19 @@
 #include "base/signature.h"
 #include "control/wire.h"
 
+namespace leat::proto {
+class Bound;
+class Control;
+class Welcome;
+}  // namespace leat::proto
+
 namespace leat::control {
 
 enum class TunnelKind : std::uint8_t { http, tcp, ws, tls };
 const char* name(TunnelKind kind);
+
+// 1 to 63 of a-z, 0-9 and '-', not '-' at the ends.
+bool valid_tunnel_id(std::string_view id);
 
 struct TunnelRequest {
   std::string id;  // empty: the relay generates one, and the same is asked for after a reconnect
@@ -30,10 +41,12 @@ struct TunnelBound {
   std::uint16_t remote_port = 0;
 };
 
+// They run inside Client::feed and may call anything of the client but feed.
 class ClientEvents {
  public:
   virtual void on_welcome(const std::string& session, const std::string& credential_name) = 0;
-  virtual void on_bound(std::size_t index, const TunnelBound& tunnel) = 0;  // index into the requests
+  virtual void on_bound(std::size_t index,
+                        const TunnelBound& tunnel) = 0;  // index into the requests
   virtual void on_bind_failed(std::size_t index, const Error& error) = 0;
   virtual void on_drain(const std::string& reason, std::uint32_t retry_after_ms,
                         const std::vector<std::string>& relays) = 0;
@@ -45,11 +58,13 @@ class ClientEvents {
 
 class Client {
  public:
+  // Tunnels beyond limits::kControlTunnels are not asked for: on_bind_failed with LEAT_CONFIG.
   Client(ClientEvents& events, const PublicKey& identity, Secret token, std::string host_name,
          std::vector<TunnelRequest> tunnels);
 
   // Hello goes out with the first take_output().
-  // An error ends the session: the relay's Failure (BAD_TOKEN, REVOKED, …) or PROTOCOL.
+  // An error ends the session, and stays: the relay's Failure (BAD_TOKEN, REVOKED, …), or PROTOCOL
+  // or VERSION_MISMATCH with a Failure of ours queued.
   Result<void> feed(Bytes in);
   std::string take_output();
   bool has_output() const { return !out_.empty(); }
@@ -58,11 +73,19 @@ class Client {
 
  private:
   enum class State : std::uint8_t { greeting, welcomed, failed };
+
+  void on_message(const proto::Control& message);
+  void on_welcome(const proto::Welcome& welcome);
+  void on_bound(const proto::Bound& bound);
+  void fail(Code code, std::string_view text);
+
   ClientEvents& events_;
   std::vector<TunnelRequest> tunnels_;
+  std::vector<bool> answered_;  // the tunnel of this index is bound or refused
   MessageReader reader_;
   std::string out_;
   State state_ = State::greeting;
+  Error error_{Code::PROTOCOL, {}};
 };
 
 }  // namespace leat::control

@@ -22,8 +22,8 @@ class MessageReader {
   explicit MessageReader(std::size_t limit) : limit_(limit) {}
 
   enum class State : std::uint8_t { more, done, error };
-  // Consumes one message at most; `used` says how much of `in` that was. After `done`, parse() and go on
-  // with the rest.
+  // Consumes one message at most; `used` says how much of `in` that was. After `done`, parse() and
+  // go on with the rest.
   State feed(Bytes in, std::size_t& used);
   // False if the bytes are not such a message. Makes the reader ready for the next one.
   bool parse(google::protobuf::MessageLite& message);

@@ -64,6 +64,7 @@ void SessionDriver::read() {
   read_more_ = false;
   const MutableBytes buffer = receive_buffer();
   for (std::size_t moved = 0; moved < kBatch && !ended_;) {
+    if (!mux_.wants_feed()) return;  // on_want_feed() follows
     const IoResult result = carrier_->read(buffer);
     switch (result.status) {
       case IoStatus::ok:
@@ -116,6 +117,11 @@ void SessionDriver::on_open(mux::StreamHandle stream) {
 }
 
 void SessionDriver::on_go_away() {}  // native sessions drain through the control stream
+
+void SessionDriver::on_want_feed() {
+  read_more_ = true;
+  shard_.defer(*this);
+}
 
 // --- sent ---
 

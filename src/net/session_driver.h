@@ -64,6 +64,7 @@ class SessionDriver final : private TransportOwner,
   void on_open(mux::StreamHandle stream) override;
   void on_go_away() override;
   void on_want_pull() override;
+  void on_want_feed() override;
   void on_deferred() override;
 
   void read();

@@ -1,0 +1,148 @@
+#include "control/client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.h"
+#include "control/convert.h"
+#include "proto/control.pb.h"
+
+namespace leat::control {
+namespace {
+
+constexpr std::uint32_t kVersion = 1;
+constexpr std::size_t kUrlText = 2048;
+constexpr std::size_t kReasonText = 2048;
+constexpr std::size_t kNameText = 255;
+
+std::string peer_text(const std::string& text) { return printable(text, kNameText); }
+
+}  // namespace
+
+Client::Client(ClientEvents& events, const PublicKey& identity, Secret token, std::string host_name,
+               std::vector<TunnelRequest> tunnels)
+    : events_(events),
+      tunnels_(std::move(tunnels)),
+      answered_(tunnels_.size()),
+      reader_(limits::kControlMessage) {
+  proto::Control message;
+  proto::Hello& hello = *message.mutable_hello();
+  hello.set_version_min(kVersion);
+  hello.set_version_max(kVersion);
+  hello.set_software("leat/" LEAT_VERSION);
+  hello.set_identity(std::string(as_chars(identity)));
+  if (!token.empty()) hello.set_token(std::string(token.reveal()));
+  hello.set_name(peer_text(host_name));
+  append_message(message, out_);
+}
+
+Result<void> Client::feed(Bytes in) {
+  while (state_ != State::failed && !in.empty()) {
+    std::size_t used = 0;
+    const MessageReader::State state = reader_.feed(in, used);
+    in = in.subspan(used);
+    if (state == MessageReader::State::more) break;
+    proto::Control message;
+    if (state == MessageReader::State::error || !reader_.parse(message)) {
+      fail(Code::PROTOCOL, "malformed control message");
+    } else {
+      on_message(message);
+    }
+  }
+  if (state_ == State::failed) return tl::unexpected<Error>(error_);
+  return {};
+}
+
+// The table of docs/protocol.md §3.2.
+void Client::on_message(const proto::Control& message) {
+  const bool welcomed = state_ == State::welcomed;
+  switch (message.message_case()) {
+    case proto::Control::kWelcome:
+      if (welcomed) break;
+      return on_welcome(message.welcome());
+    case proto::Control::kBound:
+      if (!welcomed) break;
+      return on_bound(message.bound());
+    case proto::Control::kDrain: {
+      const proto::Drain& drain = message.drain();
+      std::vector<std::string> relays;
+      for (const std::string& relay : drain.relays()) relays.push_back(peer_text(relay));
+      return events_.on_drain(printable(drain.reason(), kReasonText), drain.retry_after_ms(),
+                              relays);
+    }
+    case proto::Control::kNotice:
+      if (!welcomed) break;
+      return events_.on_notice(from_wire(message.notice().failure()));
+    case proto::Control::kFailure:
+      error_ = from_wire(message.failure());
+      state_ = State::failed;
+      return;
+    case proto::Control::kHello:
+    case proto::Control::kBind:
+    case proto::Control::kUnbind:
+      break;
+    case proto::Control::MESSAGE_NOT_SET:  // of a newer version
+      return;
+  }
+  fail(Code::PROTOCOL, "control message out of place");
+}
+
+void Client::on_welcome(const proto::Welcome& welcome) {
+  if (welcome.version() != kVersion) {
+    return fail(Code::VERSION_MISMATCH, "the relay chose a version that was not offered");
+  }
+  state_ = State::welcomed;
+  const std::size_t asked = std::min(tunnels_.size(), limits::kControlTunnels);
+  for (std::size_t i = 0; i < asked; ++i) {
+    proto::Control message;
+    proto::Bind& bind = *message.mutable_bind();
+    bind.set_request(static_cast<std::uint32_t>(i + 1));
+    bind.set_tunnel(tunnels_[i].id);
+    bind.set_kind(to_wire(tunnels_[i].kind));
+    bind.set_public_(tunnels_[i].is_public);
+    bind.set_remote_port(tunnels_[i].remote_port);
+    append_message(message, out_);
+  }
+  events_.on_welcome(peer_text(welcome.session()), peer_text(welcome.credential_name()));
+  for (std::size_t i = asked; i < tunnels_.size(); ++i) {
+    answered_[i] = true;
+    events_.on_bind_failed(i, {Code::CONFIG, "more than 1,024 tunnels of one agent"});
+  }
+}
+
+void Client::on_bound(const proto::Bound& bound) {
+  const std::size_t index = bound.request() - std::size_t{1};
+  if (index >= tunnels_.size() || answered_[index]) {
+    return fail(Code::PROTOCOL, "Bound answers no Bind");
+  }
+  answered_[index] = true;
+  if (bound.has_failure()) return events_.on_bind_failed(index, from_wire(bound.failure()));
+
+  const std::string& asked = tunnels_[index].id;
+  if (!valid_tunnel_id(bound.tunnel()) || (!asked.empty() && asked != bound.tunnel()) ||
+      bound.remote_port() > 65535) {
+    return fail(Code::PROTOCOL, "Bound is not what Bind asked for");
+  }
+  TunnelBound tunnel{bound.tunnel(), {}, static_cast<std::uint16_t>(bound.remote_port())};
+  for (const std::string& url : bound.urls()) tunnel.urls.push_back(printable(url, kUrlText));
+  events_.on_bound(index, tunnel);
+}
+
+void Client::unbind(const std::string& tunnel) {
+  if (state_ != State::welcomed) return;
+  proto::Control message;
+  message.mutable_unbind()->set_tunnel(tunnel);
+  append_message(message, out_);
+}
+
+void Client::fail(Code code, std::string_view text) {
+  error_ = Error{code, std::string(text)};
+  state_ = State::failed;
+  proto::Control message;
+  *message.mutable_failure() = to_wire(error_);
+  append_message(message, out_);
+}
+
+std::string Client::take_output() { return std::exchange(out_, {}); }
+
+}  // namespace leat::control

@@ -1,0 +1,49 @@
+// Both sides against each other, one byte at a time.
+#include <gtest/gtest.h>
+
+#include "control/control_fixture.h"
+
+namespace leat::control {
+namespace {
+
+using namespace test;
+
+TEST(ControlPair, FromHelloToDrain) {
+  ClientLog agent;
+  ServerLog relay;
+  Client client(agent, key(), Secret("t0ken"), "attic",
+                {{"chat", TunnelKind::http, true, 0},
+                 {"", TunnelKind::tcp, false, 0},
+                 {"taken", TunnelKind::ws, true, 0}});
+  Server server(relay, key());
+  relay.on_hello_then = [&] { server.welcome("s1", "home"); };
+  relay.on_bind_then = [&](std::uint32_t request, const TunnelRequest& tunnel) {
+    if (tunnel.id == "taken") return server.refused(request, {Code::TUNNEL_TAKEN, "taken"});
+    const bool tcp = tunnel.kind == TunnelKind::tcp;
+    server.bound(request, {tcp ? "made" : tunnel.id, {}, static_cast<std::uint16_t>(tcp ? 7 : 0)});
+  };
+
+  const auto exchange = [&] {
+    while (client.has_output() || server.has_output()) {
+      for (const char byte : client.take_output()) {
+        ASSERT_TRUE(server.feed(as_bytes({&byte, 1})));
+      }
+      for (const char byte : server.take_output()) {
+        ASSERT_TRUE(client.feed(as_bytes({&byte, 1})));
+      }
+    }
+  };
+  exchange();
+  client.unbind("chat");
+  server.drain("update", 100, 30000);
+  exchange();
+  EXPECT_EQ(agent.log,
+            (std::vector<std::string>{"welcome s1 home", "bound 0 chat", "bound 1 made 7",
+                                      "failed 2 LEAT_TUNNEL_TAKEN", "drain update 100"}));
+  EXPECT_EQ(relay.log,
+            (std::vector<std::string>{"hello t0ken", "bind 1 chat http 0 public", "bind 2  tcp 0",
+                                      "bind 3 taken ws 0 public", "unbind chat"}));
+}
+
+}  // namespace
+}  // namespace leat::control
