@@ -21,7 +21,8 @@ add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -fno-omit-frame-poin
 add_library(leat_warnings INTERFACE)
 target_compile_options(leat_warnings INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
-    -Wimplicit-fallthrough -Wcast-qual -Wconversion -Wno-sign-conversion -Werror>)
+    -Wimplicit-fallthrough -Wcast-qual -Wconversion -Wno-sign-conversion
+    -Wno-missing-field-initializers -Werror>)
 
 if(LEAT_SANITIZE)
   add_compile_options(-fsanitize=${LEAT_SANITIZE} -fno-sanitize-recover=all)

@@ -76,8 +76,7 @@ mux::Produced HttpReader::produce_body(Transport& transport, MutableBytes out) {
     }
     std::size_t n = take_held(out);
     if (n == 0) {
-      const IoResult result =
-          gone_ ? IoResult{IoStatus::end} : transport.read(out);
+      const IoResult result = gone_ ? IoResult{IoStatus::end} : transport.read(out);
       if (result.status == IoStatus::would_block) return mux::Produced::not_ready();
       if (result.status == IoStatus::end && body_.complete_at_close()) return mux::Produced::end();
       if (result.status != IoStatus::ok) return mux::Produced::error();

@@ -1,5 +1,6 @@
-// HTTP messages between a transport and a stream, both ways, used by the relay towards visitors and by the
-// agent towards services. Bodies are validated where they lie (http::BodyScanner) and never re-framed.
+// HTTP messages between a transport and a stream, both ways, used by the relay towards visitors and
+// by the agent towards services. Bodies are validated where they lie (http::BodyScanner) and never
+// re-framed.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +13,9 @@
 
 namespace leat::net {
 
-// Takes messages out of a transport: a head, then its body as the frames of a stream ask for it. Bytes
-// beyond what was asked (the next, pipelined message) are held, never more than one read of 16 KiB.
+// Takes messages out of a transport: a head, then its body as the frames of a stream ask for it.
+// Bytes beyond what was asked (the next, pipelined message) are held, never more than one read of
+// 16 KiB.
 class HttpReader {
  public:
   enum class Head : std::uint8_t {
@@ -38,8 +40,8 @@ class HttpReader {
   // After 101: everything, unread and held, as it is.
   mux::Produced produce_raw(Transport& transport, MutableBytes out);
 
-  // While nothing is to be read: looks whether the peer has gone, holding what it sends meanwhile (up to
-  // 16 KiB). True: it ended or failed.
+  // While nothing is to be read: looks whether the peer has gone, holding what it sends meanwhile
+  // (up to 16 KiB). True: it ended or failed.
   bool peer_gone(Transport& transport);
   // The next message has begun to arrive.
   bool has_held() const { return held_at_ < held_.size(); }
@@ -58,8 +60,8 @@ class HttpReader {
   bool bad_framing_ = false;
 };
 
-// Puts messages into a transport. What the transport does not take at once is queued only for heads and
-// trailers; body bytes stay with the stream.
+// Puts messages into a transport. What the transport does not take at once is queued only for heads
+// and trailers; body bytes stay with the stream.
 class HttpWriter {
  public:
   // Queues and tries to send.

@@ -12,7 +12,8 @@ using namespace std::chrono_literals;
 constexpr double kStartupGain = 2.0;
 constexpr double kSteadyGain = 1.25;
 constexpr double kDrainGain = 0.5;
-constexpr Duration kLeastRtt = 2ms;   // below, the bound would be a few packets and timers too coarse
+constexpr Duration kLeastRtt =
+    2ms;  // below, the bound would be a few packets and timers too coarse
 constexpr std::size_t kLeastOutstanding = 32 * limits::KiB;
 constexpr std::size_t kLeastUnsent = 4 * limits::KiB;
 constexpr std::size_t kMostUnsent = 512 * limits::KiB;
@@ -68,10 +69,10 @@ void SendGovernor::measure_rate(const PathSample& path, bool held_back) {
   interval_held_back_ = interval_held_back_ && held_back;
   const Duration elapsed = path.at - interval_start_;
   if (elapsed < round()) return;
-  const auto rate =
-      static_cast<std::uint64_t>(static_cast<double>(path.acked - interval_acked_) / seconds(elapsed));
-  // An interval in which the application had too little to send says only that the path gives at least
-  // this much (draft-cheng-iccrg-delivery-rate-estimation §2.2.4).
+  const auto rate = static_cast<std::uint64_t>(static_cast<double>(path.acked - interval_acked_) /
+                                               seconds(elapsed));
+  // An interval in which the application had too little to send says only that the path gives at
+  // least this much (draft-cheng-iccrg-delivery-rate-estimation §2.2.4).
   if (interval_held_back_ || rate > recent_rate()) {
     rates_[next_rate_++ % kRates] = rate;
     if (mode_ == Mode::startup && interval_held_back_) {
@@ -102,8 +103,8 @@ void SendGovernor::enter(Mode mode, Time now) {
   crowded_since_ = kNever;
 }
 
-// Whether the round trip is longer than our own bytes can make it. What we may hold beyond the path's own
-// content is a quarter of it, or the floor, at the best rate of late.
+// Whether the round trip is longer than our own bytes can make it. What we may hold beyond the
+// path's own content is a quarter of it, or the floor, at the best rate of late.
 bool SendGovernor::crowded(Duration rtt) const {
   const double peak = static_cast<double>(std::max<std::uint64_t>(peak_rate_, 1));
   const double own = static_cast<double>(outstanding_bound()) / peak;
@@ -186,8 +187,8 @@ std::size_t SendGovernor::outstanding_bound() const {
 
 std::size_t SendGovernor::unsent_bound() const {
   if (recent_rate() == 0) return kFirstUnsent;
-  return std::clamp(static_cast<std::size_t>(static_cast<double>(recent_rate()) * 0.001), kLeastUnsent,
-                    kMostUnsent);
+  return std::clamp(static_cast<std::size_t>(static_cast<double>(recent_rate()) * 0.001),
+                    kLeastUnsent, kMostUnsent);
 }
 
 std::size_t SendGovernor::allowance(std::size_t ring) const {

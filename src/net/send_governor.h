@@ -1,11 +1,14 @@
-// How many bytes a carrier may have on the way. What has been framed and encrypted cannot be overtaken, so
-// two bounds are kept, both from what the kernel knows of the path:
+// How many bytes a carrier may have on the way. What has been framed and encrypted cannot be
+// overtaken, so two bounds are kept, both from what the kernel knows of the path:
 //
-//  * not yet sent (our ring and the socket's unsent bytes): rate × 1 ms. A stream that wakes now waits at
+//  * not yet sent (our ring and the socket's unsent bytes): rate × 1 ms. A stream that wakes now
+//  waits at
 //    most that long for bytes that are still on this machine.
-//  * outstanding (unsent and unacknowledged): gain × rate × base round trip, so that this one connection
-//    does not fill the queue of the narrowest link on the path, even under a congestion control that
-//    fills whatever queue it finds. Where the kernel's own does not (bbr), this bound is not needed.
+//  * outstanding (unsent and unacknowledged): gain × rate × base round trip, so that this one
+//  connection
+//    does not fill the queue of the narrowest link on the path, even under a congestion control
+//    that fills whatever queue it finds. Where the kernel's own does not (bbr), this bound is not
+//    needed.
 //
 //      ┌─────────┐ growth stops  ┌────────┐  round trip not seen low for 10 s   ┌───────┐
 //      │ startup │──────────────▶│ steady │────────────────────────────────────▶│ drain │
@@ -18,8 +21,8 @@
 //                               │ yielding: somebody else fills the queue; no bound       │
 //                               └─────────────────────────────────────────────────────────┘
 //
-// Numbers in, numbers out: no socket, no clock. After BBR's filters (draft-cardwell-iccrg-bbr) and the mode
-// switch of Copa (NSDI 2018).
+// Numbers in, numbers out: no socket, no clock. After BBR's filters (draft-cardwell-iccrg-bbr) and
+// the mode switch of Copa (NSDI 2018).
 #pragma once
 
 #include <array>
@@ -47,8 +50,9 @@ class SendGovernor {
   explicit SendGovernor(bool bound_outstanding)
       : mode_(bound_outstanding ? Mode::startup : Mode::unbounded) {}
 
-  // The path now. `held_back`: since the last sample there was always more to send than was allowed, so
-  // that what was delivered is what the path (or the bound) gave, not what the application had.
+  // The path now. `held_back`: since the last sample there was always more to send than was
+  // allowed, so that what was delivered is what the path (or the bound) gave, not what the
+  // application had.
   void sample(const PathSample& path, bool held_back);
 
   // Bytes that may be put into the ring now, `ring` of them being there already.
@@ -61,7 +65,7 @@ class SendGovernor {
   Mode mode() const { return mode_; }
   std::size_t outstanding_bound() const;  // SIZE_MAX: none
   std::size_t unsent_bound() const;
-  std::uint64_t rate() const;             // bytes/s, 0: not known
+  std::uint64_t rate() const;  // bytes/s, 0: not known
   Duration base_rtt() const { return base_rtt_; }
 
  private:
@@ -84,7 +88,7 @@ class SendGovernor {
   Time interval_start_ = kNever;
   std::uint64_t interval_acked_ = 0;
   bool interval_held_back_ = true;
-  std::uint64_t peak_rate_ = 0;       // over the last ten seconds
+  std::uint64_t peak_rate_ = 0;  // over the last ten seconds
   Time peak_at_{};
   std::uint64_t startup_rate_ = 0;
   int startup_flat_ = 0;
@@ -92,7 +96,7 @@ class SendGovernor {
   // Base round trip: the lowest smoothed one, until it is ten seconds old.
   Duration base_rtt_{0};
   Time base_at_{};
-  Duration drain_low_{0};             // the lowest seen in this drain
+  Duration drain_low_{0};  // the lowest seen in this drain
   // Of the two drains before it, while none of them found the path free.
   std::array<Duration, 2> drain_lows_{Duration::max(), Duration::max()};
   Time crowded_since_ = kNever;

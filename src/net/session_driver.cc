@@ -18,7 +18,8 @@ constexpr std::size_t kLeastRecord = 2 * limits::KiB;
 
 constexpr auto kCloseTimeout = std::chrono::seconds(2);
 
-// Decrypted bytes on their way through feed(): one buffer a thread, since nothing of it outlives the call.
+// Decrypted bytes on their way through feed(): one buffer a thread, since nothing of it outlives
+// the call.
 MutableBytes receive_buffer() {
   static thread_local std::array<std::uint8_t, limits::kRing> buffer;
   return buffer;
@@ -40,9 +41,7 @@ SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& own
   carrier_->set_owner(this);
 }
 
-SessionDriver::~SessionDriver() {
-  carrier_->set_owner(nullptr);
-}
+SessionDriver::~SessionDriver() { carrier_->set_owner(nullptr); }
 
 void SessionDriver::start(Bytes surplus) {
   link_.attach(0, shard_.now());
@@ -178,8 +177,8 @@ bool SessionDriver::write_some() {
   return wrote && drained;
 }
 
-// The size of the next record, or 0 with a timer set. The kernel is asked when what it said last is old or
-// used up, so that at speed one question serves many records.
+// The size of the next record, or 0 with a timer set. The kernel is asked when what it said last is
+// old or used up, so that at speed one question serves many records.
 std::size_t SessionDriver::may_send() {
   if (!governed_) return limits::kTlsRecord;
   if (shard_.now() - sampled_ >= governor_.sample_every()) sample_path();

@@ -1,6 +1,6 @@
-// Binds a mux session to its link and to the carrier of the moment: reads, feeds, pulls, writes, and keeps
-// the deadlines. All policy is elsewhere: what a stream carries is its owner's affair, when a session
-// begins and ends its owner's.
+// Binds a mux session to its link and to the carrier of the moment: reads, feeds, pulls, writes,
+// and keeps the deadlines. All policy is elsewhere: what a stream carries is its owner's affair,
+// when a session begins and ends its owner's.
 //
 //   received: Transport::read -> Link::feed -> Session::feed -> Sink::deliver
 //   sent:     Session::pull -> Source::produce, into Link's log -> Transport::write -> flush
@@ -53,8 +53,8 @@ class SessionDriver final : private TransportOwner,
   const SendGovernor& governor() const { return governor_; }
   bool ended() const { return ended_; }
 
-  // Tells the peer why, once what is queued has been sent, and ends. on_ended follows, at the latest
-  // after two seconds.
+  // Tells the peer why, once what is queued has been sent, and ends. on_ended follows, at the
+  // latest after two seconds.
   void close(Code code, std::string_view text);
 
  private:
@@ -85,14 +85,14 @@ class SessionDriver final : private TransportOwner,
   mux::Fatal fatal_ = mux::Fatal::none;
   SendGovernor governor_;
   Timer deadline_;
-  Timer pace_;                    // the governor's bound is met: look again soon
+  Timer pace_;  // the governor's bound is met: look again soon
   Timer closing_timer_;
-  Bytes pending_;           // pulled, and not yet taken by the carrier
+  Bytes pending_;  // pulled, and not yet taken by the carrier
   Time sampled_ = Time::min();
   std::size_t since_sample_ = 0;  // handed to the carrier since then
   bool held_back_ = true;         // since then, there was always more to send than was allowed
   bool governed_ = true;          // false: not TCP, or switched off
-  bool read_more_ = false;  // stopped reading by the batch's quota, not by would_block
+  bool read_more_ = false;        // stopped reading by the batch's quota, not by would_block
   bool closing_ = false;
   bool ended_ = false;
   Error close_reason_{Code::CARRIER_CUT, {}};

@@ -1,6 +1,6 @@
-// Joins a transport and a stream: bytes of the socket go straight into outgoing frames, received frames
-// straight to the socket. Half-close passes in both directions; a cut on one side is a reset on the
-// other, never an end.
+// Joins a transport and a stream: bytes of the socket go straight into outgoing frames, received
+// frames straight to the socket. Half-close passes in both directions; a cut on one side is a reset
+// on the other, never an end.
 #pragma once
 
 #include <memory>
@@ -20,8 +20,8 @@ class Splice final : private TransportOwner,
  public:
   class Owner {
    public:
-    // Both directions are over, or one broke (`clean` false). Called once, never from inside start();
-    // give the splice to Shard::dispose.
+    // Both directions are over, or one broke (`clean` false). Called once, never from inside
+    // start(); give the splice to Shard::dispose.
     virtual void on_splice_end(Splice& splice, bool clean) = 0;
 
    protected:

@@ -1,5 +1,5 @@
-// What the kernel knows of a TCP connection's path, read for SendGovernor, and the choice of a congestion
-// control that keeps queues short by itself.
+// What the kernel knows of a TCP connection's path, read for SendGovernor, and the choice of a
+// congestion control that keeps queues short by itself.
 #pragma once
 
 #include <optional>

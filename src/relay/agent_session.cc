@@ -8,7 +8,7 @@
 #include "base/crypto_util.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "control/tunnel_id.h"
+#include "control/client.h"
 #include "relay/tcp_visitor.h"
 
 namespace leat::relay {
@@ -21,7 +21,9 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
       peer_(carrier->peer()),
       driver_(context.shard, mux::Config::native(mux::Role::server), *this, std::move(carrier)),
       control_(*this, identity),
-      hello_timer_(context.shard, [this] { close(Error{Code::TIMEOUT, "no Hello"}); }) {}
+      hello_timer_(context.shard, [this] {
+        close(Error{Code::TIMEOUT, "no Hello"});
+      }) {}
 
 AgentSession::~AgentSession() { driver_.mux().end_all(); }
 
@@ -100,9 +102,9 @@ void AgentSession::refuse(const Error& why) {
 
 void AgentSession::on_hello(control::HelloInfo hello) {
   if (hello.kind != control::HelloInfo::Credential::token) {
-    return close(Error{hello.kind == control::HelloInfo::Credential::none ? Code::NO_TOKEN
-                                                                         : Code::BAD_TOKEN,
-                       "this relay takes tokens"});
+    return close(
+        Error{hello.kind == control::HelloInfo::Credential::none ? Code::NO_TOKEN : Code::BAD_TOKEN,
+              "this relay takes tokens"});
   }
   const Result<std::optional<store::TokenInfo>> token = context_.store.verify(hello.credential);
   if (!token) {
@@ -151,10 +153,11 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
   if (tunnel.kind != control::TunnelKind::http && tunnel.kind != control::TunnelKind::tcp) {
     return leat::fail(Code::PROTOCOL, "this relay serves http and tcp tunnels");
   }
-  control::TunnelBound bound{.id = tunnel.id.empty() ? random_id() : tunnel.id};
+  control::TunnelBound bound;
+  bound.id = tunnel.id.empty() ? random_id() : tunnel.id;
   if (!control::valid_tunnel_id(bound.id)) return leat::fail(Code::BAD_TUNNEL_ID, bound.id);
-  // A generated id is a secret, which its owner may ask for again; any other http id can be guessed. A tcp
-  // tunnel is reached by its port, whatever it is called.
+  // A generated id is a secret, which its owner may ask for again; any other http id can be
+  // guessed. A tcp tunnel is reached by its port, whatever it is called.
   if (!tunnel.id.empty() && tunnel.kind == control::TunnelKind::http && !tunnel.is_public) {
     const Result<bool> generated = context_.store.is_generated(bound.id, token_id_);
     if (!generated) return tl::unexpected(generated.error());

@@ -16,14 +16,13 @@ void Arrival::start(Context& context, net::Fd socket, const net::TlsContext& tls
   std::unique_ptr<net::Transport> transport =
       net::make_tls_transport(context.shard, socket.release(), tls, {});
   if (!transport) return;
-  context.arrivals.add(
-      std::unique_ptr<Arrival>(new Arrival(context, std::move(transport))));
+  context.arrivals.add(std::unique_ptr<Arrival>(new Arrival(context, std::move(transport))));
 }
 
 Arrival::Arrival(Context& context, std::unique_ptr<net::Transport> transport)
-    : context_(context),
-      transport_(std::move(transport)),
-      timer_(context.shard, [this] { give_up(Error{Code::TIMEOUT, "handshake"}); }) {
+    : context_(context), transport_(std::move(transport)), timer_(context.shard, [this] {
+        give_up(Error{Code::TIMEOUT, "handshake"});
+      }) {
   transport_->set_owner(this);
   timer_.arm_in(limits::kHandshakeTimeout);
 }
@@ -41,8 +40,7 @@ void Arrival::on_transport() {
   }
   if (transport_->alpn() == net::kAlpnLeat) return greet_agent();
   over_ = true;
-  context_.http_visitors
-      .add(std::make_unique<HttpVisitor>(context_, std::move(transport_), true))
+  context_.http_visitors.add(std::make_unique<HttpVisitor>(context_, std::move(transport_), true))
       .start();
   context_.arrivals.release(*this);
 }
@@ -99,8 +97,8 @@ void Arrival::become_agent(Bytes surplus) {
   transport_->write(as_bytes(handshake_->take_output()));
   transport_->flush();
   over_ = true;
-  AgentSession& agent = context_.sessions.add(std::make_unique<AgentSession>(
-      context_, std::move(transport_), session, request.identity));
+  AgentSession& agent = context_.sessions.add(
+      std::make_unique<AgentSession>(context_, std::move(transport_), session, request.identity));
   agent.start(surplus);
   context_.arrivals.release(*this);
 }

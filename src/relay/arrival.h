@@ -1,5 +1,5 @@
-// A TLS connection that has not yet said what it is: handshakes, then becomes an agent's session or a
-// visitor. At most limits::kHandshakes at once; each has limits::kHandshakeTimeout (threat 15).
+// A TLS connection that has not yet said what it is: handshakes, then becomes an agent's session or
+// a visitor. At most limits::kHandshakes at once; each has limits::kHandshakeTimeout (threat 15).
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// What every part of the relay may reach: the shard, the registry, the store, the options, and the lists
-// that own connections. Lives as long as the relay.
+// What every part of the relay may reach: the shard, the registry, the store, the options, and the
+// lists that own connections. Lives as long as the relay.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>

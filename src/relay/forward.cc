@@ -48,8 +48,9 @@ std::string request_id_of(const http::Request& request) {
 void rewrite_request(http::Request& request, const Route& route, const VisitorFacts& visitor) {
   http::Fields& fields = request.fields;
   const std::string host = fields.find("Host") != nullptr ? *fields.find("Host") : std::string();
-  const std::string protocol =
-      request.upgrade && fields.find("Upgrade") != nullptr ? *fields.find("Upgrade") : std::string();
+  const std::string protocol = request.upgrade && fields.find("Upgrade") != nullptr
+                                   ? *fields.find("Upgrade")
+                                   : std::string();
 
   http::remove_hop_by_hop(fields);
   for (const char* name : kForwarding) fields.remove(name);
@@ -79,9 +80,9 @@ void rewrite_response(http::Response& response, std::string_view method, int min
   if ((method == "HEAD" || response.status == 304) && fields.find("Content-Length") != nullptr) {
     described = *fields.find("Content-Length");
   }
-  const std::string protocol =
-      response.status == 101 && fields.find("Upgrade") != nullptr ? *fields.find("Upgrade")
-                                                                  : std::string();
+  const std::string protocol = response.status == 101 && fields.find("Upgrade") != nullptr
+                                   ? *fields.find("Upgrade")
+                                   : std::string();
   http::remove_hop_by_hop(fields);
   http::set_framing(fields, response.body, response.length);
   if (!described.empty()) fields.set("Content-Length", described);

@@ -5,8 +5,8 @@
 //                             ├─ 101 ── raw, both ways
 //                             └─ body ── done ── FIN
 //
-// Before the first byte of a response a failure is an Outcome with a code, which the connection answers;
-// after it, only cutting the connection tells the visitor the truth.
+// Before the first byte of a response a failure is an Outcome with a code, which the connection
+// answers; after it, only cutting the connection tells the visitor the truth.
 #pragma once
 
 #include <cstdint>
@@ -40,15 +40,16 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   };
   class Owner {
    public:
-    // Bytes moved, or the outcome is known. Called often and from inside the session: only mark and defer.
+    // Bytes moved, or the outcome is known. Called often and from inside the session: only mark and
+    // defer.
     virtual void on_exchange() = 0;
 
    protected:
     ~Owner() = default;
   };
 
-  // `request` as it goes out; `open_stream` is the serialised preamble. `keep_alive`: whether the visitor
-  // wants, and the relay allows, the connection to go on.
+  // `request` as it goes out; `open_stream` is the serialised preamble. `keep_alive`: whether the
+  // visitor wants, and the relay allows, the connection to go on.
   HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
                std::string open_stream, std::string request_id, bool keep_alive);
   ~HttpExchange();

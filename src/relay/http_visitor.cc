@@ -82,7 +82,8 @@ void HttpVisitor::on_deferred() {
 
 void HttpVisitor::read_heads() {
   while (state_ == State::head) {
-    if (!writer_.idle()) return;  // the last answer first: a reader that stalls gets no more work done
+    if (!writer_.idle())
+      return;  // the last answer first: a reader that stalls gets no more work done
     const bool begun = reader_.head().held() > 0;
     switch (reader_.read_head(*transport_)) {
       case net::HttpReader::Head::more:
@@ -97,7 +98,8 @@ void HttpVisitor::read_heads() {
       case net::HttpReader::Head::done: {
         std::optional<http::Request> request = reader_.head().take_request();
         if (!request) {
-          log::debug("request refused", {{"visitor", transport_->peer()}, {"why", reader_.head().why()}});
+          log::debug("request refused",
+                     {{"visitor", transport_->peer()}, {"why", reader_.head().why()}});
           return answer(head_error(reader_.head().error()), false);
         }
         handle(std::move(*request));
@@ -109,7 +111,8 @@ void HttpVisitor::read_heads() {
 void HttpVisitor::handle(http::Request request) {
   request_id_ = request_id_of(request);
   head_request_ = request.method == "HEAD";
-  // An answer of our own reads no body, so that only a request without one leaves the connection usable.
+  // An answer of our own reads no body, so that only a request without one leaves the connection
+  // usable.
   const bool keep_alive =
       request.keep_alive && request.body == http::BodyKind::none && !context_.draining;
   const Route way = route(request, tunnels_);
@@ -119,7 +122,8 @@ void HttpVisitor::handle(http::Request request) {
     case Route::Kind::none:
       return answer(Code::NO_SUCH_PATH, keep_alive);
     case Route::Kind::health:
-      if (request.method != "GET" && !head_request_) return answer(Code::METHOD_REFUSED, keep_alive);
+      if (request.method != "GET" && !head_request_)
+        return answer(Code::METHOD_REFUSED, keep_alive);
       return answer(context_.draining ? 503 : 200,
                     context_.draining ? "{\"status\":\"draining\"}\n" : "{\"status\":\"ok\"}\n",
                     keep_alive);
@@ -145,7 +149,8 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   preamble.set_visitor(transport_->peer());
   preamble.set_request_id(request_id_);
   preamble.set_visitor_secure(transport_->secure());
-  if (const std::string* trace = request.fields.find("traceparent"); trace && trace->size() <= 128) {
+  if (const std::string* trace = request.fields.find("traceparent");
+      trace && trace->size() <= 128) {
     preamble.set_traceparent(*trace);
   }
   if (const std::string* host = request.fields.find("Host"); host && host->size() <= 512) {
@@ -160,8 +165,9 @@ void HttpVisitor::open(http::Request request, const Route& route) {
                          {"visitor", transport_->peer()}});
   rewrite_request(request, route, {transport_->peer_host(), transport_->secure(), request_id_});
   exchange_ = std::make_unique<HttpExchange>(
-      HttpExchange::Parts{*transport_, reader_, writer_, driver, *stream}, *this, request,
-      std::move(open_stream), request_id_, keep_alive);
+      HttpExchange::Parts{*transport_, reader_, writer_, driver, *stream},
+      static_cast<HttpExchange::Owner&>(*this), request, std::move(open_stream), request_id_,
+      keep_alive);
   state_ = State::exchange;
   timer_.arm_in(limits::kFirstByte);
   exchange_->start();

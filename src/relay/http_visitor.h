@@ -1,11 +1,12 @@
-// A visitor's HTTP/1.1 connection: heads are read, routed and answered one after the other, each exchange
-// by a stream of its own, so that one connection may speak to several tunnels.
+// A visitor's HTTP/1.1 connection: heads are read, routed and answered one after the other, each
+// exchange by a stream of its own, so that one connection may speak to several tunnels.
 //
 //   head ──▶ exchange ──▶ head (keep-alive)
 //     └──────────┴──────▶ lingering ──▶ over
 //
-// Lingering: everything is sent, and what still comes is read and thrown away for a moment, since closing
-// a socket with unread bytes would reset it and destroy the answer on its way (RFC 9112 §9.6).
+// Lingering: everything is sent, and what still comes is read and thrown away for a moment, since
+// closing a socket with unread bytes would reset it and destroy the answer on its way (RFC 9112
+// §9.6).
 #pragma once
 
 #include <cstdint>
@@ -45,7 +46,8 @@ class HttpVisitor final : private net::TransportOwner,
   void open(http::Request request, const struct Route& route);
   void settle();  // acts on the exchange's outcome
   void answer(Code code, bool keep_alive);
-  void answer(int status, std::string_view body, bool keep_alive, std::string_view extra_fields = {});
+  void answer(int status, std::string_view body, bool keep_alive,
+              std::string_view extra_fields = {});
   void linger();
   void discard();
   void on_timer();

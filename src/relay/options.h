@@ -15,14 +15,14 @@ struct PortRange {
 };
 
 struct Options {
-  HostPort listen;                        // TLS: agents and visitors
-  std::optional<HostPort> plain_listen;   // visitors behind a reverse proxy that ends TLS
-  std::optional<HostPort> admin_listen;   // health; never a tunnel
-  std::string domain;                     // host name in URLs; empty: the listening host
-  std::string public_url;                 // "https://host[:port]"; empty: made of domain and port
+  HostPort listen;                       // TLS: agents and visitors
+  std::optional<HostPort> plain_listen;  // visitors behind a reverse proxy that ends TLS
+  std::optional<HostPort> admin_listen;  // health; never a tunnel
+  std::string domain;                    // host name in URLs; empty: the listening host
+  std::string public_url;                // "https://host[:port]"; empty: made of domain and port
   PortRange tcp_ports;
-  std::string state_dir;                  // database, certificate, relay.json
-  std::string certificate_file, key_file; // empty: self-signed ones in state_dir
+  std::string state_dir;                   // database, certificate, relay.json
+  std::string certificate_file, key_file;  // empty: self-signed ones in state_dir
 };
 
 }  // namespace leat::relay

@@ -16,8 +16,8 @@ class AgentSession;
 
 struct Tunnel {
   control::TunnelKind kind;
-  // Those that have bound it, all of one owner; the newest serves and the others stand by, so that the
-  // ghost of a lost connection is never asked.
+  // Those that have bound it, all of one owner; the newest serves and the others stand by, so that
+  // the ghost of a lost connection is never asked.
   std::vector<AgentSession*> sessions;
 };
 

@@ -94,10 +94,9 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
 
 Result<void> RelayImpl::listen() {
   net::Shard& shard = context_.shard;
-  Result<std::unique_ptr<net::Listener>> tls =
-      net::Listener::open(shard, context_.options.listen, [this](net::Fd socket) {
-        Arrival::start(context_, std::move(socket), tls_);
-      });
+  Result<std::unique_ptr<net::Listener>> tls = net::Listener::open(
+      shard, context_.options.listen,
+      [this](net::Fd socket) { Arrival::start(context_, std::move(socket), tls_); });
   if (!tls) return tl::unexpected(tls.error());
   tls_listener_ = std::move(*tls);
   info_.listen = tls_listener_->address();
@@ -106,17 +105,16 @@ Result<void> RelayImpl::listen() {
                               std::unique_ptr<net::Listener>& listener,
                               std::optional<HostPort>& bound) -> Result<void> {
     if (!address) return {};
-    Result<std::unique_ptr<net::Listener>> opened =
-        net::Listener::open(shard, *address, [this, tunnels](net::Fd socket) {
-          accept_plain(std::move(socket), tunnels);
-        });
+    Result<std::unique_ptr<net::Listener>> opened = net::Listener::open(
+        shard, *address,
+        [this, tunnels](net::Fd socket) { accept_plain(std::move(socket), tunnels); });
     if (!opened) return tl::unexpected(opened.error());
     listener = std::move(*opened);
     bound = listener->address();
     return {};
   };
-  if (Result<void> r = open_plain(context_.options.plain_listen, true, plain_listener_,
-                                  info_.plain_listen);
+  if (Result<void> r =
+          open_plain(context_.options.plain_listen, true, plain_listener_, info_.plain_listen);
       !r) {
     return r;
   }
@@ -127,8 +125,7 @@ void RelayImpl::accept_plain(net::Fd socket, bool tunnels) {
   std::unique_ptr<net::Transport> transport =
       net::make_plain_transport(context_.shard, socket.release());
   if (!transport) return;
-  context_.http_visitors
-      .add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels))
+  context_.http_visitors.add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels))
       .start();
 }
 
@@ -141,9 +138,10 @@ void RelayImpl::set_public_url() {
     context_.public_url = options.public_url;
     while (context_.public_url.ends_with('/')) context_.public_url.pop_back();
   } else {
-    context_.public_url = "https://" + (info_.listen.port == 443
-                                            ? context_.public_host
-                                            : HostPort{context_.public_host, info_.listen.port}.text());
+    context_.public_url =
+        "https://" + (info_.listen.port == 443
+                          ? context_.public_host
+                          : HostPort{context_.public_host, info_.listen.port}.text());
   }
   info_.public_url = context_.public_url;
 }
@@ -224,8 +222,8 @@ Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) 
   Result<net::TlsContext> tls =
       net::TlsContext::server(certificate, key, {net::kAlpnLeat, net::kAlpnHttp});
   if (!tls) return tl::unexpected(tls.error());
-  auto relay = std::make_unique<RelayImpl>(shard, std::move(*store), std::move(*tls),
-                                           std::move(options));
+  auto relay =
+      std::make_unique<RelayImpl>(shard, std::move(*store), std::move(*tls), std::move(options));
   if (Result<void> opened = relay->open(certificate); !opened) {
     return tl::unexpected(opened.error());
   }

@@ -1,5 +1,5 @@
-// The relay: listeners, and the life of the whole from start to the end of a drain. Accepts agents and
-// visitors; never dials out to either.
+// The relay: listeners, and the life of the whole from start to the end of a drain. Accepts agents
+// and visitors; never dials out to either.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@ namespace leat::relay {
 struct Info {
   HostPort listen;  // as bound
   std::optional<HostPort> plain_listen, admin_listen;
-  std::string pin;         // "sha256:…" of the certificate's key
-  std::string public_url;  // "https://host:port"
+  std::string pin;                    // "sha256:…" of the certificate's key
+  std::string public_url;             // "https://host:port"
   std::optional<Secret> first_token;  // made now, because there was none
 };
 
@@ -30,7 +30,8 @@ class Relay {
   virtual ~Relay() = default;
 
   virtual const Info& info() const = 0;
-  // Refuses new work, tells the agents, waits for what runs (limits::kDrain at most), then calls `done`.
+  // Refuses new work, tells the agents, waits for what runs (limits::kDrain at most), then calls
+  // `done`.
   virtual void drain(std::function<void()> done) = 0;
 };
 

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "control/tunnel_id.h"
+#include "control/client.h"
 
 namespace leat::relay {
 namespace {
@@ -24,7 +24,8 @@ Route route(const http::Request& request, bool tunnels) {
   for (const std::string_view door : {"/tunnel/", "/t/"}) {
     if (!path.starts_with(door)) continue;
     const std::size_t end = path.find('/', door.size());
-    const std::string_view id = path.substr(door.size(), end == path.npos ? path.npos : end - door.size());
+    const std::string_view id =
+        path.substr(door.size(), end == path.npos ? path.npos : end - door.size());
     if (!control::valid_tunnel_id(id)) return {};
     const std::size_t prefix = door.size() + id.size();
     std::string rest(whole.substr(prefix));

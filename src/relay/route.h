@@ -1,5 +1,5 @@
-// Where a request goes, decided once from its parsed head (threat 16): routing and, later, authorisation
-// read the same object.
+// Where a request goes, decided once from its parsed head (threat 16): routing and, later,
+// authorisation read the same object.
 #pragma once
 
 #include <string>

@@ -30,11 +30,11 @@ bool TcpVisitor::start(Context& context, net::Fd socket, const std::string& tunn
   preamble.set_request_id(random_id());
   std::string text;
   control::append_message(preamble, text);
-  log::info("tcp visitor", {{"tunnel", tunnel},
-                            {"visitor", transport->peer()},
-                            {"request_id", preamble.request_id()}});
-  TcpVisitor& visitor = context.tcp_visitors.add(std::unique_ptr<TcpVisitor>(
-      new TcpVisitor(context, agent->driver(), *stream, std::move(transport), std::move(text), tunnel)));
+  log::info(
+      "tcp visitor",
+      {{"tunnel", tunnel}, {"visitor", transport->peer()}, {"request_id", preamble.request_id()}});
+  TcpVisitor& visitor = context.tcp_visitors.add(std::unique_ptr<TcpVisitor>(new TcpVisitor(
+      context, agent->driver(), *stream, std::move(transport), std::move(text), tunnel)));
   visitor.splice_.start_sending(visitor);
   return true;
 }

@@ -14,8 +14,8 @@
 
 namespace leat::relay {
 
-// Joined to a stream at once: bytes of either side wait for nothing but the agent's OpenReply, which is
-// taken out of the way before the service's first byte.
+// Joined to a stream at once: bytes of either side wait for nothing but the agent's OpenReply,
+// which is taken out of the way before the service's first byte.
 class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
  public:
   // False: no agent, or it has no stream to spare; the connection has been reset.
