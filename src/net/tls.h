@@ -35,6 +35,7 @@ class TlsContext {
   struct Trust {
     std::optional<std::string> pin;  // 32 raw bytes
     std::optional<std::string> ca_file;
+    bool insecure = false;  // whoever answers: for services whose configuration says so
   };
   static Result<TlsContext> client(const Trust& trust, std::vector<std::string> alpn);
 

@@ -163,7 +163,7 @@ Result<TlsContext> TlsContext::client(const Trust& trust, std::vector<std::strin
   result.context_.reset(context);
   if (leat) SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
   SSL_CTX_set_alpn_protos(context, as_bytes(wire).data(), static_cast<unsigned>(wire.size()));
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_verify(context, trust.insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
   if (trust.pin) {
     SSL_CTX_set_cert_verify_callback(context, verify_pin, shared);
   } else if (trust.ca_file) {

@@ -1,0 +1,106 @@
+// The agent: dials the relay, proves its identity, registers its tunnels, serves the streams the
+// relay opens, and does so again whenever the connection is lost. Everything runs on one shard's
+// thread.
+//
+//   connecting ◀──▶ online ──▶ draining ──▶ stopped
+//        │            │           ▲
+//        ├────────────┼───────────┘
+//        └────────────┴──▶ refused
+//
+// STATE_DIR holds identity.pem (the key that is the agent), tunnels.json (ids the relay generated,
+// so that a URL survives a restart) and agent.json (the state, for other programs).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/service.h"
+#include "base/address.h"
+#include "base/error.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "control/client.h"
+#include "net/shard.h"
+#include "net/tls.h"
+
+namespace leat::agent {
+
+struct Options {
+  HostPort relay;
+  net::TlsContext::Trust trust;
+  Secret token;
+  std::string state_dir;  // made with mode 0700 if it is not there
+  std::string host_name;  // for the relay's lists
+  std::vector<Service> services;
+};
+
+struct TunnelStatus {
+  std::string id;  // empty until the relay has generated it
+  control::TunnelKind kind = control::TunnelKind::http;
+  std::vector<std::string> urls;  // empty while not bound
+  std::uint16_t remote_port = 0;
+  std::string target;
+  std::optional<Error> error;  // why it is not bound
+};
+
+struct Status {
+  enum class State : std::uint8_t { connecting, online, draining, stopped, refused };
+
+  State state = State::connecting;
+  std::chrono::system_clock::time_point since;  // of the state
+  std::string relay;
+  std::vector<TunnelStatus> tunnels;  // in the order of Options::services
+  std::optional<Error> last_error;  // what ended the last try or session, or a notice of the relay
+
+  // These move without on_status.
+  std::size_t streams = 0;                           // open now
+  std::uint64_t bytes_sent = 0, bytes_received = 0;  // payload of all streams since start()
+  Duration rtt{0};                                   // to the relay; 0: not measured
+  std::uint32_t reconnects = 0;
+};
+const char* name(Status::State state);
+
+// Codes after which the agent gives up at once: trying again cannot help, or would harm.
+bool is_final(Code code);
+// Those of them that speak of the credential (exit code 3).
+bool is_credential(Code code);
+
+class Listener {
+ public:
+  // State, tunnels or last_error have changed.
+  virtual void on_status(const Status& status) = 0;
+  // The agent has given up: is_final() said so, or no tunnel could be bound at first. Follows the
+  // on_status that says refused.
+  virtual void on_fatal(const Error& error) = 0;
+
+ protected:
+  ~Listener() = default;
+};
+
+// Neither from Listener nor from drain()'s `done` may the agent be destroyed; give it to
+// Shard::dispose.
+class Agent {
+ public:
+  // KEY_FILE, STATE_DIR, or CONFIG for services that contradict each other.
+  static Result<std::unique_ptr<Agent>> create(net::Shard& shard, Options options,
+                                               Listener& events);
+  ~Agent();
+
+  void start();
+  // Gives the tunnels back, lets running streams end for nearly limits::kDrain, closes, and calls
+  // `done` once, never from inside.
+  void drain(std::function<void()> done);
+  const Status& status() const;
+
+ private:
+  class Impl;
+  explicit Agent(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace leat::agent

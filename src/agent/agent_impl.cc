@@ -1,0 +1,241 @@
+#include "agent/agent_impl.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+namespace leat::agent {
+namespace {
+
+using State = Status::State;
+
+// A session that ends sooner has not shown that the relay is well again: the backoff goes on.
+constexpr auto kProven = std::chrono::seconds(1);
+
+// A draining agent leaves itself time to close within limits::kDrain.
+constexpr auto kDrainStreams = limits::kDrain - std::chrono::seconds(3);
+
+// Streams the relay opened before it read our Unbind arrive about one round trip later.
+constexpr Duration kSettle = std::chrono::milliseconds(100);
+
+}  // namespace
+
+// --- making ---
+
+Result<Agent::Impl::Contexts> Agent::Impl::make_contexts(const Options& options) {
+  auto relay = net::TlsContext::client(options.trust, {net::kAlpnLeat});
+  if (!relay) return tl::unexpected(relay.error());
+  Contexts contexts{std::move(*relay), std::nullopt, std::nullopt};
+  for (const Service& service : options.services) {
+    auto& wanted = service.insecure ? contexts.insecure_services : contexts.services;
+    if (!service.target_tls || wanted) continue;
+    net::TlsContext::Trust trust;
+    trust.insecure = service.insecure;
+    auto made = net::TlsContext::client(trust, {net::kAlpnHttp});
+    if (!made) return tl::unexpected(made.error());
+    wanted = std::move(*made);
+  }
+  return contexts;
+}
+
+Result<std::unique_ptr<Agent::Impl>> Agent::Impl::create(net::Shard& shard, Options options,
+                                                         Listener& events) {
+  if (options.token.empty()) return fail(Code::NO_TOKEN);
+  if (options.services.empty()) return fail(Code::CONFIG, "no services");
+  for (auto at = options.services.begin(); at != options.services.end(); ++at) {
+    const auto same = [&](const Service& other) { return other.id == at->id; };
+    if (!at->id.empty() && std::any_of(options.services.begin(), at, same)) {
+      return fail(Code::CONFIG, "two services have the id \"" + at->id + "\"");
+    }
+  }
+  if (auto made = make_directory(options.state_dir, Code::STATE_DIR); !made) {
+    return tl::unexpected(made.error());
+  }
+  auto key = SigningKey::load_or_create(options.state_dir + "/identity.pem");
+  if (!key) return tl::unexpected(key.error());
+  auto tls = make_contexts(options);
+  if (!tls) return tl::unexpected(tls.error());
+  return std::unique_ptr<Impl>(
+      new Impl(shard, std::move(options), events, std::move(*key), std::move(*tls)));
+}
+
+Agent::Impl::Impl(net::Shard& shard, Options options, Listener& events, SigningKey key,
+                  Contexts tls)
+    : shard_(shard),
+      options_(std::move(options)),
+      events_(events),
+      key_(std::move(key)),
+      tls_(std::move(tls)),
+      kept_(KeptIds::load(options_.state_dir)),
+      retry_(shard, [this] { connect(); }),
+      settle_(shard, [this] { leave_if_idle(); }),
+      drain_deadline_(shard, [this] { leave("the time to drain is over"); }) {
+  status_.relay = options_.relay.text();
+  for (const Service& service : options_.services) add_service(service);
+}
+
+void Agent::Impl::add_service(const Service& service) {
+  const auto alike = [&](const auto& other) {
+    return other->service.kind == service.kind &&
+           other->service.target_text() == service.target_text();
+  };
+  nth_.push_back(static_cast<std::size_t>(std::ranges::count_if(egresses_, alike)));
+  const auto& tls = service.insecure ? tls_.insecure_services : tls_.services;
+  auto egress =
+      std::make_unique<Egress>(shard_, service, service.target_tls ? &tls.value() : nullptr);
+  if (egress->id.empty()) egress->id = kept_.find(status_.relay, service, nth_.back());
+  TunnelStatus& tunnel = status_.tunnels.emplace_back();
+  tunnel.id = egress->id;
+  tunnel.kind = service.kind;
+  tunnel.target = service.target_text();
+  egresses_.push_back(std::move(egress));
+}
+
+// --- connecting ---
+
+void Agent::Impl::start() {
+  set_state(State::connecting);
+  connect();
+}
+
+void Agent::Impl::connect() {
+  std::vector<control::TunnelRequest> requests;
+  for (const auto& egress : egresses_) {
+    const Service& service = egress->service;
+    requests.push_back({egress->id, service.kind, service.is_public, service.remote_port});
+  }
+  welcomed_ = ask_again_ = false;
+  answers_ = bound_ = 0;
+  relay_drains_.reset();
+  control::Client client(*this, key_.public_key(), options_.token, options_.host_name,
+                         std::move(requests));
+  const Connection::Relay relay{options_.relay, tls_.relay, key_};
+  Connection::Owner& owner = *this;
+  connection_ = std::make_unique<Connection>(shard_, relay, std::move(client), owner);
+  connection_->start();
+}
+
+void Agent::Impl::on_lost(const Error& why) {
+  status();  // the last figures of the session
+  past_sent_ = status_.bytes_sent;
+  past_received_ = status_.bytes_received;
+  ever_verified_ |= connection_->verified();
+  shard_.dispose(std::move(connection_));
+  if (fatal_) return give_up(*fatal_);
+  if (status_.state == State::draining) return stop();
+  if (gives_up(why.code)) return give_up(why);
+  const Time now = shard_.now();
+  if (welcomed_ && now - welcomed_at_ >= kProven) backoff_.succeeded();
+  Duration delay = ask_again_ ? Duration(0) : backoff_.next(now);
+  if (relay_drains_) delay = std::max(delay, *relay_drains_);
+  if (!ask_again_) {
+    status_.last_error = why;
+    log_lost(why, delay);
+  }
+  set_state(State::connecting);
+  retry_.arm_in(delay);
+}
+
+// A certificate that is not the one expected is never trusted, but where the relay's has been seen
+// with these very settings, the wrong one is more likely a hotel's than the relay's: the agent
+// waits for another network.
+bool Agent::Impl::gives_up(Code code) const {
+  const bool elsewhere = code == Code::PIN_MISMATCH || code == Code::CERTIFICATE_REFUSED;
+  return is_final(code) && !(elsewhere && ever_verified_);
+}
+
+void Agent::Impl::log_lost(const Error& why, Duration delay) {
+  const bool again = logged_ && logged_->code == why.code && logged_->detail == why.detail;
+  repeated_ = again ? repeated_ + 1 : 0;
+  logged_ = why;
+  const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(delay).count();
+  log::write(again ? log::Level::debug : log::Level::warn, "relay.lost", why,
+             {{"relay", status_.relay}, {"retry_in_ms", static_cast<std::int64_t>(wait)}});
+}
+
+// --- leaving ---
+
+void Agent::Impl::drain(std::function<void()> done) {
+  done_ = std::move(done);
+  if (status_.state == State::stopped || status_.state == State::refused) return publish();
+  set_state(State::draining);
+  retry_.disarm();
+  if (!welcomed_ || !connection_) {
+    shard_.dispose(std::move(connection_));
+    return stop();
+  }
+  for (const auto& [id, egress] : by_id_) connection_->unbind(id);
+  settle_.arm_in(std::max(kSettle, 2 * connection_->session()->link_stats().rtt));
+  drain_deadline_.arm_in(kDrainStreams);
+}
+
+void Agent::Impl::on_idle() { leave_if_idle(); }
+
+void Agent::Impl::leave_if_idle() {
+  if (!connection_ || connection_->streams() > 0) return;
+  if (status_.state == State::draining && !settle_.armed()) leave("the agent is stopping");
+  if (relay_drains_) leave("leaving as asked");
+}
+
+void Agent::Impl::leave(std::string_view why) {
+  if (connection_) connection_->close(Code::DRAINING, why);
+}
+
+// The relay is told by closing; on_lost() comes back here.
+void Agent::Impl::give_up(const Error& why) {
+  fatal_ = why;
+  if (connection_) return connection_->close(why.code, why.detail);
+  status_.last_error = why;
+  log::write(log::Level::error, "agent.refused", why, {{"relay", status_.relay}});
+  settle_.disarm();
+  drain_deadline_.disarm();
+  set_state(State::refused);
+}
+
+void Agent::Impl::stop() {
+  settle_.disarm();
+  drain_deadline_.disarm();
+  set_state(State::stopped);
+  log::info("agent.stopped", {});
+}
+
+// --- telling ---
+
+const Status& Agent::Impl::status() {
+  status_.streams = connection_ ? connection_->streams() : 0;
+  if (net::SessionDriver* session = connection_ ? connection_->session() : nullptr) {
+    const mux::Stats& stats = session->mux().stats();
+    status_.bytes_sent = past_sent_ + stats.data_out;
+    status_.bytes_received = past_received_ + stats.data_in;
+    status_.rtt = session->link_stats().rtt;
+  }
+  return status_;
+}
+
+void Agent::Impl::set_state(State state) {
+  status_.state = state;
+  status_.since = std::chrono::system_clock::now();
+  publish();
+}
+
+void Agent::Impl::publish() {
+  changed_ = true;
+  shard_.defer(*this);  // once a batch, however many tunnels were bound in it
+}
+
+void Agent::Impl::on_deferred() {
+  if (std::exchange(changed_, false)) {
+    if (auto written = write_state(options_.state_dir, status_); !written) {
+      log::write(log::Level::warn, "state.unwritten", written.error());
+    }
+    events_.on_status(status());
+  }
+  if (status_.state != State::stopped && status_.state != State::refused) return;
+  if (const auto fatal = std::exchange(fatal_, std::nullopt)) events_.on_fatal(*fatal);
+  if (const auto done = std::exchange(done_, nullptr)) done();
+}
+
+}  // namespace leat::agent

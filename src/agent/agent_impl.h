@@ -1,0 +1,97 @@
+// The life of an agent across its connections: when to try, when to give up, what to tell whom.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/agent.h"
+#include "agent/connection.h"
+#include "agent/egress.h"
+#include "agent/state_file.h"
+#include "base/signature.h"
+#include "net/shard.h"
+#include "net/socket.h"
+#include "net/tls.h"
+
+namespace leat::agent {
+
+class Agent::Impl final : private Connection::Owner, private net::Deferred {
+ public:
+  static Result<std::unique_ptr<Impl>> create(net::Shard& shard, Options options, Listener& events);
+  ~Impl() override = default;
+
+  void start();
+  void drain(std::function<void()> done);
+  const Status& status();
+
+ private:
+  struct Contexts {
+    net::TlsContext relay;
+    std::optional<net::TlsContext> services, insecure_services;
+  };
+  Impl(net::Shard& shard, Options options, Listener& events, SigningKey key, Contexts tls);
+  static Result<Contexts> make_contexts(const Options& options);
+  void add_service(const Service& service);
+
+  // The relay's answers: agent_session.cc
+  Egress* find_egress(std::string_view tunnel) override;
+  void on_welcome(const std::string& session, const std::string& credential_name) override;
+  void on_bound(std::size_t index, const control::TunnelBound& tunnel) override;
+  void on_bind_failed(std::size_t index, const Error& error) override;
+  void on_drain(const std::string& reason, std::uint32_t retry_after_ms,
+                const std::vector<std::string>& relays) override;
+  void on_notice(const Error& error) override;
+  void answered();
+  void keep_id(std::size_t index, std::string_view id);
+
+  // Trying and giving up: agent_impl.cc
+  void connect();
+  void on_lost(const Error& why) override;
+  void on_idle() override;
+  bool gives_up(Code code) const;
+  void log_lost(const Error& why, Duration delay);
+  void leave_if_idle();
+  void leave(std::string_view why);
+  void give_up(const Error& why);
+  void stop();
+
+  void set_state(Status::State state);
+  void publish();
+  void on_deferred() override;
+
+  net::Shard& shard_;
+  const Options options_;
+  Listener& events_;
+  const SigningKey key_;
+  const Contexts tls_;
+  KeptIds kept_;
+  std::vector<std::unique_ptr<Egress>> egresses_;  // in the order of Options::services
+  std::vector<std::size_t> nth_;                   // of each among those alike, for kept_
+  std::map<std::string, Egress*, std::less<>> by_id_;
+  Status status_;
+  std::uint64_t past_sent_ = 0, past_received_ = 0;  // bytes of sessions that are over
+
+  std::unique_ptr<Connection> connection_;
+  net::Backoff backoff_;
+  net::Timer retry_;
+  bool welcomed_ = false;  // this connection
+  Time welcomed_at_ = kNever;
+  std::size_t answers_ = 0, bound_ = 0;   // to this connection's Binds
+  bool ask_again_ = false;                // a kept id was refused: ask for new ones
+  std::optional<Duration> relay_drains_;  // it is shutting down; come back after so long
+  bool ever_welcomed_ = false, ever_verified_ = false, ever_bound_ = false;
+  std::optional<Error> logged_;  // the failure logged last …
+  std::uint64_t repeated_ = 0;   // … and how often it came again
+
+  net::Timer settle_;          // draining: streams on their way to us are waited for
+  net::Timer drain_deadline_;  // draining: those that run are cut
+  std::function<void()> done_;
+  std::optional<Error> fatal_;  // given up, and not yet told
+  bool changed_ = false;        // status_, since it was published
+};
+
+}  // namespace leat::agent

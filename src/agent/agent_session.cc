@@ -1,0 +1,101 @@
+// What the relay says on the control stream, and what the agent makes of it.
+#include <algorithm>
+#include <utility>
+
+#include "agent/agent_impl.h"
+#include "base/log.h"
+
+namespace leat::agent {
+
+using State = Status::State;
+
+Egress* Agent::Impl::find_egress(std::string_view tunnel) {
+  const auto found = by_id_.find(tunnel);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
+void Agent::Impl::on_welcome(const std::string& session, const std::string& credential_name) {
+  welcomed_ = true;
+  welcomed_at_ = shard_.now();
+  if (std::exchange(ever_welcomed_, true)) ++status_.reconnects;
+  log::info("relay.welcome", {{"relay", status_.relay},
+                              {"session", session},
+                              {"token", credential_name},
+                              {"tries", repeated_ + 1}});
+  logged_.reset();
+  repeated_ = 0;
+}
+
+void Agent::Impl::on_bound(std::size_t index, const control::TunnelBound& tunnel) {
+  Egress& egress = *egresses_[index];
+  by_id_.erase(egress.id);
+  egress.id = tunnel.id;
+  by_id_[tunnel.id] = &egress;
+  if (egress.service.id.empty()) keep_id(index, tunnel.id);
+  TunnelStatus& status = status_.tunnels[index];
+  status.id = tunnel.id;
+  status.urls = tunnel.urls;
+  status.remote_port = tunnel.remote_port;
+  status.error.reset();
+  log::info("tunnel.bound", {{"tunnel", tunnel.id},
+                             {"target", status.target},
+                             {"url", tunnel.urls.empty() ? "" : tunnel.urls.front()},
+                             {"remote_port", tunnel.remote_port}});
+  ++bound_;
+  ever_bound_ = true;
+  answered();
+}
+
+void Agent::Impl::on_bind_failed(std::size_t index, const Error& error) {
+  Egress& egress = *egresses_[index];
+  TunnelStatus& status = status_.tunnels[index];
+  status.urls.clear();
+  status.error = error;
+  log::write(log::Level::error, "tunnel.refused", error,
+             {{"tunnel", egress.id}, {"target", status.target}});
+  if (egress.service.id.empty() && !egress.id.empty()) {
+    // The relay that made this id does not know it any more: it is to make another.
+    keep_id(index, {});
+    by_id_.erase(egress.id);
+    egress.id.clear();
+    status.id.clear();
+    ask_again_ = true;
+  }
+  answered();
+}
+
+// Online means that every tunnel has its answer, so that who waits for it finds the URLs.
+void Agent::Impl::answered() {
+  if (++answers_ < egresses_.size() || status_.state == State::draining) return publish();
+  if (ask_again_) return leave("asking for other ids");
+  if (bound_ > 0) return set_state(State::online);
+  const auto refused = std::ranges::find_if(
+      status_.tunnels, [](const auto& tunnel) { return tunnel.error.has_value(); });
+  // Refused from the start, it is the configuration; later it is a state of the relay, which may
+  // pass.
+  if (!ever_bound_) return give_up(*refused->error);
+  leave("no tunnel is bound");
+}
+
+void Agent::Impl::keep_id(std::size_t index, std::string_view id) {
+  const auto kept = kept_.keep(status_.relay, egresses_[index]->service, nth_[index], id);
+  if (!kept) log::write(log::Level::warn, "state.unwritten", kept.error());
+}
+
+// Streams that run go on; with the last of them the agent leaves, and comes back when it was told
+// to.
+void Agent::Impl::on_drain(const std::string& reason, std::uint32_t retry_after_ms,
+                           const std::vector<std::string>&) {
+  log::info("relay.draining",
+            {{"relay", status_.relay}, {"reason", reason}, {"retry_after_ms", retry_after_ms}});
+  relay_drains_ = std::chrono::milliseconds(retry_after_ms);
+  leave_if_idle();
+}
+
+void Agent::Impl::on_notice(const Error& error) {
+  status_.last_error = error;
+  log::write(log::Level::warn, "relay.notice", error, {{"relay", status_.relay}});
+  publish();
+}
+
+}  // namespace leat::agent

@@ -1,0 +1,135 @@
+#include "agent/connection.h"
+
+#include <array>
+#include <utility>
+
+#include "agent/stream_intake.h"
+#include "base/limits.h"
+
+namespace leat::agent {
+
+Connection::Connection(net::Shard& shard, const Relay& relay, control::Client client, Owner& owner)
+    : shard_(shard),
+      relay_(relay),
+      owner_(owner),
+      deadline_(shard,
+                [this] {
+                  lost({Code::TIMEOUT, "the relay did not complete the handshake"});
+                }),
+      control_(std::move(client), *this),
+      streams_(shard) {}
+
+Connection::~Connection() {
+  if (transport_) transport_->set_owner(nullptr);
+}
+
+// --- until there is a session ---
+
+void Connection::start() {
+  dial_ = net::Dial::start(shard_, relay_.address, limits::kDialTimeout,
+                           [this](Result<net::Fd> fd) { on_dialled(std::move(fd)); });
+}
+
+void Connection::on_dialled(Result<net::Fd> fd) {
+  shard_.dispose(std::move(dial_));
+  if (!fd) return lost({Code::RELAY_UNREACHABLE, fd.error().detail});
+  transport_ = net::make_tls_transport(shard_, fd->release(), relay_.tls, relay_.address.host);
+  if (!transport_) return lost({Code::RELAY_UNREACHABLE, "out of descriptors or memory"});
+  deadline_.arm_in(limits::kLinkHandshake);
+  transport_->set_owner(this);
+  on_transport();
+}
+
+void Connection::on_transport() {
+  if (lost_ || driver_) return;
+  if (transport_->established() && !handshake_ && !begin_handshake()) return;
+  transport_->flush();
+  std::array<std::uint8_t, 4096> buffer;
+  while (!lost_ && !driver_) {
+    const net::IoResult result = transport_->read(buffer);
+    switch (result.status) {
+      case net::IoStatus::ok:
+        shake_hands(Bytes(buffer).first(result.n));
+        break;
+      case net::IoStatus::would_block:
+        return;
+      case net::IoStatus::end:
+        return lost({Code::CARRIER_CUT, "the relay closed the connection"});
+      case net::IoStatus::failed:
+        return lost(transport_->error());
+    }
+  }
+}
+
+bool Connection::begin_handshake() {
+  verified_ = true;
+  if (transport_->alpn() != net::kAlpnLeat) {
+    lost({Code::ALPN_REFUSED, relay_.address.text()});
+    return false;
+  }
+  handshake_.emplace(relay_.identity, transport_->channel_binding(), std::nullopt, 0);
+  return true;
+}
+
+void Connection::shake_hands(Bytes received) {
+  if (!handshake_ && !begin_handshake()) return;
+  std::size_t used = 0;
+  const auto state = handshake_->feed(received, used);
+  const std::string reply = handshake_->take_output();
+  // An empty ring of 64 KiB takes the hundred bytes of a handshake, or nothing more at all.
+  if (!reply.empty() && transport_->write(as_bytes(reply)).n != reply.size()) {
+    return lost(transport_->error());
+  }
+  transport_->flush();
+  if (state == net::ClientHandshake::State::error) return lost(handshake_->error());
+  if (state == net::ClientHandshake::State::opened) begin_session(received.subspan(used));
+}
+
+void Connection::begin_session(Bytes surplus) {
+  deadline_.disarm();
+  net::SessionDriver::Owner& owner = *this;
+  driver_ = std::make_unique<net::SessionDriver>(shard_, mux::Config::native(mux::Role::client),
+                                                 owner, std::move(transport_));
+  control_.start(driver_->mux(), shard_.now());
+  driver_->start(surplus);
+}
+
+// --- the session ---
+
+void Connection::on_stream(mux::StreamHandle stream) {
+  streams_.add(std::make_unique<StreamIntake>(*this, stream));
+}
+
+void Connection::retire(Stream& stream) {
+  streams_.remove(stream);
+  if (streams_.size() == 0 && !lost_) owner_.on_idle();
+}
+
+void Connection::replace(Stream& from, std::unique_ptr<Stream> to) {
+  streams_.replace(from, std::move(to));
+}
+
+void Connection::unbind(const std::string& tunnel) {
+  if (driver_ && !lost_) control_.unbind(tunnel);
+}
+
+void Connection::close(Code code, std::string_view text) {
+  if (!driver_) return lost({code, std::string(text)});
+  driver_->close(code, text);
+}
+
+// The relay closes with the same reason; the agent closes too, and does not wait for it.
+void Connection::on_control_failed(const Error& why) {
+  failure_ = why;
+  driver_->close(why.code, why.detail);
+}
+
+void Connection::on_ended(const Error& why) { lost(failure_.value_or(why)); }
+
+void Connection::lost(const Error& why) {
+  if (std::exchange(lost_, true)) return;
+  deadline_.disarm();
+  owner_.on_lost(why);
+}
+
+}  // namespace leat::agent

@@ -1,0 +1,98 @@
+// One try to be connected to the relay, and the session it becomes: dial, TLS, the link's
+// handshake, the control stream, and the streams the relay opens. When it is over, a new one is
+// made.
+//
+//   dialling ──▶ tls ──▶ handshake ──▶ session ──▶ lost
+//       └─────────┴─────────┴────────────────────────▲
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/control_stream.h"
+#include "agent/stream.h"
+#include "agent/stream_table.h"
+#include "base/address.h"
+#include "base/error.h"
+#include "base/signature.h"
+#include "control/client.h"
+#include "net/link_handshake.h"
+#include "net/session_driver.h"
+#include "net/shard.h"
+#include "net/socket.h"
+#include "net/tls.h"
+
+namespace leat::agent {
+
+class Connection final : public StreamHost,
+                         private net::TransportOwner,
+                         private net::SessionDriver::Owner,
+                         private ControlStream::Owner {
+ public:
+  class Owner : public control::ClientEvents {
+   public:
+    virtual Egress* find_egress(std::string_view tunnel) = 0;
+    // The last stream the relay had open has ended.
+    virtual void on_idle() = 0;
+    // Called once, never from inside start(); give the connection to Shard::dispose.
+    virtual void on_lost(const Error& why) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  // All of it outlives the connection.
+  struct Relay {
+    const HostPort& address;
+    const net::TlsContext& tls;
+    const SigningKey& identity;
+  };
+
+  Connection(net::Shard& shard, const Relay& relay, control::Client client, Owner& owner);
+  ~Connection();
+
+  void start();
+  void unbind(const std::string& tunnel);
+  // Tells the relay why; on_lost follows with the same, at the latest after two seconds.
+  void close(Code code, std::string_view text);
+
+  bool verified() const { return verified_; }  // the relay's certificate is the one expected
+  std::size_t streams() const { return streams_.size(); }
+  net::SessionDriver* session() { return driver_.get(); }  // null before there is one
+
+ private:
+  // StreamHost
+  net::SessionDriver& driver() override { return *driver_; }
+  Egress* find(std::string_view tunnel) override { return owner_.find_egress(tunnel); }
+  void retire(Stream& stream) override;
+  void replace(Stream& from, std::unique_ptr<Stream> to) override;
+
+  void on_dialled(Result<net::Fd> fd);
+  void on_transport() override;
+  bool begin_handshake();
+  void shake_hands(Bytes received);
+  void begin_session(Bytes surplus);
+  void on_stream(mux::StreamHandle stream) override;
+  void on_ended(const Error& why) override;
+  void on_control_failed(const Error& why) override;
+  void lost(const Error& why);
+
+  net::Shard& shard_;
+  const Relay relay_;
+  Owner& owner_;
+  std::unique_ptr<net::Dial> dial_;
+  std::unique_ptr<net::Transport> transport_;  // until the session has it
+  std::optional<net::ClientHandshake> handshake_;
+  net::Timer deadline_;  // of TLS and the link's handshake
+  ControlStream control_;
+  std::unique_ptr<net::SessionDriver> driver_;
+  StreamTable streams_;           // after the driver: they detach from it when they go
+  std::optional<Error> failure_;  // what the control stream said, better than what the carrier will
+  bool verified_ = false;
+  bool lost_ = false;
+};
+
+}  // namespace leat::agent

@@ -1,0 +1,71 @@
+#include "agent/http_exchange.h"
+
+#include <utility>
+
+#include "base/log.h"
+
+namespace leat::agent {
+
+HttpExchange::HttpExchange(StreamHost& host, mux::StreamHandle handle, Egress& egress,
+                           std::string visitor_host, std::string request_id)
+    : Stream(host, handle),
+      egress_(egress),
+      visitor_host_(std::move(visitor_host)),
+      request_id_(std::move(request_id)) {}
+
+HttpExchange::~HttpExchange() {
+  if (connection_) connection_->transport->set_owner(nullptr);
+  if (!over_) mux().reset(handle_);
+}
+
+void HttpExchange::start() {
+  if (!mux().attach(handle_, this, this)) over();
+}
+
+void HttpExchange::on_transport() {
+  if (over_ || !connection_) return;
+  flush();
+  if (over_) return;
+  mux().wake(handle_);
+  finish_if_done();
+}
+
+void HttpExchange::on_deferred() {
+  if (over_) return host_.retire(*this);
+  flush();
+  finish_if_done();
+}
+
+// For exchanges that have not come to their end: a service that sees its connection break can stop
+// working on the answer.
+void HttpExchange::drop_connection() {
+  dial_.reset();
+  if (!connection_) return;
+  connection_->transport->set_owner(nullptr);
+  connection_->transport->abort();
+  shard().dispose(std::move(connection_));
+}
+
+// Breaks off on both sides. A message cut short is a reset, never an end (threat 13).
+void HttpExchange::cut(std::string_view why) {
+  if (over_) return;
+  log::debug("exchange.cut", {{"tunnel", egress_.id}, {"request", request_id_}, {"why", why}});
+  mux().reset(handle_);
+  over();
+}
+
+void HttpExchange::over() {
+  over_ = true;
+  drop_connection();
+  shard().defer(*this);
+}
+
+void HttpExchange::finish_if_done() {
+  if (over_ || !stream_ended_ || response_ != Response::ended) return;
+  // A pipe still has its connection: what went into it leaves before it is let go.
+  if (connection_ && !connection_->transport->flush()) return;
+  release_connection();
+  over();
+}
+
+}  // namespace leat::agent

@@ -1,0 +1,181 @@
+// The response's way: from the service to the stream. See http_exchange.h.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "agent/http_exchange.h"
+#include "base/log.h"
+
+namespace leat::agent {
+namespace {
+
+constexpr int kInterimHeads = 16;  // 1xx before an answer; more is a flood (threat 18)
+
+// RFC 9110 §9.2.2.
+bool idempotent(std::string_view method) {
+  static constexpr std::array<std::string_view, 6> kMethods = {"GET",   "HEAD", "OPTIONS",
+                                                               "TRACE", "PUT",  "DELETE"};
+  return std::ranges::find(kMethods, method) != kMethods.end();
+}
+
+}  // namespace
+
+mux::Produced HttpExchange::produce(MutableBytes out) {
+  for (;;) {
+    if (!text_.empty()) return take_text(out);
+    switch (response_) {
+      case Response::waiting:
+        return mux::Produced::not_ready();
+      case Response::head:
+        if (!read_head()) return mux::Produced::not_ready();
+        break;
+      case Response::body:
+        return pass_on(connection_->reader.produce_body(*connection_->transport, out));
+      case Response::pipe:
+        return pass_on(connection_->reader.produce_raw(*connection_->transport, out));
+      case Response::own:
+      case Response::ended:
+        response_ = Response::ended;
+        finish_if_done();
+        return mux::Produced::end();
+    }
+  }
+}
+
+mux::Produced HttpExchange::take_text(MutableBytes out) {
+  const std::size_t n = std::min(out.size(), text_.size() - text_sent_);
+  std::memcpy(out.data(), text_.data() + text_sent_, n);
+  text_sent_ += n;
+  if (text_sent_ == text_.size()) {
+    std::string().swap(text_);  // a stream of tokens may follow for an hour
+    text_sent_ = 0;
+  }
+  return mux::Produced::bytes(n);
+}
+
+mux::Produced HttpExchange::pass_on(mux::Produced produced) {
+  switch (produced.kind) {
+    case mux::Produced::Kind::bytes:
+    case mux::Produced::Kind::not_ready:
+      return produced;
+    case mux::Produced::Kind::end:
+      if (response_ == Response::body) release_connection();
+      response_ = Response::ended;
+      finish_if_done();
+      return produced;
+    case mux::Produced::Kind::error:
+      break;
+  }
+  log::debug("exchange.cut",
+             {{"tunnel", egress_.id},
+              {"request", request_id_},
+              {"why", connection_->reader.bad_framing() ? "broken framing of the response"
+                                                        : "the service cut the response"}});
+  over();
+  return produced;
+}
+
+// False: nothing to go on with yet.
+bool HttpExchange::read_head() {
+  net::HttpReader& reader = connection_->reader;
+  switch (reader.read_head(*connection_->transport)) {
+    case net::HttpReader::Head::more:
+      return false;
+    case net::HttpReader::Head::done:
+      take_response();
+      return true;
+    case net::HttpReader::Head::bad:
+      service_failed(Code::SERVICE_PROTOCOL, reader.head().why());
+      return true;
+    case net::HttpReader::Head::end:
+    case net::HttpReader::Head::failed:
+      break;
+  }
+  if (may_retry()) {
+    retry();
+  } else {
+    service_failed(Code::SERVICE_CUT, "no response head");
+  }
+  return true;
+}
+
+void HttpExchange::take_response() {
+  net::HttpReader& reader = connection_->reader;
+  auto response = reader.head().take_response(method_);
+  if (!response) return service_failed(Code::SERVICE_PROTOCOL, reader.head().why());
+  if (response->interim() && ++interim_ > kInterimHeads) {
+    return service_failed(Code::SERVICE_PROTOCOL, "too many interim responses");
+  }
+  const bool switched = response->status == 101;
+  if (switched && (!upgrade_ || request_ != Request::sent)) {
+    return service_failed(Code::SERVICE_PROTOCOL, "101 nobody asked for");
+  }
+  egress_.rewrite.response(*response);
+  http::serialise(*response, text_);
+  if (response->interim()) return;
+  if (switched) return begin_pipe();
+  keep_alive_ = response->keep_alive;
+  reader.begin_body(response->body, response->length);
+  response_ = Response::body;
+  if (upgrade_) drop_request();  // declined: what was sent in advance has no taker
+}
+
+void HttpExchange::begin_pipe() {
+  response_ = Response::pipe;
+  request_ = Request::pipe;
+  if (stream_ended_) connection_->transport->finish();
+  shard().defer(*this);
+}
+
+void HttpExchange::service_failed(Code code, std::string_view why) {
+  log::warn(
+      "service.failed",
+      {{"tunnel", egress_.id}, {"request", request_id_}, {"code", info(code).name}, {"why", why}});
+  answer_with(code);
+}
+
+// The agent's own answer: OpenReply said connected, and no final head has been passed on.
+void HttpExchange::answer_with(Code code) {
+  drop_connection();
+  const std::string body = Error::json(code, request_id_);
+  http::Response response;
+  response.status = info(code).http_status;
+  response.reason = http::reason_phrase(response.status);
+  response.fields.add("Content-Type", "application/json");
+  response.fields.add("Cache-Control", "no-store");
+  http::set_framing(response.fields, http::BodyKind::length, body.size());
+  http::serialise(response, text_);
+  if (method_ != "HEAD") text_ += body;
+  response_ = Response::own;
+  drop_request();
+}
+
+// RFC 9112 §9.3.1: a connection may have been closed for its idleness while the request was on its
+// way. Safe only if nothing was answered, a repetition does no harm, and there is no body to send
+// again.
+bool HttpExchange::may_retry() const {
+  return connection_->reused && interim_ == 0 && connection_->reader.head().held() == 0 &&
+         body_ != http::BodyKind::chunked && body_length_ == 0 && idempotent(method_);
+}
+
+void HttpExchange::retry() {
+  drop_connection();
+  request_ = Request::waiting;
+  response_ = Response::waiting;
+  dial();
+}
+
+void HttpExchange::release_connection() {
+  if (!connection_) return;
+  const bool sent = writer_.body_done() && writer_.idle() && !writer_.failed();
+  if (sent && keep_alive_ && connection_->transport->flush()) {
+    return egress_.pool.put(std::move(connection_));
+  }
+  connection_->transport->set_owner(nullptr);
+  if (sent) connection_->transport->finish();
+  shard().dispose(std::move(connection_));
+  if (request_ == Request::body) drop_request();
+}
+
+}  // namespace leat::agent

@@ -1,0 +1,41 @@
+#include "agent/pipe.h"
+
+#include <utility>
+
+#include "agent/refusal.h"
+
+namespace leat::agent {
+
+Pipe::Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress)
+    : Stream(host, handle), egress_(egress) {}
+
+Pipe::~Pipe() {
+  if (dial_) mux().reset(handle_);
+}
+
+void Pipe::start() {
+  dial_ =
+      std::make_unique<ServiceDial>(shard(), egress_.service.target, egress_.tls,
+                                    [this](auto transport) { on_dialled(std::move(transport)); });
+}
+
+void Pipe::on_dialled(Result<std::unique_ptr<net::Transport>> transport) {
+  shard().dispose(std::move(dial_));
+  if (!transport) {
+    egress_.note_failure(transport.error());
+    return host_.replace(*this, std::make_unique<Refusal>(host_, handle_, transport.error()));
+  }
+  egress_.note_reached();
+  if (!mux().alive(handle_)) {
+    shard().dispose(std::move(*transport));
+    return host_.retire(*this);
+  }
+  net::Splice::Owner& owner = *this;
+  splice_ = std::make_unique<net::Splice>(host_.driver(), handle_, std::move(*transport),
+                                          open_reply(nullptr), owner);
+  splice_->start();
+}
+
+void Pipe::on_splice_end(net::Splice&, bool) { host_.retire(*this); }
+
+}  // namespace leat::agent

@@ -1,0 +1,30 @@
+// A stream of a tcp, ws or tls tunnel: the target is dialled, and then bytes are spliced both ways.
+#pragma once
+
+#include <memory>
+
+#include "agent/egress.h"
+#include "agent/service_dial.h"
+#include "agent/stream.h"
+#include "net/splice.h"
+
+namespace leat::agent {
+
+class Pipe final : public Stream, private net::Splice::Owner {
+ public:
+  Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress);
+  ~Pipe() override;
+
+  // While the target is dialled nobody is attached: bytes and FIN wait in the session.
+  void start() override;
+
+ private:
+  void on_dialled(Result<std::unique_ptr<net::Transport>> transport);
+  void on_splice_end(net::Splice& splice, bool clean) override;
+
+  Egress& egress_;
+  std::unique_ptr<ServiceDial> dial_;
+  std::unique_ptr<net::Splice> splice_;
+};
+
+}  // namespace leat::agent

@@ -1,0 +1,38 @@
+// What changes in message heads between the relay and a service: Host and Origin, so that a service
+// that only answers to its own name answers; hop-by-hop fields and framing, because every hop sets
+// its own.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "agent/service.h"
+#include "http/head.h"
+
+namespace leat::agent {
+
+class Rewrite {
+ public:
+  explicit Rewrite(const Service& service);
+
+  // `visitor_host`: the authority the visitor asked for. Under `rewrite`, an Origin that names that
+  // authority becomes the target's, since it was same-origin and stays so; any other Origin stays
+  // what it is, so that the service can still tell a foreign page from its own (threat 21).
+  void request(http::Request& request, std::string_view visitor_host) const;
+
+  // Where Host was rewritten, a Location inside the target's origin becomes relative: the visitor
+  // cannot go to the target.
+  void response(http::Response& response) const;
+
+  const std::string& authority() const {
+    return authority_;
+  }                                                      // "127.0.0.1:8080", default port left out
+  const std::string& origin() const { return origin_; }  // "http://127.0.0.1:8080"
+
+ private:
+  FieldPolicy host_policy_, origin_policy_;
+  std::string authority_;
+  std::string origin_;
+};
+
+}  // namespace leat::agent

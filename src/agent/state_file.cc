@@ -1,0 +1,112 @@
+#include "agent/state_file.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/file.h"
+
+namespace leat::agent {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// RFC 3339, in UTC.
+std::string utc(std::chrono::system_clock::time_point when) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(when);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 32> text;
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+Json error_json(const std::optional<Error>& error) {
+  if (!error) return nullptr;
+  return {{"code", info(error->code).name}, {"detail", error->detail}};
+}
+
+// Texts of a peer may hold anything.
+std::string dump(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string state_json(const Status& status, long pid) {
+  Json tunnels = Json::array();
+  for (const TunnelStatus& tunnel : status.tunnels) {
+    tunnels.push_back({{"id", tunnel.id},
+                       {"kind", control::name(tunnel.kind)},
+                       {"urls", tunnel.urls},
+                       {"remote_port", tunnel.remote_port},
+                       {"target", tunnel.target},
+                       {"error", error_json(tunnel.error)}});
+  }
+  return dump({{"state", name(status.state)},
+               {"pid", pid},
+               {"relay", status.relay},
+               {"since", utc(status.since)},
+               {"tunnels", std::move(tunnels)},
+               {"last_error", error_json(status.last_error)}});
+}
+
+Result<void> write_state(const std::string& state_dir, const Status& status) {
+  return write_file(state_dir + "/agent.json", state_json(status, ::getpid()), 0600,
+                    Code::STATE_DIR);
+}
+
+KeptIds::KeptIds(const std::string& state_dir) : path_(state_dir + "/tunnels.json") {}
+
+KeptIds KeptIds::load(const std::string& state_dir) {
+  KeptIds kept(state_dir);
+  const auto text = read_file(kept.path_, Code::STATE_DIR);
+  if (!text) return kept;
+  try {
+    for (const Json& tunnel : Json::parse(*text).at("tunnels")) {
+      kept.entries_.push_back({tunnel.at("relay"), tunnel.at("kind"), tunnel.at("target"),
+                               tunnel.at("nth"), tunnel.at("id")});
+    }
+  } catch (const Json::exception&) {
+    kept.entries_.clear();
+  }
+  return kept;
+}
+
+std::string KeptIds::find(std::string_view relay, const Service& service, std::size_t nth) const {
+  for (const Entry& entry : entries_) {
+    if (entry.relay == relay && entry.kind == control::name(service.kind) &&
+        entry.target == service.target_text() && entry.nth == nth) {
+      return entry.id;
+    }
+  }
+  return {};
+}
+
+Result<void> KeptIds::keep(std::string_view relay, const Service& service, std::size_t nth,
+                           std::string_view id) {
+  if (find(relay, service, nth) == id) return {};
+  const std::string kind = control::name(service.kind), target = service.target_text();
+  std::erase_if(entries_, [&](const Entry& entry) {
+    return entry.relay == relay && entry.kind == kind && entry.target == target && entry.nth == nth;
+  });
+  if (!id.empty()) entries_.push_back({std::string(relay), kind, target, nth, std::string(id)});
+  return save();
+}
+
+Result<void> KeptIds::save() const {
+  Json tunnels = Json::array();
+  for (const Entry& entry : entries_) {
+    tunnels.push_back({{"relay", entry.relay},
+                       {"kind", entry.kind},
+                       {"target", entry.target},
+                       {"nth", entry.nth},
+                       {"id", entry.id}});
+  }
+  return write_file(path_, dump({{"tunnels", std::move(tunnels)}}), 0600, Code::STATE_DIR);
+}
+
+}  // namespace leat::agent

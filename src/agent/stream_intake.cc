@@ -1,0 +1,107 @@
+#include "agent/stream_intake.h"
+
+#include <utility>
+
+#include "agent/egress.h"
+#include "agent/http_exchange.h"
+#include "agent/pipe.h"
+#include "agent/refusal.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "proto/control.pb.h"
+
+namespace leat::agent {
+namespace {
+
+bool same_kind(proto::Kind asked, control::TunnelKind kind) {
+  switch (kind) {
+    case control::TunnelKind::http:
+      return asked == proto::KIND_HTTP;
+    case control::TunnelKind::tcp:
+      return asked == proto::KIND_TCP;
+    case control::TunnelKind::ws:
+      return asked == proto::KIND_WS;
+    case control::TunnelKind::tls:
+      return asked == proto::KIND_TLS;
+  }
+  return false;
+}
+
+}  // namespace
+
+StreamIntake::StreamIntake(StreamHost& host, mux::StreamHandle handle)
+    : Stream(host, handle), reader_(limits::kOpenStreamMessage) {}
+
+StreamIntake::~StreamIntake() {
+  if (state_ == State::reading) mux().reset(handle_);
+}
+
+void StreamIntake::start() {
+  if (!mux().attach(handle_, nullptr, this)) reset(mux::ResetReason::peer);
+}
+
+std::size_t StreamIntake::deliver(Bytes data) {
+  std::size_t used = 0;
+  switch (reader_.feed(data, used)) {
+    case control::MessageReader::State::more:
+      break;
+    case control::MessageReader::State::error:
+      give_up();
+      break;
+    case control::MessageReader::State::done:
+      // What follows belongs to the next owner, who attaches once this call has returned.
+      state_ = State::complete;
+      mux().detach(handle_);
+      shard().defer(*this);
+      break;
+  }
+  return used;
+}
+
+void StreamIntake::end() { give_up(); }
+
+void StreamIntake::reset(mux::ResetReason) {
+  state_ = State::over;
+  shard().defer(*this);
+}
+
+void StreamIntake::give_up() {
+  mux().reset(handle_);
+  state_ = State::over;
+  shard().defer(*this);
+}
+
+void StreamIntake::on_deferred() {
+  if (state_ == State::complete && mux().alive(handle_)) {
+    hand_on();
+  } else {
+    host_.retire(*this);
+  }
+}
+
+void StreamIntake::hand_on() {
+  proto::OpenStream open;
+  if (!reader_.parse(open)) {
+    mux().reset(handle_);
+    return host_.retire(*this);
+  }
+  Egress* const egress = host_.find(open.tunnel());
+  log::debug("stream.open", {{"tunnel", open.tunnel()},
+                             {"request", open.request_id()},
+                             {"visitor", open.visitor()},
+                             {"known", egress != nullptr}});
+  std::unique_ptr<Stream> next;
+  if (egress == nullptr || !same_kind(open.kind(), egress->service.kind)) {
+    const Error why{Code::NO_SUCH_SERVICE,
+                    egress ? "the tunnel is of another kind" : "no such tunnel"};
+    next = std::make_unique<Refusal>(host_, handle_, why);
+  } else if (egress->service.kind == control::TunnelKind::http) {
+    next = std::make_unique<HttpExchange>(host_, handle_, *egress, open.visitor_host(),
+                                          open.request_id());
+  } else {
+    next = std::make_unique<Pipe>(host_, handle_, *egress);
+  }
+  host_.replace(*this, std::move(next));
+}
+
+}  // namespace leat::agent
