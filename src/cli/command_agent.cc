@@ -1,0 +1,82 @@
+#include <string>
+#include <utility>
+
+#include "agent/agent.h"
+#include "cli/agent_settings.h"
+#include "cli/commands.h"
+#include "cli/process.h"
+#include "cli/terminal.h"
+#include "cli/version.h"
+
+namespace leat::cli {
+namespace {
+
+std::string_view relay_sees(control::TunnelKind kind) {
+  switch (kind) {
+    case control::TunnelKind::http:
+    case control::TunnelKind::ws:
+      return "requests and answers in the clear";
+    case control::TunnelKind::tcp:
+      return "the bytes";
+    case control::TunnelKind::tls:
+      return "encrypted bytes";
+  }
+  return {};
+}
+
+// Tells the person at the terminal where the services are, and again whenever that changes.
+class Display final : public agent::Listener {
+ public:
+  explicit Display(Daemon& daemon) : daemon_(daemon) {}
+
+  void on_status(const agent::Status& status) override {
+    if (status.state != agent::Status::State::online) return;
+    std::vector<BoxLine> lines;
+    for (const agent::TunnelStatus& tunnel : status.tunnels) {
+      if (!tunnel.error && tunnel.urls.empty()) return;  // the relay's answer is yet to come
+      add(tunnel, lines);
+    }
+    std::string text = box(version_line() + " agent, by way of " + status.relay, lines);
+    if (text == shown_) return;
+    print(text);
+    shown_ = std::move(text);
+  }
+
+  void on_fatal(const Error& error) override {
+    report(error);
+    daemon_.end(agent::is_credential(error.code) ? kExitRefused : exit_code(error.code));
+  }
+
+ private:
+  static void add(const agent::TunnelStatus& tunnel, std::vector<BoxLine>& lines) {
+    for (const std::string& url : tunnel.urls) {
+      lines.push_back({"public", url});
+    }
+    lines.push_back({"service", tunnel.target});
+    if (tunnel.error) {
+      lines.push_back({"not published", tunnel.error->text()});
+    } else {
+      lines.push_back({"the relay sees", std::string(relay_sees(tunnel.kind))});
+    }
+  }
+
+  Daemon& daemon_;
+  std::string shown_;
+};
+
+}  // namespace
+
+int run_agent(const AgentArguments& arguments) {
+  apply_log(arguments.log);
+  auto options = agent_options(arguments);
+  if (!options) return report(options.error());
+  net::Shard shard;
+  Daemon daemon(shard);
+  Display display(daemon);
+  const auto agent = agent::Agent::create(shard, std::move(*options), display);
+  if (!agent) return report(agent.error());
+  (*agent)->start();
+  return daemon.run([&](Daemon::Done done) { (*agent)->drain(std::move(done)); });
+}
+
+}  // namespace leat::cli

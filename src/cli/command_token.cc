@@ -1,0 +1,75 @@
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <vector>
+
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/paths.h"
+#include "cli/process.h"
+#include "cli/terminal.h"
+#include "store/store.h"
+
+namespace leat::cli {
+namespace {
+
+std::string day_and_minute(std::chrono::sys_seconds time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm utc;
+  ::gmtime_r(&seconds, &utc);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &utc)};
+}
+
+std::string padded(std::string text, std::size_t width) {
+  text.resize(std::max(text.size() + 1, width), ' ');
+  return text;
+}
+
+std::string table(const std::vector<store::TokenInfo>& tokens) {
+  std::size_t width = 4;
+  for (const store::TokenInfo& token : tokens) width = std::max(width, token.name.size());
+  constexpr std::size_t kTime = 18;
+  std::string out = padded("NAME", width + 2) + padded("CREATED (UTC)", kTime) +
+                    padded("LAST USED", kTime) + "STATE\n";
+  for (const store::TokenInfo& token : tokens) {
+    out += padded(token.name, width + 2) + padded(day_and_minute(token.created), kTime) +
+           padded(token.last_used ? day_and_minute(*token.last_used) : "never", kTime) +
+           (token.revoked ? "revoked " + day_and_minute(*token.revoked) : "in force") + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+int run_token(const TokenArguments& arguments) {
+  const std::string directory = arguments.state_dir.value_or(default_state_dir());
+  if (const auto made = make_directory(directory, Code::STATE_DIR); !made) {
+    return report(made.error());
+  }
+  const auto store = store::Store::open(directory + "/leat.db");
+  if (!store) return report(store.error());
+  switch (arguments.verb) {
+    case TokenArguments::Verb::create: {
+      const auto token = (*store)->create_token(arguments.name);
+      if (!token) return report(token.error());
+      print(std::string(token->reveal()) + "\n");
+      break;
+    }
+    case TokenArguments::Verb::list: {
+      const auto tokens = (*store)->tokens();
+      if (!tokens) return report(tokens.error());
+      print(table(*tokens));
+      break;
+    }
+    case TokenArguments::Verb::revoke: {
+      const auto revoked = (*store)->revoke_token(arguments.name);
+      if (!revoked) return report(revoked.error());
+      break;
+    }
+  }
+  return kExitStopped;
+}
+
+}  // namespace leat::cli

@@ -1,0 +1,16 @@
+// The commands, one file each: what they do once the command line is understood. Each returns the
+// exit code of the program and has said on standard error what went wrong.
+#pragma once
+
+#include "cli/arguments.h"
+
+namespace leat::cli {
+
+int run_relay(const RelayArguments& arguments);
+int run_agent(const AgentArguments& arguments);
+int run_token(const TokenArguments& arguments);
+int run_config(const ConfigArguments& arguments);
+int run_sample(const SampleArguments& arguments);
+int run_demo(const DemoArguments& arguments);
+
+}  // namespace leat::cli

@@ -1,0 +1,113 @@
+#include "cli/process.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "base/limits.h"
+#include "base/log.h"
+
+namespace leat::cli {
+namespace {
+
+// The contract says "ends within 30 s"; this leaves time to end.
+constexpr auto kDrainLimit = limits::kDrain - std::chrono::seconds(1);
+
+sigset_t handled_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, number);
+  return set;
+}
+
+}  // namespace
+
+int exit_code(Code code) {
+  switch (code) {
+    case Code::USAGE:
+    case Code::CONFIG:
+    case Code::CONFIG_FILE:
+    case Code::NO_TOKEN:
+    case Code::BAD_TUNNEL_ID:
+    case Code::NAME_IS_PUBLIC:
+      return kExitUsage;
+    case Code::BAD_TOKEN:
+    case Code::BAD_IDENTITY:
+    case Code::REVOKED:
+      return kExitRefused;
+    default:
+      return kExitFailed;
+  }
+}
+
+int report(const Error& error) {
+  std::fprintf(stderr, "%s\n", error.text().c_str());
+  return exit_code(error.code);
+}
+
+void apply_log(const LogArguments& log) {
+  log::Level level = log::Level::info;
+  const std::string name = log.level.value_or("info");
+  if (name == "debug") level = log::Level::debug;
+  if (name == "warn") level = log::Level::warn;
+  if (name == "error") level = log::Level::error;
+  if (name == "off") level = log::Level::off;
+  log::configure(level, log.format == "json" ? log::Format::json : log::Format::text);
+}
+
+void take_signals() {
+  const sigset_t set = handled_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+Daemon::Daemon(net::Shard& shard)
+    : shard_(shard), limit_(shard, [this] {
+        log::warn("drain_cut", {{"after_s", std::chrono::seconds(kDrainLimit).count()}});
+        end(exit_code_);
+      }) {
+  const sigset_t set = handled_signals();
+  signals_ = net::Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  shard_.watch(signals_.get(), *this);
+}
+
+int Daemon::run(Drain drain) {
+  drain_ = std::move(drain);
+  shard_.run();
+  return exit_code_;
+}
+
+void Daemon::end(int code) {
+  exit_code_ = code;
+  shard_.stop();
+}
+
+void Daemon::on_ready() {
+  signalfd_siginfo info;
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    on_signal(static_cast<int>(info.ssi_signo));
+  }
+  clear_readable();
+}
+
+void Daemon::on_signal(int number) {
+  if (number == SIGHUP) return log::info("signal", {{"name", "HUP"}, {"action", "none"}});
+  const bool interrupt = number == SIGINT;
+  const char* action = !draining_ ? "drain" : interrupt ? "end" : "none";
+  log::info("signal", {{"name", interrupt ? "INT" : "TERM"}, {"action", action}});
+  if (!draining_) return stop(kExitStopped);
+  if (interrupt) end(exit_code_);
+}
+
+void Daemon::stop(int code) {
+  if (draining_) return;
+  draining_ = true;
+  exit_code_ = code;
+  limit_.arm_in(kDrainLimit);
+  drain_([this] { end(exit_code_); });
+}
+
+}  // namespace leat::cli

@@ -1,0 +1,59 @@
+// What every command shares: the exit codes, an error's way to the terminal, and the life of a
+// daemon from its start to the end of its drain.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/error.h"
+#include "cli/arguments.h"
+#include "net/shard.h"
+#include "net/socket.h"
+
+namespace leat::cli {
+
+inline constexpr int kExitStopped = 0;  // did what was asked, or was asked to stop
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;    // the command line or the configuration is wrong
+inline constexpr int kExitRefused = 3;  // the credential is
+
+int exit_code(Code code);
+// Prints the error's text on standard error and gives its exit code.
+int report(const Error& error);
+
+// Level and format of the log; what is unset stays at info and text.
+void apply_log(const LogArguments& log);
+
+// To be called before any thread is started: TERM, INT and HUP come by descriptor from then on, and
+// a closed pipe is an error of write().
+void take_signals();
+
+// Runs a shard until it is over.
+//   TERM, INT     drains; the second INT ends at once
+//   HUP           noted
+class Daemon final : private net::Watched {
+ public:
+  using Done = std::function<void()>;
+  // `drain` is called once, when asked to stop; it calls `done` when nothing is left. It has 29 s.
+  using Drain = std::function<void(Done done)>;
+
+  explicit Daemon(net::Shard& shard);
+  ~Daemon() override { shard_.unwatch(*this); }
+  int run(Drain drain);  // returns the exit code
+  // Both from inside run(): drains and ends, as a signal does; ends at once.
+  void stop(int exit_code);
+  void end(int exit_code);
+
+ private:
+  void on_ready() override;
+  void on_signal(int number);
+
+  net::Shard& shard_;
+  net::Fd signals_;
+  net::Timer limit_;
+  Drain drain_;
+  bool draining_ = false;
+  int exit_code_ = kExitStopped;
+};
+
+}  // namespace leat::cli
