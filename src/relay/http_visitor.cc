@@ -67,7 +67,7 @@ void HttpVisitor::on_transport() {
 void HttpVisitor::on_exchange() { context_.shard.defer(*this); }
 
 void HttpVisitor::on_deferred() {
-  if (state_ == State::head) return read_heads();
+  if (state_ == State::head) return on_transport();
   if (state_ == State::lingering) return discard();
   if (state_ != State::exchange) return;
   timer_.arm_in(exchange_->response_begun() ? Duration(limits::kIdleBody)
@@ -189,7 +189,7 @@ void HttpVisitor::settle() {
   if (!exchange->reusable() || context_.draining) return linger();
   state_ = State::head;
   timer_.arm_in(limits::kIdleConnection);
-  read_heads();
+  on_transport();
 }
 
 // --- answers of our own ---
@@ -216,6 +216,7 @@ void HttpVisitor::answer(int status, std::string_view body, bool keep_alive,
   writer_.write(*transport_, text);
   if (writer_.failed()) return end(true);
   if (!keep_alive) return linger();
+  writer_.flush(*transport_);
   timer_.arm_in(limits::kIdleConnection);
 }
 

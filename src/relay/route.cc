@@ -28,11 +28,12 @@ Route route(const http::Request& request, bool tunnels) {
         path.substr(door.size(), end == path.npos ? path.npos : end - door.size());
     if (!control::valid_tunnel_id(id)) return {};
     const std::size_t prefix = door.size() + id.size();
-    std::string rest(whole.substr(prefix));
-    if (!rest.starts_with('/')) rest.insert(0, "/");
+    const std::string_view rest = whole.substr(prefix);
+    std::string inner = rest.starts_with('/') ? std::string() : std::string(1, '/');
+    inner += rest;
     return {.kind = Route::Kind::tunnel,
             .tunnel = std::string(id),
-            .target = std::move(rest),
+            .target = std::move(inner),
             .prefix = std::string(whole.substr(0, prefix))};
   }
   return {};
