@@ -78,7 +78,7 @@ class HeadReader {
   enum class State : std::uint8_t { more, done, error };
 
   // Consumes up to and including the blank line and no further; `used` says how much of `in` that
-  // was. Work is linear in the bytes fed; memory is that of the bytes held. An error stays.
+  // was. Work is linear in the bytes fed, memory at most twice the bytes held. An error stays.
   State feed(Bytes in, std::size_t& used);
   // Bytes held so far; 0 means nothing of a head has arrived (an idle connection, not a slow one).
   std::size_t held() const { return buffer_.size(); }

@@ -98,6 +98,7 @@ TEST(Body, ChunkedHostile) {
                                      "0\r\nX: y\r\n z\r\n\r\n",
                                      "0\r\nX\r\n\r\n",
                                      "0\r\nX: \x01\r\n\r\n",
+                                     "0\r\nX: \x7f\r\n\r\n",
                                      "0\r\n(: y\r\n\r\n"};
   for (const std::string_view text : broken) {
     EXPECT_EQ(chunked(text).state, State::error) << text;

@@ -218,6 +218,19 @@ TEST(Fields, NamesCompareWithoutCase) {
   EXPECT_EQ(fields.all().size(), 1u);
 }
 
+TEST(Fields, ValidNamesAndValues) {
+  for (int c = 0; c < 256; ++c) {
+    const std::string text(1, static_cast<char>(c));
+    EXPECT_EQ(valid_field_value(text), c == '\t' || (c >= ' ' && c != 0x7f)) << c;
+    const bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    const bool mark = c != 0 && std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(c)) !=
+                                    std::string_view::npos;
+    EXPECT_EQ(valid_field_name(text), alnum || mark) << c;
+  }
+  EXPECT_FALSE(valid_field_name(""));
+  EXPECT_TRUE(valid_field_value(""));
+}
+
 TEST(FieldsDeath, RefuseWhatWouldSplitTheHead) {
   Fields fields;
   EXPECT_DEATH(fields.add("X", "a\r\nY: b"), "valid_field_value");

@@ -1,0 +1,6 @@
+foreach(part head body websocket sni)
+  leat_fuzz_target(http_${part}_fuzz
+    SOURCES http_${part}_fuzz.cc
+    LINKS leat_http
+    CORPUS http_${part})
+endforeach()
