@@ -1,10 +1,18 @@
 #include "control/wire.h"
 
 #include <google/protobuf/message_lite.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include <algorithm>
 
 namespace leat::control {
+namespace {
+
+// A peer's malformed message is its mistake, told by parse(); protobuf would also print it, as often as
+// the peer likes.
+[[maybe_unused]] const auto silenced = google::protobuf::SetLogHandler(nullptr);
+
+}  // namespace
 
 void append_message(const google::protobuf::MessageLite& message, std::string& out) {
   std::size_t length = message.ByteSizeLong();

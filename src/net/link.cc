@@ -88,7 +88,8 @@ Time Link::next_deadline() const {
 
 LinkFault Link::on_deadline(Time now) {
   Impl& i = *impl_;
-  if (!i.attached || i.fault != LinkFault::none) return i.fault;
+  if (!i.attached) return LinkFault::none;
+  if (i.fault != LinkFault::none) return i.fault;
   if (i.ack_due(now)) {
     i.ack_is_due = true;
     i.ack_at = kNever;

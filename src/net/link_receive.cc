@@ -8,7 +8,8 @@
 namespace leat::net {
 
 LinkFault Link::Impl::feed(Bytes in, Time now) {
-  if (!attached || over || closing || fault != LinkFault::none) return fault;
+  if (!attached || over || closing) return LinkFault::none;
+  if (fault != LinkFault::none) return fault;
   if (!in.empty()) last_received = now;
   while (!in.empty()) {
     if (header_size < limits::kChunkHeader) {

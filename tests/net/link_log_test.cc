@@ -63,6 +63,21 @@ TEST(LinkLog, IsFullAtItsLimitAndNotBeyond) {
   EXPECT_EQ(read_all(log, log.end() - 1), pattern(1, log.end() - 1));
 }
 
+TEST(LinkLog, ASlabGoesWithItsLastByteAndNotBefore) {
+  LinkLog log(limits::kLinkLog);
+  std::uint64_t boundary = 0;
+  while (log.memory() < 2 * limits::kLogSlab) {
+    boundary = log.end();
+    append(log, 16381);
+  }
+  log.release(boundary - 1);
+  EXPECT_EQ(log.memory(), 2 * limits::kLogSlab);
+  EXPECT_EQ(read_all(log, boundary - 1), pattern(log.end() - boundary + 1, boundary - 1));
+  log.release(boundary);
+  EXPECT_EQ(log.memory(), limits::kLogSlab);
+  EXPECT_EQ(read_all(log, boundary), pattern(log.end() - boundary, boundary));
+}
+
 TEST(LinkLog, ALimitBelowASlabIsOneSlab) {
   LinkLog log(1);
   ASSERT_TRUE(append(log, 100000));  // cut to the slab

@@ -277,6 +277,13 @@ TEST_F(LinkTest, ACarrierKnowsNothingOfTheHalfChunksOfTheLast) {
   EXPECT_EQ(link.received(), 6u);
 }
 
+TEST_F(LinkTest, ACarrierOwesNoPongToTheLast) {
+  ASSERT_TRUE(link.attach(0, now));
+  const auto first = chunks(pull(link, now));
+  ASSERT_TRUE(link.attach(0, now));
+  EXPECT_EQ(feed(link, pong(first.at(0).number()), now), LinkFault::bad_chunk);
+}
+
 TEST_F(LinkTest, AFencedCarrierIsNotHeard) {
   attach_and_settle();
   link.detach();
