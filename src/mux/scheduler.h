@@ -72,7 +72,7 @@ class Scheduler {
   Scheduled* last_of_round_ =
       nullptr;  // on the old list or parked from it; its turn ends the round
   std::uint64_t round_ = 1;
-  std::uint64_t pull_ = 0;
+  std::uint64_t pull_ = 1;  // a new stream was asked in none
 };
 
 }  // namespace leat::mux

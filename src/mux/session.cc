@@ -111,6 +111,7 @@ std::size_t Session::buffered(StreamHandle handle) const {
 }
 
 const Stats& Session::stats() const {
+  impl_->stats.held = impl_->pool.used();
   impl_->stats.streams = static_cast<std::uint32_t>(impl_->table.known());
   return impl_->stats;
 }

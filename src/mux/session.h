@@ -85,7 +85,8 @@ struct Stats {
   std::uint64_t opened_by_us = 0, opened_by_peer = 0;
   std::uint64_t resets_in = 0, resets_out = 0;
   std::uint64_t refused = 0;  // streams of the peer beyond max_streams
-  std::size_t buffered = 0;   // received and not yet delivered
+  std::size_t buffered = 0;   // received and not yet delivered, bytes …
+  std::size_t held = 0;       // … and the blocks they lie in: what receive_budget limits
   std::uint32_t streams = 0;  // open now
   Duration ping_rtt{0};       // of the last answered ping; 0 before the first
 };

@@ -1,0 +1,47 @@
+#include "mux/counting_new.h"
+
+#include <malloc.h>
+
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+leat::test::Allocations counted;
+
+void* allocate(std::size_t size, std::size_t alignment) {
+  void* const p =
+      alignment <= alignof(std::max_align_t)
+          ? std::malloc(size)
+          : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (p == nullptr) throw std::bad_alloc();
+  ++counted.count;
+  counted.live += malloc_usable_size(p);
+  return p;
+}
+
+void release(void* p) {
+  if (p != nullptr) counted.live -= malloc_usable_size(p);
+  std::free(p);
+}
+
+}  // namespace
+
+leat::test::Allocations leat::test::allocations() { return counted; }
+
+void* operator new(std::size_t n) { return allocate(n, 1); }
+void* operator new[](std::size_t n) { return allocate(n, 1); }
+void* operator new(std::size_t n, std::align_val_t a) {
+  return allocate(n, static_cast<std::size_t>(a));
+}
+void* operator new[](std::size_t n, std::align_val_t a) {
+  return allocate(n, static_cast<std::size_t>(a));
+}
+void operator delete(void* p) noexcept { release(p); }
+void operator delete[](void* p) noexcept { release(p); }
+void operator delete(void* p, std::size_t) noexcept { release(p); }
+void operator delete[](void* p, std::size_t) noexcept { release(p); }
+void operator delete(void* p, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { release(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { release(p); }
