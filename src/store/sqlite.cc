@@ -6,8 +6,6 @@
 #include <system_error>
 #include <utility>
 
-#include "base/file.h"
-
 namespace leat::store {
 
 void Statement::Free::operator()(sqlite3_stmt* handle) const { sqlite3_finalize(handle); }
@@ -15,12 +13,9 @@ void Statement::Free::operator()(sqlite3_stmt* handle) const { sqlite3_finalize(
 void Database::Close::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
 
 Result<Database> Database::open(const std::string& path) {
-  // SQLite would take the mode from the umask; its -wal and -shm files take it from this one.
   struct stat status;
-  if (::stat(path.c_str(), &status) != 0) {
-    const auto made = create_file(path, {}, 0600, Code::STORE);
-    if (!made) return tl::unexpected(made.error());
-  } else if (S_ISREG(status.st_mode) && (status.st_mode & 077) != 0) {
+  if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+      (status.st_mode & 077) != 0) {
     ::chmod(path.c_str(), 0600);  // an older file, copied about; not worth a refusal if it fails
   }
 
@@ -61,8 +56,8 @@ Result<std::int64_t> Database::number(const char* sql) {
 
 std::int64_t Database::rows_changed() const { return sqlite3_changes64(handle_.get()); }
 
-void Database::set_busy_timeout(int milliseconds) {
-  sqlite3_busy_timeout(handle_.get(), milliseconds);
+void Database::set_patience(std::chrono::milliseconds time) {
+  sqlite3_busy_timeout(handle_.get(), static_cast<int>(time.count()));
 }
 
 Error Database::error() const {

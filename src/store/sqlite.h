@@ -2,6 +2,7 @@
 // become LEAT_STORE errors that name the file and the reason.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -31,16 +32,17 @@ class Statement {
 
 class Database {
  public:
-  // Opens or makes the file, mode 0600.
+  // The file must be there. A mode wider than 0600 is taken back; the -wal and -shm files that
+  // SQLite makes take theirs from it.
   static Result<Database> open(const std::string& path);
 
   Result<void> run(const char* sql);  // one or more statements without rows
   Result<Statement> prepare(const char* sql);
   // For a statement that gives one number.
   Result<std::int64_t> number(const char* sql);
-  std::int64_t rows_changed() const;  // by the last INSERT, UPDATE or DELETE
-  void set_busy_timeout(int milliseconds);
-  Error error() const;  // of the last call that failed
+  std::int64_t rows_changed() const;                  // by the last INSERT, UPDATE or DELETE
+  void set_patience(std::chrono::milliseconds time);  // with other writers
+  Error error() const;                                // of the last call that failed
 
  private:
   struct Close {

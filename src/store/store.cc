@@ -1,17 +1,21 @@
 #include "store/store.h"
 
+#include <unistd.h>
+
 #include <array>
+#include <cerrno>
 #include <cstdlib>
+#include <system_error>
 #include <utility>
 
 #include "base/crypto_util.h"
+#include "base/file.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
 
 namespace leat::store {
 namespace {
 
-constexpr int kBusyTimeout = 500;            // milliseconds
 constexpr std::int64_t kTouchInterval = 60;  // seconds between two notes of a token's use
 constexpr std::size_t kTokenName = 64;
 constexpr std::size_t kTokenBytes = 32;
@@ -68,7 +72,8 @@ Sha256 hash_of(const Secret& token) { return sha256(as_bytes(token.reveal())); }
 
 class SqliteStore final : public Store {
  public:
-  explicit SqliteStore(Database database) : database_(std::move(database)) {}
+  SqliteStore(Database database, std::chrono::milliseconds patience)
+      : database_(std::move(database)), patience_(patience) {}
   Result<void> prepare();
 
   Result<Secret> create_token(std::string_view name) override;
@@ -86,6 +91,7 @@ class SqliteStore final : public Store {
   void touch(const TokenInfo& token);
 
   Database database_;
+  const std::chrono::milliseconds patience_;
   // Finalised before the database is closed.
   Statement create_token_, list_tokens_, revoke_token_, find_token_, touch_token_, token_live_;
   Statement find_claim_, claim_, find_generated_, release_, data_version_;
@@ -182,9 +188,9 @@ void SqliteStore::touch(const TokenInfo& token) {
       std::abs(time - token.last_used->time_since_epoch().count()) < kTouchInterval) {
     return;
   }
-  database_.set_busy_timeout(0);
+  database_.set_patience({});
   (void)Query(database_, touch_token_, token.id, time).run();
-  database_.set_busy_timeout(kBusyTimeout);
+  database_.set_patience(patience_);
 }
 
 Result<bool> SqliteStore::is_live(std::int64_t token) {
@@ -227,12 +233,12 @@ bool SqliteStore::changed() {
   return std::exchange(changed_here_, false) || elsewhere;
 }
 
-}  // namespace
+// --- opening ---
 
-Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
+Result<Database> open_database(const std::string& path, std::chrono::milliseconds patience) {
   auto database = Database::open(path);
-  if (!database) return tl::unexpected(database.error());
-  database->set_busy_timeout(kBusyTimeout);
+  if (!database) return database;
+  database->set_patience(patience);
   const auto set = database->run(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
       "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON");
@@ -240,7 +246,35 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
   if (const auto migrated = migrate(*database, path); !migrated) {
     return tl::unexpected(migrated.error());
   }
-  auto store = std::make_unique<SqliteStore>(std::move(*database));
+  return database;
+}
+
+// A new database is finished under another name first: the change to WAL does not wait for others,
+// so two that open an empty file at once would fail each other.
+Result<void> make_database(const std::string& path, std::chrono::milliseconds patience) {
+  const std::string name = path + "." + random_id() + ".tmp";
+  if (const auto made = create_file(name, {}, 0600, Code::STORE); !made) {
+    return tl::unexpected(made.error());
+  }
+  Result<void> done =
+      open_database(name, patience).map([](const Database&) {});  // and closed: one file again
+  if (done && ::link(name.c_str(), path.c_str()) != 0 && errno != EEXIST) {
+    done = fail(Code::STORE, path + ": " + std::generic_category().message(errno));
+  }
+  for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((name + suffix).c_str());
+  return done;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& path,
+                                           std::chrono::milliseconds patience) {
+  if (::access(path.c_str(), F_OK) != 0) {
+    if (const auto made = make_database(path, patience); !made) return tl::unexpected(made.error());
+  }
+  auto database = open_database(path, patience);
+  if (!database) return tl::unexpected(database.error());
+  auto store = std::make_unique<SqliteStore>(std::move(*database), patience);
   if (const auto prepared = store->prepare(); !prepared) return tl::unexpected(prepared.error());
   return store;
 }

@@ -26,12 +26,14 @@ struct TokenInfo {
 };
 
 // For one thread. Every failure of the database is LEAT_STORE; a caller that decides on a
-// credential refuses it then. Writes wait at most half a second for another process's.
+// credential refuses it then.
 class Store {
  public:
   // Makes the file (mode 0600) if there is none, and brings an older one up to date. Refuses one
-  // made by a newer version, and a database that is not leat's.
-  static Result<std::unique_ptr<Store>> open(const std::string& path);
+  // made by a newer version, and a database that is not leat's. `patience`: how long a write waits
+  // for another process's; a relay's traffic waits with it.
+  static Result<std::unique_ptr<Store>> open(
+      const std::string& path, std::chrono::milliseconds patience = std::chrono::milliseconds(500));
   virtual ~Store() = default;
 
   // "leat_" and 256 random bits in base64url; only their hash is kept, so this is the one time they

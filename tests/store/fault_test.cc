@@ -123,7 +123,7 @@ TEST_F(StoreFault, ADirectoryInItsPlaceIsRefused) {
 }
 
 TEST_F(StoreFault, AnotherProcessThatHoldsTheLockIsAnError) {
-  const auto store = open();
+  const auto store = Store::open(path_, std::chrono::milliseconds(1)).value();
   const auto token = store->create_token("home").value();
   sqlite3* other = nullptr;
   ASSERT_EQ(sqlite3_open(path_.c_str(), &other), SQLITE_OK);

@@ -317,7 +317,7 @@ TEST_F(StoreTest, ManyMayOpenAndWriteAtOnce) {
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([this, t, &failures] {
-      const auto store = Store::open(path_);
+      const auto store = Store::open(path_, std::chrono::minutes(1));
       if (!store) {
         failures[t] = store.error().text();
         return;
