@@ -17,7 +17,8 @@ void ServiceConnection::on_transport() {
   if (stale(*this)) pool_->drop(*this);
 }
 
-ServicePool::ServicePool(net::Shard& shard) : shard_(shard), expiry_(shard, [this] { expire(); }) {
+ServicePool::ServicePool(net::Shard& shard, Duration idle_time)
+    : shard_(shard), idle_time_(idle_time), expiry_(shard, [this] { expire(); }) {
   idle_.reserve(kIdle);
 }
 
@@ -38,7 +39,7 @@ void ServicePool::put(std::unique_ptr<ServiceConnection> connection) {
   if (stale(*connection)) return close(std::move(connection));
   if (idle_.size() == kIdle) drop(*idle_.front());
   connection->pool_ = this;
-  connection->idle_until_ = shard_.now() + kIdleTime;
+  connection->idle_until_ = shard_.now() + idle_time_;
   connection->transport->set_owner(connection.get());
   idle_.push_back(std::move(connection));
   if (!expiry_.armed()) expiry_.arm(idle_.front()->idle_until_);
@@ -53,6 +54,7 @@ void ServicePool::drop(ServiceConnection& connection) {
 
 void ServicePool::close(std::unique_ptr<ServiceConnection> connection) {
   connection->transport->set_owner(nullptr);
+  connection->transport->finish();
   shard_.dispose(std::move(connection));
 }
 

@@ -37,9 +37,9 @@ class ServiceConnection final : private net::TransportOwner {
 class ServicePool {
  public:
   static constexpr std::size_t kIdle = 64;  // connections; beyond it the one idle longest is closed
-  static constexpr auto kIdleTime = std::chrono::seconds(2);
+  static constexpr Duration kIdleTime = std::chrono::seconds(2);
 
-  explicit ServicePool(net::Shard& shard);
+  explicit ServicePool(net::Shard& shard, Duration idle_time = kIdleTime);
   ServicePool(const ServicePool&) = delete;
   ServicePool& operator=(const ServicePool&) = delete;
 
@@ -58,6 +58,7 @@ class ServicePool {
   void expire();
 
   net::Shard& shard_;
+  const Duration idle_time_;
   std::vector<std::unique_ptr<ServiceConnection>> idle_;  // longest idle first
   net::Timer expiry_;
 };

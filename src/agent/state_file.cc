@@ -66,7 +66,8 @@ KeptIds KeptIds::load(const std::string& state_dir) {
   const auto text = read_file(kept.path_, Code::STATE_DIR);
   if (!text) return kept;
   try {
-    for (const Json& tunnel : Json::parse(*text).at("tunnels")) {
+    const Json file = Json::parse(*text);
+    for (const Json& tunnel : file.at("tunnels")) {
       kept.entries_.push_back({tunnel.at("relay"), tunnel.at("kind"), tunnel.at("target"),
                                tunnel.at("nth"), tunnel.at("id")});
     }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,15 @@ class World : public ::testing::Test, protected Listener {
     ASSERT_TRUE(until_state(Status::State::online));
   }
   bool until(std::function<bool()> condition) { return loop.run(std::move(condition)); }
+  // All streams of the agent have ended, of which nobody is told.
+  bool idle() {
+    net::Timer look(loop.shard, [&] {
+      loop.poke();
+      look.arm_in(std::chrono::milliseconds(1));
+    });
+    look.arm_in(Duration(0));
+    return until([this] { return agent->status().streams == 0; });
+  }
   bool until_state(Status::State wanted) {
     return until([this, wanted] { return agent->status().state == wanted && told == wanted; });
   }
