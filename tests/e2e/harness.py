@@ -265,12 +265,15 @@ class Case(unittest.TestCase):
             if process.is_leat and re.search(r"LEAT_INTERNAL|runtime error:|Sanitizer", process.log()):
                 problems.append(f"{process.name} complains about itself")
         if problems:
-            self._failed_at_the_end = True
             self.fail("; ".join(problems))
 
+    def _failed(self):
+        result = self._outcome.result
+        return any(self in (test, getattr(test, "test_case", None))
+                   for test, _ in result.failures + result.errors)
+
     def _show_logs(self):
-        outcome = getattr(self, "_outcome", None)
-        if outcome is not None and outcome.success and not hasattr(self, "_failed_at_the_end"):
+        if not self._failed():
             return
         for process in self.processes:
             lines = process.log().splitlines()
