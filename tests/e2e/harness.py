@@ -194,12 +194,6 @@ class Agent:
         settled = all(tunnel["urls"] or tunnel["error"] for tunnel in state["tunnels"])
         return state if settled else None
 
-    def refusal(self):
-        """The code with which the relay refused the tunnel, or None."""
-        state = self.online()
-        error = state and state["tunnels"][0]["error"]
-        return error and error["code"]
-
     def wait_online(self, seconds=SOON):
         return wait_until(self.online, f"{self.process.name} is online", seconds, alive=[self.process])
 
