@@ -1,6 +1,6 @@
-// Errors at the edges: a stable LEAT_… code that can be searched for, what failed and why, and what to
-// do next. The sans-I/O cores return small enums of their own instead; whoever speaks to a person or
-// to a peer turns those into one of these.
+// Errors at the edges: a stable LEAT_… code that can be searched for, what failed and why, and what
+// to do next. The sans-I/O cores return small enums of their own instead; whoever speaks to a
+// person or to a peer turns those into one of these.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Every limit in one place. Sizes are bytes unless the name says otherwise; docs/flow_control.md tells
-// what each buffer pauses when it is full and what resumes it.
+// Every limit in one place. Sizes are bytes unless the name says otherwise; docs/flow_control.md
+// tells what each buffer pauses when it is full and what resumes it.
 #pragma once
 
 #include <chrono>
@@ -15,35 +15,35 @@ inline constexpr std::size_t MiB = 1024 * KiB;
 inline constexpr std::size_t GiB = 1024 * MiB;
 
 // --- TLS and the link (docs/protocol.md §2) ---
-inline constexpr std::size_t kTlsRecord = 16 * KiB;          // RFC 8446 §5.1: largest plaintext
-inline constexpr std::size_t kChunkHeader = 3;               // u16 length, u8 kind
-inline constexpr std::size_t kLogSlab = 64 * KiB;            // the replay log grows by these
-inline constexpr std::size_t kLinkLog = 4 * MiB;             // unacknowledged data bytes, at most
-inline constexpr std::size_t kLinkAckBytes = 64 * KiB;       // acknowledge after so many bytes …
-inline constexpr auto kLinkAckDelay = 10ms;                  // … or so long after the first of them
-inline constexpr auto kLinkPingInterval = 2s;                // when nothing else was received
-inline constexpr auto kLinkDead = 6s;                        // no byte for so long: the carrier is gone
-inline constexpr auto kLinkHandshake = 10s;                  // challenge to opened
-inline constexpr auto kLinkGrace = 60s;                      // a session waits so long for a carrier
+inline constexpr std::size_t kTlsRecord = 16 * KiB;     // RFC 8446 §5.1: largest plaintext
+inline constexpr std::size_t kChunkHeader = 3;          // u16 length, u8 kind
+inline constexpr std::size_t kLogSlab = 64 * KiB;       // the replay log grows by these
+inline constexpr std::size_t kLinkLog = 4 * MiB;        // unacknowledged data bytes, at most
+inline constexpr std::size_t kLinkAckBytes = 64 * KiB;  // acknowledge after so many bytes …
+inline constexpr auto kLinkAckDelay = 10ms;             // … or so long after the first of them
+inline constexpr auto kLinkPingInterval = 2s;           // when nothing else was received
+inline constexpr auto kLinkDead = 6s;                   // no byte for so long: the carrier is gone
+inline constexpr auto kLinkHandshake = 10s;             // challenge to opened
+inline constexpr auto kLinkGrace = 60s;                 // a session waits so long for a carrier
 
 // --- Multiplexer (docs/protocol.md §1) ---
-inline constexpr std::uint32_t kInitialWindow = 256 * KiB;   // yamux: implicit, both directions
-inline constexpr std::uint32_t kMaxWindow = 16 * MiB;        // growth stops here, per stream
-inline constexpr std::size_t kMaxFrameNative = 16369;        // chunk and frame header fill one record
+inline constexpr std::uint32_t kInitialWindow = 256 * KiB;  // yamux: implicit, both directions
+inline constexpr std::uint32_t kMaxWindow = 16 * MiB;       // growth stops here, per stream
+inline constexpr std::size_t kMaxFrameNative = 16369;  // chunk and frame header fill one record
 inline constexpr std::size_t kMaxFrameBare = 16 * KiB;
-inline constexpr std::uint32_t kMaxStreamsNative = 65536;    // open at once, per session
+inline constexpr std::uint32_t kMaxStreamsNative = 65536;  // open at once, per session
 inline constexpr std::uint32_t kMaxStreamsBare = 256;
 inline constexpr std::size_t kSessionReceiveBudget = 16 * MiB;  // received and not yet delivered
-inline constexpr std::size_t kSessionBudget = 32 * MiB;      // the one memory sum of a session
+inline constexpr std::size_t kSessionBudget = 32 * MiB;         // the one memory sum of a session
 inline constexpr std::size_t kRelayBudget = 1 * GiB;
-inline constexpr std::size_t kControlQueue = 64 * KiB;       // control frames waiting to be sent
-inline constexpr auto kOpenTimeoutNative = 5s;               // SYN never acknowledged
+inline constexpr std::size_t kControlQueue = 64 * KiB;  // control frames waiting to be sent
+inline constexpr auto kOpenTimeoutNative = 5s;          // SYN never acknowledged
 inline constexpr auto kOpenTimeoutBare = 75s;
-inline constexpr auto kPingIntervalBare = 5s;                // silence before we ask …
-inline constexpr auto kPingTimeoutBare = 10s;                // … and after it
-inline constexpr std::size_t kPongs = 32;                    // answers waiting; more go unanswered
-inline constexpr auto kStalled = 5s;                         // a receiver that took nothing for so long
-inline constexpr std::size_t kBlockCache = 256 * KiB;        // free receive blocks a session keeps
+inline constexpr auto kPingIntervalBare = 5s;          // silence before we ask …
+inline constexpr auto kPingTimeoutBare = 10s;          // … and after it
+inline constexpr std::size_t kPongs = 32;              // answers waiting; more go unanswered
+inline constexpr auto kStalled = 5s;                   // a receiver that took nothing for so long
+inline constexpr std::size_t kBlockCache = 256 * KiB;  // free receive blocks a session keeps
 
 // What a peer may do at once and, sustained, per second (docs/protocol.md §1.7).
 struct Rate {
@@ -53,36 +53,37 @@ struct Rate {
 inline constexpr Rate kPeerOpens{65536, 8192};
 inline constexpr Rate kPeerResets{16384, 2048};
 inline constexpr Rate kPeerPings{128, 16};
-inline constexpr Rate kPeerWaste{8 * MiB, 4 * MiB};          // bytes of overhead, see kFrameOverhead
-inline constexpr std::uint32_t kFrameOverhead = 64;          // a frame that carries less is charged the rest
+inline constexpr Rate kPeerWaste{8 * MiB, 4 * MiB};  // bytes of overhead, see kFrameOverhead
+inline constexpr std::uint32_t kFrameOverhead =
+    64;  // a frame that carries less is charged the rest
 
 // --- Sockets ---
-inline constexpr std::size_t kRing = 64 * KiB;               // ciphertext, per direction, while in use
-inline constexpr std::size_t kHandshakes = 1000;             // TLS connections without a head, at most
-inline constexpr std::size_t kClientHello = 32 * KiB;        // held before there is TLS state
+inline constexpr std::size_t kRing = 64 * KiB;         // ciphertext, per direction, while in use
+inline constexpr std::size_t kHandshakes = 1000;       // TLS connections without a head, at most
+inline constexpr std::size_t kClientHello = 32 * KiB;  // held before there is TLS state
 inline constexpr auto kHandshakeTimeout = 10s;
 inline constexpr auto kDialTimeout = 10s;
 
 // --- Backoff of the agent ---
-inline constexpr auto kBackoffShort = 2s;                    // upper bound while the outage is short
-inline constexpr auto kBackoffShortUntil = 5s;               // … that is, up to here
-inline constexpr auto kBackoffLong = 15s;                    // upper bound after
+inline constexpr auto kBackoffShort = 2s;       // upper bound while the outage is short
+inline constexpr auto kBackoffShortUntil = 5s;  // … that is, up to here
+inline constexpr auto kBackoffLong = 15s;       // upper bound after
 
 // --- HTTP (docs/protocol.md §5) ---
-inline constexpr std::size_t kHead = 64 * KiB;               // start line and fields
+inline constexpr std::size_t kHead = 64 * KiB;  // start line and fields
 inline constexpr std::size_t kHeaderFields = 256;
 inline constexpr std::size_t kTrailers = 16 * KiB;
-inline constexpr std::size_t kChunkLine = 18;                // 16 hex digits and CRLF
+inline constexpr std::size_t kChunkLine = 18;  // 16 hex digits and CRLF
 inline constexpr auto kHeadTimeout = 10s;
-inline constexpr auto kIdleConnection = 75s;                 // keep-alive, nothing asked
-inline constexpr auto kFirstByte = 300s;                     // request sent, nothing answered
-inline constexpr auto kIdleBody = 600s;                      // answer begun, nothing moves
+inline constexpr auto kIdleConnection = 75s;  // keep-alive, nothing asked
+inline constexpr auto kFirstByte = 300s;      // request sent, nothing answered
+inline constexpr auto kIdleBody = 600s;       // answer begun, nothing moves
 
 // --- Control stream ---
 inline constexpr std::size_t kControlMessage = 64 * KiB;
 inline constexpr std::size_t kOpenStreamMessage = 4 * KiB;
-inline constexpr std::size_t kControlTunnels = 1024;         // of one session, bound or asked for
-inline constexpr std::size_t kControlOutput = 1 * MiB;       // answers the agent has not read
+inline constexpr std::size_t kControlTunnels = 1024;    // of one session, bound or asked for
+inline constexpr std::size_t kControlOutput = 1 * MiB;  // answers the agent has not read
 
 inline constexpr auto kDrain = 30s;
 

@@ -1,5 +1,6 @@
-// Structured log lines: an event and its fields, as text for people or as JSON for machines. Secrets
-// cannot be passed: a field takes strings, numbers and booleans, and Secret converts to none of them.
+// Structured log lines: an event and its fields, as text for people or as JSON for machines.
+// Secrets cannot be passed: a field takes strings, numbers and booleans, and Secret converts to
+// none of them.
 #pragma once
 
 #include <concepts>
@@ -26,8 +27,8 @@ struct Field {
   template <std::signed_integral T>
   Field(std::string_view k, T v) : key(k), value(static_cast<std::int64_t>(v)) {}
   template <std::unsigned_integral T>
-    requires(!std::same_as<T, bool>)
-  Field(std::string_view k, T v) : key(k), value(static_cast<std::uint64_t>(v)) {}
+  requires(!std::same_as<T, bool>) Field(std::string_view k, T v)
+      : key(k), value(static_cast<std::uint64_t>(v)) {}
 };
 
 using Fields = std::initializer_list<Field>;
@@ -45,6 +46,8 @@ inline void debug(std::string_view event, Fields fields = {}) {
 }
 inline void info(std::string_view event, Fields fields = {}) { write(Level::info, event, fields); }
 inline void warn(std::string_view event, Fields fields = {}) { write(Level::warn, event, fields); }
-inline void error(std::string_view event, Fields fields = {}) { write(Level::error, event, fields); }
+inline void error(std::string_view event, Fields fields = {}) {
+  write(Level::error, event, fields);
+}
 
 }  // namespace leat::log

@@ -19,8 +19,8 @@ using Signature = std::array<std::uint8_t, 64>;
 class SigningKey {
  public:
   static SigningKey generate();
-  // Reads the file, or makes key and file if there is none. Refuses one that group or others can read
-  // (LEAT_KEY_FILE).
+  // Reads the file, or makes key and file if there is none. Refuses one that group or others can
+  // read (LEAT_KEY_FILE).
   static Result<SigningKey> load_or_create(const std::string& path);
 
   SigningKey(SigningKey&&) noexcept = default;

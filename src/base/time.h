@@ -1,5 +1,5 @@
-// Time as the sans-I/O layers see it: a monotonic instant that the caller passes in, so that tests run
-// in virtual time and a clock that jumps a day drops no connection.
+// Time as the sans-I/O layers see it: a monotonic instant that the caller passes in, so that tests
+// run in virtual time and a clock that jumps a day drops no connection.
 #pragma once
 
 #include <chrono>

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/names.h"
 #include "base/secret.h"
 #include "base/signature.h"
 #include "control/wire.h"
@@ -25,8 +26,7 @@ namespace leat::control {
 enum class TunnelKind : std::uint8_t { http, tcp, ws, tls };
 const char* name(TunnelKind kind);
 
-// 1 to 63 of a-z, 0-9 and '-', not '-' at the ends.
-bool valid_tunnel_id(std::string_view id);
+using leat::valid_tunnel_id;
 
 struct TunnelRequest {
   std::string id;  // empty: the relay generates one, and the same is asked for after a reconnect

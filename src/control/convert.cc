@@ -1,14 +1,11 @@
 #include "control/convert.h"
 
-#include <algorithm>
 #include <cstdint>
 
 namespace leat::control {
 namespace {
 
 constexpr std::size_t kFailureText = 2048;
-
-bool is_id_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; }
 
 // Length of the UTF-8 character (RFC 3629 §4) at the front of `text`; 0 if it is malformed or a
 // control character.
@@ -47,11 +44,6 @@ const char* name(TunnelKind kind) {
       return "tls";
   }
   return "unknown";
-}
-
-bool valid_tunnel_id(std::string_view id) {
-  return !id.empty() && id.size() <= 63 && id.front() != '-' && id.back() != '-' &&
-         std::all_of(id.begin(), id.end(), is_id_char);
 }
 
 proto::Kind to_wire(TunnelKind kind) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "net/shard.h"
 #include "net/transport.h"
 
@@ -69,8 +70,6 @@ Result<void> ensure_self_signed(const std::string& certificate_file, const std::
 // SHA-256 of the SubjectPublicKeyInfo of a certificate file, as the pin is written: "sha256:" and
 // 64 hex digits. LEAT_KEY_FILE.
 Result<std::string> certificate_pin(const std::string& certificate_file);
-// The 32 raw bytes of "sha256:HEX" (colons inside HEX allowed) or of 43 base64url characters.
-// LEAT_CONFIG.
-Result<std::string> parse_pin(std::string_view text);
+using leat::parse_pin;  // reads it back
 
 }  // namespace leat::net

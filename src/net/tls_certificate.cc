@@ -148,19 +148,4 @@ Result<std::string> certificate_pin(const std::string& certificate_file) {
   return "sha256:" + hex(public_key_hash(certificate.get()));
 }
 
-Result<std::string> parse_pin(std::string_view text) {
-  constexpr std::string_view kPrefix = "sha256:";
-  std::optional<std::string> raw;
-  if (text.starts_with(kPrefix)) {
-    std::string digits(text.substr(kPrefix.size()));
-    std::erase(digits, ':');
-    raw = unhex(digits);
-  } else {
-    raw = unbase64url(text);
-  }
-  if (raw && raw->size() == sizeof(Sha256)) return *raw;
-  return fail(Code::CONFIG,
-              "expected a pin, \"sha256:\" and 64 hex digits, found \"" + std::string(text) + "\"");
-}
-
 }  // namespace leat::net

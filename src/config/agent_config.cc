@@ -1,0 +1,155 @@
+#include "config/agent_config.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "base/file.h"
+#include "base/names.h"
+#include "config/keys.h"
+
+namespace leat::config {
+namespace {
+
+// --- services ---
+
+Result<void> set_kind(ServiceConfig& service, Kind kind) {
+  if (service.kind && *service.kind != kind) {
+    std::string detail("kind ");
+    detail.append(name(kind)).append(" contradicts kind ").append(name(*service.kind));
+    return fail(Code::CONFIG, std::move(detail));
+  }
+  service.kind = kind;
+  return {};
+}
+
+Result<void> set_kind_text(ServiceConfig& service, std::string_view text) {
+  return parse_kind(text).and_then([&](Kind kind) { return set_kind(service, kind); });
+}
+
+Result<void> set_target(ServiceConfig& service, std::string_view text) {
+  auto target = parse_target(text);
+  if (!target) return tl::unexpected(target.error());
+  service.target = std::move(*target);
+  return service.target->kind ? set_kind(service, *service.target->kind) : Result<void>();
+}
+
+constexpr Key<ServiceConfig> kServiceKeys[] = {
+    {"id", "", set<&ServiceConfig::id, parse_tunnel_id>},
+    {"kind", "", set_kind_text},
+    {"target", "", set_target},
+    {"public", "", set<&ServiceConfig::is_public, parse_bool>},
+    {"remote_port", "", set<&ServiceConfig::remote_port, parse_port>},
+    {"host_header", "", set<&ServiceConfig::host_header, parse_host_policy>},
+    {"origin", "", set<&ServiceConfig::origin, parse_origin_policy>},
+    {"insecure", "", set<&ServiceConfig::insecure, parse_bool>},
+};
+
+// --- the agent ---
+
+// Two ways to trust a relay, and two to give a token: the one named last replaces the other.
+template <auto field, auto other, auto parse>
+Result<void> set_instead(AgentConfig& config, std::string_view text) {
+  (config.*other).reset();
+  return set<field, parse>(config, text);
+}
+
+Result<Secret> parse_token(std::string_view text) {
+  if (text.empty()) return fail(Code::CONFIG, "expected a token, found nothing");
+  return Secret(std::string(text));
+}
+
+Result<void> set_local_agent(AgentConfig& config, std::string_view text) {
+  // Like GATEWAY_URL: scheme and host count.
+  const std::size_t scheme = text.find("://");
+  const std::size_t path = text.find_first_of("/?#", scheme == text.npos ? 0 : scheme + 3);
+  ServiceConfig service;
+  if (const auto done = set_target(service, text.substr(0, path)); !done) return done;
+  config.services = {std::move(service)};
+  return {};
+}
+
+Result<void> set_services(AgentConfig&, std::string_view text) {
+  return expected("a list of services, which only a file can hold", text);
+}
+
+constexpr auto set_token = set_instead<&AgentConfig::token, &AgentConfig::token_file, parse_token>;
+
+constexpr Key<AgentConfig> kAgentKeys[] = {
+    {"relay", "relay", set<&AgentConfig::relay, parse_relay>},
+    {"relay_server", "relay", set<&AgentConfig::relay, parse_relay>},
+    {"pin", "trust", set_instead<&AgentConfig::pin, &AgentConfig::ca, parse_pin>},
+    {"ca", "trust", set_instead<&AgentConfig::ca, &AgentConfig::pin, parse_path>},
+    {"token", "token", set_token},
+    {"relay_token", "token", set_token},
+    {"token_file", "token", set_instead<&AgentConfig::token_file, &AgentConfig::token, parse_path>},
+    {"state_dir", "", set<&AgentConfig::state_dir, parse_path>},
+    {"services", "services", set_services},
+    {"local_agent_url", "services", set_local_agent},
+    {"log_level", "", set<&AgentConfig::log_level, parse_level>},
+    {"log_format", "", set<&AgentConfig::log_format, parse_format>},
+};
+
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+}  // namespace
+
+Result<void> apply(AgentConfig& config, std::span<const Setting> settings, Code code) {
+  return apply_keys<AgentConfig>(config, kAgentKeys, settings, code);
+}
+
+Result<void> apply(ServiceConfig& config, std::span<const Setting> settings, Code code) {
+  return apply_keys<ServiceConfig>(config, kServiceKeys, settings, code);
+}
+
+Result<void> check(const ServiceConfig& service, const std::string& where, Code code) {
+  const Kind kind = service.effective_kind();
+  const bool http = kind == Kind::http || kind == Kind::ws;
+  const auto wrong = [&](const char* why) { return fail(code, where + ": " + why); };
+  if (!service.target) return wrong("target is missing");
+  if (service.remote_port && kind != Kind::tcp) return wrong("remote_port is for kind tcp");
+  if (service.host_header && !http) return wrong("host_header is for kinds http and ws");
+  if (service.origin && !http) return wrong("origin is for kinds http and ws");
+  if (service.insecure && !service.target->tls) return wrong("insecure is for https targets");
+  return {};
+}
+
+std::vector<Setting> agent_environment() { return environment_of<AgentConfig>(kAgentKeys); }
+
+Result<void> apply_gateway_variables(AgentConfig& config) {
+  const std::string url = variable("GATEWAY_URL"), room = variable("ROOM_ID"),
+                    port = variable("LOCAL_PORT");
+  if (!config.relay && !url.empty()) {
+    const Setting relay{"relay", url, "GATEWAY_URL"};
+    if (const auto done = apply(config, std::span(&relay, 1), Code::USAGE); !done) return done;
+  }
+  if (!config.services.empty() || port.empty()) return {};
+  std::vector<Setting> settings = {{"kind", "ws", ""}, {"target", port, "LOCAL_PORT"}};
+  if (!room.empty()) settings.push_back({"id", room, "ROOM_ID"});
+  ServiceConfig service;
+  if (const auto done = apply(service, settings, Code::USAGE); !done) return done;
+  config.services.push_back(std::move(service));
+  return {};
+}
+
+bool is_agent_key(std::string_view name) {
+  return find_key<AgentConfig>(kAgentKeys, name) != nullptr;
+}
+
+Result<Secret> read_token(const AgentConfig& config) {
+  if (config.token) return *config.token;
+  if (!config.token_file) return fail(Code::NO_TOKEN);
+  const auto file = read_private_file(*config.token_file, Code::CONFIG_FILE);
+  if (!file) return file;
+  constexpr std::string_view kBlank = " \t\r\n";
+  std::string_view text = file->reveal();
+  text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
+  text = text.substr(0, text.find_last_not_of(kBlank) + 1);
+  if (text.empty()) return fail(Code::NO_TOKEN, *config.token_file + ": is empty");
+  return Secret(std::string(text));
+}
+
+}  // namespace leat::config

@@ -1,0 +1,13 @@
+// Where things live when nobody says where.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace leat::config {
+
+// /var/lib/leat for root, else $XDG_STATE_HOME/leat or ~/.local/state/leat (XDG Base Directory
+// Specification: a relative XDG_STATE_HOME is ignored); with `leaf` a folder in it.
+std::string default_state_dir(std::string_view leaf = {});
+
+}  // namespace leat::config

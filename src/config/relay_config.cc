@@ -1,0 +1,32 @@
+#include "config/relay_config.h"
+
+#include "config/keys.h"
+
+namespace leat::config {
+namespace {
+
+constexpr Key<RelayConfig> kKeys[] = {
+    {"listen", "", set<&RelayConfig::listen, parse_listen>},
+    {"plain_listen", "", set<&RelayConfig::plain_listen, parse_listen>},
+    {"admin_listen", "", set<&RelayConfig::admin_listen, parse_listen>},
+    {"domain", "", set<&RelayConfig::domain, parse_host>},
+    {"public_url", "", set<&RelayConfig::public_url, parse_public_url>},
+    {"tcp_ports", "", set<&RelayConfig::tcp_ports, parse_port_range>},
+    {"state_dir", "", set<&RelayConfig::state_dir, parse_path>},
+    {"cert", "", set<&RelayConfig::cert, parse_path>},
+    {"key", "", set<&RelayConfig::key, parse_path>},
+    {"log_level", "", set<&RelayConfig::log_level, parse_level>},
+    {"log_format", "", set<&RelayConfig::log_format, parse_format>},
+};
+
+}  // namespace
+
+Result<void> apply(RelayConfig& config, std::span<const Setting> settings, Code code) {
+  return apply_keys<RelayConfig>(config, kKeys, settings, code);
+}
+
+std::vector<Setting> relay_environment() { return environment_of<RelayConfig>(kKeys); }
+
+bool is_relay_key(std::string_view name) { return find_key<RelayConfig>(kKeys, name) != nullptr; }
+
+}  // namespace leat::config

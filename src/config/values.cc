@@ -1,0 +1,221 @@
+#include "config/values.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+#include <utility>
+
+#include "base/names.h"
+
+namespace leat::config {
+namespace {
+
+template <typename T>
+std::optional<T> number(std::string_view text) {
+  T value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return value;
+}
+
+// A whole number and its unit, multiplied; nullopt also beyond `most`.
+template <typename Units>
+std::optional<std::uint64_t> quantity(std::string_view text, const Units& units,
+                                      std::uint64_t most) {
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const auto count = number<std::uint64_t>(text.substr(0, digits));
+  for (const auto& [unit, factor] : units) {
+    if (count && text.substr(digits) == unit && *count <= most / factor) return *count * factor;
+  }
+  return std::nullopt;
+}
+
+bool visible(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+template <typename T, std::size_t N>
+Result<T> choice(std::string_view text, const std::array<std::pair<std::string_view, T>, N>& all) {
+  std::string names;
+  for (std::size_t i = 0; i < N; ++i) {
+    if (all[i].first == text) return all[i].second;
+    names.append(i == 0 ? "" : i + 1 == N ? " or " : ", ").append(all[i].first);
+  }
+  return expected(names, text);
+}
+
+struct Url {
+  std::string_view scheme;
+  std::string_view authority;  // HOST[:PORT]
+  std::string_view rest;       // from the first '/', '?' or '#'
+};
+
+std::optional<Url> split_url(std::string_view text) {
+  const std::size_t colon = text.find("://");
+  if (colon == text.npos || !visible(text)) return std::nullopt;
+  const std::string_view after = text.substr(colon + 3);
+  const std::size_t end = std::min(after.find_first_of("/?#"), after.size());
+  return Url{text.substr(0, colon), after.substr(0, end), after.substr(end)};
+}
+
+// 0: a port must be there.
+Result<HostPort> with_default_port(std::string_view authority, std::uint16_t port) {
+  const bool has_port = authority.find(':') != authority.npos && !authority.ends_with(']');
+  if (has_port || port == 0) return parse_host_port(authority);
+  return parse_host_port(std::string(authority) + ":" + std::to_string(port));
+}
+
+}  // namespace
+
+tl::unexpected<Error> expected(std::string_view what, std::string_view found) {
+  std::string detail("expected ");
+  detail.append(what);
+  if (found.empty()) {
+    detail.append(", found nothing");
+  } else {
+    detail.append(", found \"").append(found).append("\"");
+  }
+  return fail(Code::CONFIG, std::move(detail));
+}
+
+Result<Duration> parse_duration(std::string_view text) {
+  using std::chrono::nanoseconds;
+  constexpr std::array<std::pair<std::string_view, std::uint64_t>, 4> kUnits = {
+      {{"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}}};
+  constexpr std::uint64_t kMost = nanoseconds(std::chrono::years(100)).count();
+  const auto value = quantity(text, kUnits, kMost);
+  if (!value) return expected("a duration such as 500ms, 30s, 5m or 1h", text);
+  return nanoseconds(*value);
+}
+
+Result<std::uint64_t> parse_size(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, std::uint64_t>, 4> kUnits = {
+      {{"", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}};
+  const auto value = quantity(text, kUnits, std::numeric_limits<std::uint64_t>::max());
+  if (!value) return expected("a size such as 4096, 64KiB, 16MiB or 1GiB", text);
+  return *value;
+}
+
+Result<bool> parse_bool(std::string_view text) {
+  return choice<bool, 2>(text, {{{"true", true}, {"false", false}}});
+}
+
+Result<std::uint16_t> parse_port(std::string_view text) {
+  const auto port = number<std::uint16_t>(text);
+  if (!port || *port == 0) return expected("a port from 1 to 65535", text);
+  return *port;
+}
+
+Result<log::Level> parse_level(std::string_view text) {
+  return choice<log::Level, 5>(text, {{{"debug", log::Level::debug},
+                                       {"info", log::Level::info},
+                                       {"warn", log::Level::warn},
+                                       {"error", log::Level::error},
+                                       {"off", log::Level::off}}});
+}
+
+Result<log::Format> parse_format(std::string_view text) {
+  return choice<log::Format, 2>(text, {{{"text", log::Format::text}, {"json", log::Format::json}}});
+}
+
+Result<std::string> parse_path(std::string_view text) {
+  if (text.empty() || text.find('\0') != text.npos) return expected("a path", text);
+  return std::string(text);
+}
+
+Result<std::string> parse_host(std::string_view text) {
+  const bool address = text.find(':') != text.npos;  // IPv6, here without brackets
+  const auto parsed =
+      parse_host_port((address ? "[" : "") + std::string(text) + (address ? "]:1" : ":1"));
+  if (!parsed) return expected("a host name or an address", text);
+  return parsed->host;
+}
+
+Result<std::string> parse_tunnel_id(std::string_view text) {
+  if (valid_tunnel_id(text)) return std::string(text);
+  return expected("1 to 63 of a-z, 0-9 and '-', not '-' at the ends", text);
+}
+
+Result<HostPort> parse_listen(std::string_view text) { return parse_host_port(text, true); }
+
+Result<PortRange> parse_port_range(std::string_view text) {
+  const std::size_t dash = text.find('-');
+  const auto low = parse_port(text.substr(0, dash));
+  const auto high = dash == text.npos ? low : parse_port(text.substr(dash + 1));
+  if (!low || !high || *low > *high) return expected("LO-HI within 1 to 65535", text);
+  return PortRange{*low, *high};
+}
+
+Result<std::string> parse_public_url(std::string_view text) {
+  const auto url = split_url(text);
+  const bool good = url && (url->scheme == "https" || url->scheme == "http") &&
+                    with_default_port(url->authority, 443) &&
+                    url->rest.find_first_of("?#") == url->rest.npos;
+  if (!good) return expected("https://HOST[:PORT] or http://HOST[:PORT]", text);
+  return std::string(text.substr(0, text.size() - text.ends_with('/')));
+}
+
+Result<RelayAddress> parse_relay(std::string_view text) {
+  using Carrier = RelayAddress::Carrier;
+  Carrier carrier = Carrier::tls;
+  std::string_view authority = text;
+  if (const auto url = split_url(text)) {
+    if (url->scheme != "wss" && url->scheme != "ws") {
+      return expected("HOST:PORT, wss://HOST or ws://HOST", text);
+    }
+    carrier = url->scheme == "wss" ? Carrier::websocket : Carrier::plain_websocket;
+    authority = url->authority;
+  }
+  const auto address = with_default_port(authority, carrier == Carrier::plain_websocket ? 80 : 443);
+  if (!address) return expected("HOST:PORT of the relay", text);
+  return RelayAddress{*address, carrier};
+}
+
+constexpr std::array<std::pair<std::string_view, Kind>, 4> kKinds = {
+    {{"http", Kind::http}, {"tcp", Kind::tcp}, {"ws", Kind::ws}, {"tls", Kind::tls}}};
+
+std::string_view name(Kind kind) { return kKinds[static_cast<std::size_t>(kind)].first; }
+
+Result<Kind> parse_kind(std::string_view text) { return choice(text, kKinds); }
+
+Result<Target> parse_target(std::string_view text) {
+  constexpr struct {
+    std::string_view scheme;
+    Kind kind;
+    bool tls;
+    std::uint16_t port;
+  } kSchemes[] = {{"http", Kind::http, false, 80},
+                  {"https", Kind::http, true, 443},
+                  {"ws", Kind::ws, false, 80},
+                  {"wss", Kind::ws, true, 443},
+                  {"tcp", Kind::tcp, false, 0}};
+  constexpr std::string_view kForms = "PORT, HOST:PORT or a URL such as http://HOST:PORT";
+  const auto url = split_url(text);
+  if (!url) {
+    const auto address = parse_host_port(text);
+    if (!address) return expected(kForms, text);
+    return Target{*address, std::nullopt, false};
+  }
+  if (url->rest.size() > 1) return expected("a URL without a path", text);
+  for (const auto& [scheme, kind, tls, port] : kSchemes) {
+    if (scheme != url->scheme) continue;
+    const auto address = with_default_port(url->authority, port);
+    if (!address) break;
+    return Target{*address, kind, tls};
+  }
+  return expected(kForms, text);
+}
+
+Result<std::string> parse_host_policy(std::string_view text) {
+  if (visible(text) && text != "remove") return std::string(text);
+  return expected("rewrite, preserve or a value to send", text);
+}
+
+Result<std::string> parse_origin_policy(std::string_view text) {
+  if (visible(text)) return std::string(text);
+  return expected("rewrite, preserve, remove or a value to send", text);
+}
+
+}  // namespace leat::config

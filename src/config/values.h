@@ -1,0 +1,73 @@
+// The values that flags, variables and configuration files share, each with one parser. An error is
+// LEAT_CONFIG and its detail says what was expected and what was found; whoever knows where the
+// text came from puts that in front.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/address.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/time.h"
+
+namespace leat::config {
+
+// "500ms", "30s", "5m", "1h": a whole number and its unit, up to a hundred years.
+Result<Duration> parse_duration(std::string_view text);
+
+// Bytes: "4096", "64KiB", "16MiB", "1GiB".
+Result<std::uint64_t> parse_size(std::string_view text);
+
+Result<bool> parse_bool(std::string_view text);           // true, false
+Result<std::uint16_t> parse_port(std::string_view text);  // 1 to 65535
+Result<log::Level> parse_level(std::string_view text);    // debug, info, warn, error, off
+Result<log::Format> parse_format(std::string_view text);  // text, json
+Result<std::string> parse_path(std::string_view text);    // not empty
+Result<std::string> parse_host(std::string_view text);    // a name or an address
+Result<std::string> parse_tunnel_id(std::string_view text);
+Result<HostPort> parse_listen(std::string_view text);  // port 0: any
+
+struct PortRange {
+  std::uint16_t low = 0, high = 0;  // both included
+  friend bool operator==(const PortRange&, const PortRange&) = default;
+};
+Result<PortRange> parse_port_range(std::string_view text);  // "20000-20100" or "20000"
+
+// "https://relay.example.com/", without the last slash; nothing after the path.
+Result<std::string> parse_public_url(std::string_view text);
+
+struct RelayAddress {
+  HostPort address;
+  enum class Carrier : std::uint8_t { tls, websocket, plain_websocket } carrier = Carrier::tls;
+  friend bool operator==(const RelayAddress&, const RelayAddress&) = default;
+};
+// "HOST" or "HOST:PORT" (443 if there is none); "wss://HOST" and "ws://HOST" choose the WebSocket
+// carrier. Of a URL only scheme, host and port count: the path is always the relay's /agent.
+Result<RelayAddress> parse_relay(std::string_view text);
+
+enum class Kind : std::uint8_t { http, tcp, ws, tls };
+std::string_view name(Kind kind);
+Result<Kind> parse_kind(std::string_view text);
+
+struct Target {
+  HostPort address;
+  std::optional<Kind> kind;  // where a scheme said so
+  bool tls = false;          // https, wss
+  friend bool operator==(const Target&, const Target&) = default;
+};
+// "8080", "HOST:PORT", "http://HOST[:PORT]", https, ws, wss, "tcp://HOST:PORT". A path is an error:
+// the visitor's is what the service sees.
+Result<Target> parse_target(std::string_view text);
+
+// What the Host and Origin fields become: "rewrite", "preserve", "remove" (Origin only), or the
+// value itself, of visible ASCII characters.
+Result<std::string> parse_host_policy(std::string_view text);
+Result<std::string> parse_origin_policy(std::string_view text);
+
+// expected WHAT, found "TEXT"
+tl::unexpected<Error> expected(std::string_view what, std::string_view found);
+
+}  // namespace leat::config
