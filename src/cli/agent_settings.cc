@@ -2,61 +2,91 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <utility>
 
-#include "base/address.h"
-#include "base/file.h"
-#include "cli/paths.h"
-#include "net/tls.h"
+#include "base/log.h"
+#include "config/agent_config.h"
+#include "config/files.h"
+#include "config/paths.h"
 
 namespace leat::cli {
 namespace {
 
-tl::unexpected<Error> usage(std::string_view flag, std::string_view why) {
-  return fail(Code::USAGE, std::string(flag).append(": ").append(why));
+Result<config::ServiceConfig> gather_service(const AgentArguments& arguments) {
+  config::ServiceConfig service;
+  for (const auto& source : {service_environment(arguments.kind), arguments.service}) {
+    if (auto done = apply(service, source, Code::USAGE); !done) {
+      return tl::unexpected(done.error());
+    }
+  }
+  if (auto done = check(service, "TARGET", Code::USAGE); !done) return tl::unexpected(done.error());
+  return service;
 }
 
-Result<Secret> read_token(const AgentArguments& arguments) {
-  Secret token;
-  if (arguments.token_file) {
-    auto read = read_private_file(*arguments.token_file, Code::CONFIG_FILE);
+Result<config::AgentConfig> gather(const AgentArguments& arguments) {
+  config::AgentConfig config;
+  if (arguments.config) {
+    auto read = config::read_agent_file(*arguments.config);
     if (!read) return read;
-    std::string_view text = read->reveal();
-    constexpr std::string_view kBlank = " \t\r\n";
-    text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
-    text = text.substr(0, text.find_last_not_of(kBlank) + 1);
-    token = Secret(std::string(text));
-    if (token.empty()) return fail(Code::NO_TOKEN, *arguments.token_file + " is empty");
-  } else if (const char* value = std::getenv("LEAT_TOKEN"); value != nullptr) {
-    token = Secret(value);
+    config = std::move(*read);
   }
-  if (token.empty()) return fail(Code::NO_TOKEN);
-  return token;
+  for (const auto& source : {config::agent_environment(), arguments.settings}) {
+    if (auto done = apply(config, source, Code::USAGE); !done) return tl::unexpected(done.error());
+  }
+  if (arguments.kind != AgentArguments::Kind::file) {
+    auto service = gather_service(arguments);
+    if (!service) return tl::unexpected(service.error());
+    config.services = {std::move(*service)};
+  }
+  if (auto done = apply_gateway_variables(config); !done) return tl::unexpected(done.error());
+  if (!config.relay) return fail(Code::USAGE, "--relay: expected HOST:PORT of the relay");
+  if (config.relay->carrier != config::RelayAddress::Carrier::tls) {
+    return fail(Code::CONFIG,
+                "relay: expected HOST:PORT, a relay reached by TLS; this version has "
+                "no WebSocket carrier");
+  }
+  if (config.services.empty()) return fail(Code::CONFIG, "services: expected one at least");
+  return config;
 }
 
-Result<net::TlsContext::Trust> trust(const AgentArguments& arguments) {
-  net::TlsContext::Trust out;
-  if (arguments.pin) {
-    auto pin = net::parse_pin(*arguments.pin);
-    if (!pin) return usage("--pin", pin.error().detail);
-    out.pin = std::move(*pin);
+control::TunnelKind tunnel_kind(config::Kind kind) {
+  switch (kind) {
+    case config::Kind::http:
+      return control::TunnelKind::http;
+    case config::Kind::tcp:
+      return control::TunnelKind::tcp;
+    case config::Kind::ws:
+      return control::TunnelKind::ws;
+    case config::Kind::tls:
+      return control::TunnelKind::tls;
   }
-  out.ca_file = arguments.ca;
+  return control::TunnelKind::http;
+}
+
+agent::Service service_of(const config::ServiceConfig& config) {
+  agent::Service out;
+  out.id = config.id.value_or("");
+  out.kind = tunnel_kind(config.effective_kind());
+  out.target = config.target->address;
+  out.target_tls = config.target->tls;
+  out.insecure = config.insecure;
+  out.is_public = config.is_public;
+  out.remote_port = config.remote_port.value_or(0);
+  if (config.host_header) out.host_header = agent::FieldPolicy::parse(*config.host_header);
+  if (config.origin) out.origin = agent::FieldPolicy::parse(*config.origin);
   return out;
 }
 
-// Two agents must not share a directory, for it holds their identity; so each target has its own.
-std::string agent_state_dir(const AgentArguments& arguments) {
-  if (arguments.kind == AgentArguments::Kind::file) return default_state_dir("agent");
-  std::string leaf = arguments.kind == AgentArguments::Kind::http ? "http-" : "tcp-";
-  for (const char c : arguments.target) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    leaf += plain || c == '.' ? c : '-';
+// Two agents must not share a directory, for it holds their identity; so each single service has
+// its own.
+std::string own_state_dir(const AgentArguments& arguments, const agent::Service& service) {
+  if (arguments.kind == AgentArguments::Kind::file) return config::default_state_dir("agent");
+  std::string leaf = service.target_text();
+  for (char& c : leaf) {
+    if (c == '/' || c == ':') c = '-';
   }
-  return default_state_dir(leaf);
+  return config::default_state_dir(leaf);
 }
 
 std::string machine_name() {
@@ -64,71 +94,25 @@ std::string machine_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 
-Result<agent::Service> service(const AgentArguments& arguments) {
-  const bool http = arguments.kind == AgentArguments::Kind::http;
-  auto out =
-      parse_target(arguments.target, http ? control::TunnelKind::http : control::TunnelKind::tcp);
-  if (!out) return out;
-  out->id = arguments.id.value_or("");
-  out->is_public = arguments.is_public.value_or(false);
-  out->remote_port = arguments.remote_port.value_or(0);
-  if (arguments.host_header) out->host_header = agent::FieldPolicy::parse(*arguments.host_header);
-  if (arguments.origin) out->origin = agent::FieldPolicy::parse(*arguments.origin);
-  return out;
-}
-
 }  // namespace
 
-Result<HostPort> parse_relay(std::string_view text) {
-  const bool has_port = text.find(':') != text.npos && !text.ends_with(']');
-  return parse_host_port(has_port ? std::string(text) : std::string(text).append(":443"));
-}
-
-Result<agent::Service> parse_target(std::string_view text, control::TunnelKind kind) {
-  agent::Service out;
-  out.kind = kind;
-  std::string address(text);
-  const std::size_t scheme_end = text.find("://");
-  if (scheme_end != text.npos) {
-    const std::string_view scheme = text.substr(0, scheme_end);
-    out.target_tls = scheme == "https";
-    if (kind != control::TunnelKind::http || (scheme != "http" && !out.target_tls)) {
-      return usage("TARGET", kind == control::TunnelKind::http
-                                 ? "expected http:// or https://, found \"" + address + "\""
-                                 : "expected PORT or HOST:PORT, found \"" + address + "\"");
-    }
-    address = text.substr(scheme_end + 3);
-    const std::size_t path = address.find('/');
-    if (path != address.npos && path + 1 < address.size()) {
-      return usage("TARGET", "expected a URL without a path, found \"" + std::string(text) + "\"");
-    }
-    address.resize(std::min(path, address.size()));
-    const bool has_port = address.find(':') != address.npos && !address.ends_with(']');
-    if (!has_port) address += out.target_tls ? ":443" : ":80";
-  }
-  const auto target = parse_host_port(address);
-  if (!target) return usage("TARGET", target.error().detail);
-  out.target = *target;
-  return out;
-}
-
 Result<agent::Options> agent_options(const AgentArguments& arguments) {
-  agent::Options out;
-  if (!arguments.relay) return usage("--relay", "expected HOST:PORT of the relay");
-  const auto relay = parse_relay(*arguments.relay);
-  if (!relay) return usage("--relay", relay.error().detail);
-  out.relay = *relay;
-  auto trusted = trust(arguments);
-  if (!trusted) return tl::unexpected(trusted.error());
-  out.trust = std::move(*trusted);
-  auto published = service(arguments);
-  if (!published) return tl::unexpected(published.error());
-  out.services.push_back(std::move(*published));
-  auto token = read_token(arguments);
+  auto config = gather(arguments);
+  if (!config) return tl::unexpected(config.error());
+  log::configure(config->log_level.value_or(log::Level::info),
+                 config->log_format.value_or(log::Format::text));
+  auto token = config::read_token(*config);
   if (!token) return tl::unexpected(token.error());
+  agent::Options out;
   out.token = std::move(*token);
-  out.state_dir = arguments.state_dir.value_or(agent_state_dir(arguments));
+  out.relay = config->relay->address;
+  out.trust.pin = config->pin;
+  out.trust.ca_file = config->ca;
   out.host_name = machine_name();
+  for (const config::ServiceConfig& service : config->services) {
+    out.services.push_back(service_of(service));
+  }
+  out.state_dir = config->state_dir.value_or(own_state_dir(arguments, out.services.front()));
   return out;
 }
 

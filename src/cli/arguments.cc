@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
+#include <span>
 #include <utility>
 
 #include "cli/version.h"
@@ -10,26 +12,101 @@
 namespace leat::cli {
 namespace {
 
+using Settings = std::vector<config::Setting>;
+using Kind = AgentArguments::Kind;
+
 // --tcp-ports is also LEAT_TCP_PORTS; so for every flag.
-CLI::Option* with_environment(CLI::Option* option) {
+std::string variable_of(std::string_view flag) {
   std::string name = "LEAT_";
-  for (const char c : option->get_lnames().front()) {
+  for (const char c : flag.substr(flag.find_first_not_of('-'))) {
     name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   }
-  return option->envname(name);
+  return name;
+}
+
+// … and the key tcp_ports.
+std::string key_of(std::string_view flag) {
+  std::string key(flag.substr(flag.find_first_not_of('-')));
+  std::ranges::replace(key, '-', '_');
+  return key;
+}
+
+struct Flag {
+  const char* name;        // "--tcp-ports"
+  const char* value_name;  // nullptr: a switch
+  const char* help;
+};
+
+constexpr Flag kRelayFlags[] = {
+    {"--listen", "ADDR", "TLS for agents and visitors [0.0.0.0:443]"},
+    {"--plain-listen", "ADDR", "HTTP for visitors, behind a reverse proxy that ends TLS"},
+    {"--admin-listen", "ADDR", "health, for this machine's own use"},
+    {"--domain", "NAME", "the relay's name in URLs and its certificate"},
+    {"--public-url", "URL", "how visitors reach it, if not at domain and port"},
+    {"--tcp-ports", "LO-HI", "ports lent to tcp tunnels [none]"},
+    {"--state-dir", "DIR", "database, certificate, relay.json"},
+    {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
+    {"--key", "FILE", "its key, PEM, mode 0600"},
+    {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
+    {"--log-format", "FORMAT", "text or json [text]"},
+};
+
+constexpr Flag kAgentFlags[] = {
+    {"--relay", "HOST:PORT", "the relay to connect to"},
+    {"--pin", "FINGERPRINT", "trust the relay with this key: sha256:… as it prints at start"},
+    {"--ca", "FILE", "trust the relay by this authority, PEM [the system's]"},
+    {"--token-file", "FILE", "the credential [LEAT_TOKEN]"},
+    {"--state-dir", "DIR", "identity, agent.json"},
+    {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
+    {"--log-format", "FORMAT", "text or json [text]"},
+};
+
+constexpr Flag kHttpFlags[] = {
+    {"--id", "ID", "a name of your choice [a secret one is made]"},
+    {"--public", nullptr, "everybody may use the service: what a name of your choice needs"},
+    {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
+    {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
+    {"--insecure", nullptr, "do not verify the certificate of an https service"},
+};
+
+constexpr Flag kTcpFlags[] = {
+    {"--id", "ID", "a name of your choice [a secret one is made]"},
+    {"--public", nullptr, "everybody may use the service"},
+    {"--remote-port", "PORT", "port of the relay [it chooses]"},
+};
+
+std::span<const Flag> service_flags(Kind kind) {
+  if (kind == Kind::http) return kHttpFlags;
+  if (kind == Kind::tcp) return kTcpFlags;
+  return {};
+}
+
+// Flags that a configuration file may hold too.
+void add_settings(CLI::App* command, std::span<const Flag> flags, Settings& into) {
+  for (const Flag& flag : flags) {
+    const auto take = [&into, name = flag.name](const std::string& value) {
+      into.push_back({key_of(name), value, name});
+    };
+    const std::string names =
+        std::string(flag.name) + (std::string_view(flag.name) == "--id" ? ",--tunnel-id" : "");
+    if (flag.value_name == nullptr) {
+      command->add_flag_callback(
+          names, [take] { take("true"); }, flag.help);
+    } else {
+      command->add_option_function<std::string>(names, take, flag.help)->type_name(flag.value_name);
+    }
+  }
+}
+
+// Flags of one command alone.
+CLI::Option* with_environment(CLI::Option* option) {
+  return option->envname(variable_of(option->get_lnames().front()));
 }
 
 template <typename T>
 CLI::Option* add(CLI::App* command, const char* flag, T& value, const char* value_name,
                  const char* help) {
   return with_environment(command->add_option(flag, value, help)->type_name(value_name));
-}
-
-void add_log(CLI::App* command, LogArguments& log) {
-  add(command, "--log-level", log.level, "LEVEL", "debug, info, warn, error or off [info]")
-      ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}));
-  add(command, "--log-format", log.format, "FORMAT", "text or json [text]")
-      ->check(CLI::IsMember({"text", "json"}));
 }
 
 // Every command with its flags, bound to the structs they fill.
@@ -52,9 +129,8 @@ struct Parser {
   CLI::App* command(const char* name, const char* help, const char* footer = "") {
     return app.add_subcommand(name, help)->footer(footer);
   }
-  void add_relay();
   void add_agent(CLI::App* command, AgentArguments& into);
-  void add_service(CLI::App* command, AgentArguments& into);
+  void add_service(CLI::App* command, AgentArguments& into, Kind kind);
   void add_token();
   void add_sample();
   void add_demo();
@@ -64,24 +140,22 @@ Parser::Parser() {
   app.set_version_flag("--version,-V", version_line(), "print the version");
   app.require_subcommand(1);
   app.footer("Every flag is also an environment variable: --state-dir is LEAT_STATE_DIR.");
-  add_relay();
-  http.kind = AgentArguments::Kind::http;
-  auto* http_command = command("http", "publish a local HTTP service",
-                               "Example: LEAT_TOKEN=… leat http 11434 --relay relay.example.com "
-                               "--pin sha256:…");
-  add_service(http_command, http);
-  add(http_command, "--host-header", http.host_header, "HOST",
-      "Host sent to the service [its own address]");
-  add(http_command, "--origin", http.origin, "ORIGIN",
-      "Origin sent to the service in place of the visitor's");
-  tcp.kind = AgentArguments::Kind::tcp;
-  auto* tcp_command = command("tcp", "publish a local TCP service on a port of the relay",
-                              "Example: leat tcp 22 --id shell --public --remote-port 2222 "
-                              "--relay relay.example.com --pin sha256:…");
-  add_service(tcp_command, tcp);
-  add(tcp_command, "--remote-port", tcp.remote_port, "PORT", "port of the relay [it chooses]");
-  auto* agent_command = command("agent", "publish the services of a configuration file");
-  add_agent(agent_command, agent);
+
+  auto* relay_command =
+      command("relay", "run a relay: the public end",
+              "Example: leat relay --domain relay.example.com --tcp-ports 20000-20100");
+  add_settings(relay_command, kRelayFlags, relay.settings);
+  add(relay_command, "--config", relay.config, "FILE", "YAML file with any of these");
+
+  add_service(command("http", "publish a local HTTP service",
+                      "Example: LEAT_TOKEN=… leat http 11434 --relay relay.example.com "
+                      "--pin sha256:…"),
+              http, Kind::http);
+  add_service(command("tcp", "publish a local TCP service on a port of the relay",
+                      "Example: LEAT_TOKEN=… leat tcp 22 --remote-port 2222 "
+                      "--relay relay.example.com --pin sha256:…"),
+              tcp, Kind::tcp);
+  add_agent(command("agent", "publish the services of a configuration file"), agent);
   add_token();
   auto* config_command = command("config", "look at configuration files");
   config_command->require_subcommand(1);
@@ -100,49 +174,23 @@ Parser::Parser() {
   command("version", "print the version");
 }
 
-void Parser::add_relay() {
-  auto* c = command("relay", "run a relay: the public end",
-                    "Example: leat relay --domain relay.example.com --tcp-ports 20000-20100");
-  add(c, "--listen", relay.listen, "ADDR", "TLS for agents and visitors [0.0.0.0:443]");
-  add(c, "--plain-listen", relay.plain_listen, "ADDR",
-      "HTTP for visitors, behind a reverse proxy that ends TLS");
-  add(c, "--admin-listen", relay.admin_listen, "ADDR", "health, for this machine's own use");
-  add(c, "--domain", relay.domain, "NAME", "the relay's name in URLs and its certificate");
-  add(c, "--public-url", relay.public_url, "URL",
-      "how visitors reach it, if not at domain and port");
-  add(c, "--tcp-ports", relay.tcp_ports, "LO-HI", "ports lent to tcp tunnels [none]");
-  add(c, "--state-dir", relay.state_dir, "DIR", "database, certificate, relay.json");
-  auto* cert = add(c, "--cert", relay.cert, "FILE", "certificate chain, PEM [self-signed]");
-  auto* key = add(c, "--key", relay.key, "FILE", "its key, PEM, mode 0600");
-  cert->needs(key);
-  key->needs(cert);
-  add(c, "--config", relay.config, "FILE", "YAML file with any of these");
-  add_log(c, relay.log);
-}
-
 void Parser::add_agent(CLI::App* c, AgentArguments& into) {
-  add(c, "--relay", into.relay, "HOST:PORT", "the relay to connect to");
-  auto* pin = add(c, "--pin", into.pin, "FINGERPRINT",
-                  "trust the relay with this key: sha256:… as it prints at start");
-  auto* ca =
-      add(c, "--ca", into.ca, "FILE", "trust the relay by this authority, PEM [the system's]");
-  pin->excludes(ca);
-  add(c, "--token-file", into.token_file, "FILE", "the credential [LEAT_TOKEN]");
-  add(c, "--state-dir", into.state_dir, "DIR", "identity, agent.json");
-  auto* config_file = add(c, "--config", into.config, "FILE", "YAML file with any of these");
-  if (into.kind == AgentArguments::Kind::file) config_file->required();
-  add_log(c, into.log);
+  add_settings(c, kAgentFlags, into.settings);
+  add(c, "--config", into.config, "FILE", "YAML file with any of these");
 }
 
-void Parser::add_service(CLI::App* c, AgentArguments& into) {
-  const bool urls = into.kind == AgentArguments::Kind::http;
-  c->add_option("TARGET", into.target, urls ? "PORT, HOST:PORT or URL" : "PORT or HOST:PORT")
+void Parser::add_service(CLI::App* c, AgentArguments& into, Kind kind) {
+  into.kind = kind;
+  into.service.push_back({"kind", kind == Kind::http ? "http" : "tcp", "TARGET"});
+  c->add_option_function<std::string>(
+       "TARGET",
+       [&into](const std::string& value) {
+         into.service.push_back({"target", value, "TARGET"});
+       },
+       kind == Kind::http ? "PORT, HOST:PORT or URL" : "PORT or HOST:PORT")
       ->required()
       ->type_name("");
-  add(c, "--id,--tunnel-id", into.id, "ID", "a name of your choice [a secret one is made]");
-  with_environment(c->add_flag_function(
-      "--public", [&into](std::int64_t count) { into.is_public = count > 0; },
-      "everybody may use the service: what a name of your choice needs"));
+  add_settings(c, service_flags(kind), into.service);
   add_agent(c, into);
 }
 
@@ -169,7 +217,8 @@ void Parser::add_sample() {
       ->check(CLI::Range(0.01, 100000.0));
   add(c, "--tokens", sample.tokens, "N", "length of an answer [its text once]")
       ->check(CLI::Range(1u, 1'000'000u));
-  add_log(c, sample.log);
+  add(c, "--log-level", sample.log_level, "LEVEL", "debug, info, warn, error or off [info]");
+  add(c, "--log-format", sample.log_format, "FORMAT", "text or json [text]");
 }
 
 void Parser::add_demo() {
@@ -227,6 +276,18 @@ Result<Arguments> parse_arguments(int argc, const char* const* argv) {
     return fail(Code::USAGE, error.what());
   }
   return parser.parsed();
+}
+
+Settings service_environment(Kind kind) {
+  Settings settings;
+  for (const Flag& flag : service_flags(kind)) {
+    const std::string variable = variable_of(flag.name);
+    const char* const value = std::getenv(variable.c_str());
+    if (value != nullptr && *value != '\0') {
+      settings.push_back({key_of(flag.name), value, variable});
+    }
+  }
+  return settings;
 }
 
 }  // namespace leat::cli

@@ -1,6 +1,5 @@
-// The command line and the LEAT_… environment, as plain structs. What is not said stays unset, so
-// that a configuration file can come between the environment and the defaults: flag > environment >
-// file > default.
+// The command line as plain structs. What may also come from a file is kept as it was said
+// (config::Setting), so that src/config, which knows the keys, has the only parser of their values.
 #pragma once
 
 #include <cstdint>
@@ -10,29 +9,22 @@
 #include <vector>
 
 #include "base/error.h"
+#include "config/settings.h"
 
 namespace leat::cli {
 
-struct LogArguments {
-  std::optional<std::string> level;   // debug, info, warn, error, off
-  std::optional<std::string> format;  // text, json
-};
-
 struct RelayArguments {
-  std::optional<std::string> config, listen, plain_listen, admin_listen, domain, public_url,
-      tcp_ports, state_dir, cert, key;
-  LogArguments log;
+  std::optional<std::string> config;  // a file
+  std::vector<config::Setting> settings;
 };
 
 // `leat http`, `leat tcp`: one service, from flags. `leat agent`: many, from a file.
 struct AgentArguments {
   enum class Kind : std::uint8_t { file, http, tcp };
   Kind kind = Kind::file;
-  std::string target;  // http, tcp
-  std::optional<std::string> config, id, relay, pin, ca, token_file, state_dir, host_header, origin;
-  std::optional<bool> is_public;
-  std::optional<std::uint16_t> remote_port;
-  LogArguments log;
+  std::optional<std::string> config;
+  std::vector<config::Setting> settings;  // of the agent
+  std::vector<config::Setting> service;   // http, tcp: kind, target and what else was said
 };
 
 struct TokenArguments {
@@ -51,7 +43,7 @@ struct SampleArguments {
   std::optional<std::string> state_dir;  // unset: writes no sample.json
   double tokens_per_second = 20;
   unsigned tokens = 0;
-  LogArguments log;
+  std::string log_level = "info", log_format = "text";
 };
 
 struct DemoArguments {
@@ -68,8 +60,12 @@ struct PrintArguments {
 using Arguments = std::variant<RelayArguments, AgentArguments, TokenArguments, ConfigArguments,
                                SampleArguments, DemoArguments, PrintArguments>;
 
-// LEAT_USAGE says which argument is wrong.
+// LEAT_USAGE says which argument is wrong. The environment stands in for a flag that is not there,
+// but for settings only from service_environment() and its like in src/config.
 Result<Arguments> parse_arguments(int argc, const char* const* argv);
+
+// LEAT_ID and so on: what the flags of `kind` that describe the service have in the environment.
+std::vector<config::Setting> service_environment(AgentArguments::Kind kind);
 
 // A shell's view of the commands, for its completion script.
 struct CommandWords {

@@ -67,7 +67,6 @@ class Display final : public agent::Listener {
 }  // namespace
 
 int run_agent(const AgentArguments& arguments) {
-  apply_log(arguments.log);
   auto options = agent_options(arguments);
   if (!options) return report(options.error());
   net::Shard shard;

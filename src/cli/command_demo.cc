@@ -1,16 +1,17 @@
-#include "cli/agent_settings.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/demo.h"
 #include "cli/process.h"
+#include "config/values.h"
 
 namespace leat::cli {
 
 int run_demo(const DemoArguments& arguments) {
   if (!arguments.target.empty()) {
-    const auto target = parse_target(arguments.target, control::TunnelKind::http);
-    if (!target) return report(target.error());
+    const auto target = config::parse_target(arguments.target);
+    if (!target) return report({Code::USAGE, "--target: " + target.error().detail});
   }
-  apply_log({.level = "warn", .format = std::nullopt});
+  log::configure(log::Level::warn, log::Format::text);
   net::Shard shard;
   Daemon daemon(shard);
   Demo demo(shard, daemon, arguments);

@@ -73,7 +73,6 @@ void show(const relay::Info& info, const relay::Options& options) {
 }  // namespace
 
 int run_relay(const RelayArguments& arguments) {
-  apply_log(arguments.log);
   const auto options = relay_options(arguments);
   if (!options) return report(options.error());
   net::Shard shard;

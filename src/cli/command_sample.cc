@@ -2,17 +2,26 @@
 
 #include "base/address.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/process.h"
 #include "cli/sample_server.h"
 #include "cli/terminal.h"
+#include "config/values.h"
 
 namespace leat::cli {
 
 int run_sample(const SampleArguments& arguments) {
-  apply_log(arguments.log);
+  const auto wrong = [](const char* flag, const Error& error) {
+    return report({Code::USAGE, std::string(flag) + ": " + error.detail});
+  };
   const auto listen = parse_host_port(arguments.listen, true);
-  if (!listen) return report({Code::USAGE, "--listen: " + listen.error().detail});
+  if (!listen) return wrong("--listen", listen.error());
+  const auto level = config::parse_level(arguments.log_level);
+  if (!level) return wrong("--log-level", level.error());
+  const auto format = config::parse_format(arguments.log_format);
+  if (!format) return wrong("--log-format", format.error());
+  log::configure(*level, *format);
 
   net::Shard shard;
   Daemon daemon(shard);

@@ -6,9 +6,9 @@
 
 #include "base/file.h"
 #include "cli/commands.h"
-#include "cli/paths.h"
 #include "cli/process.h"
 #include "cli/terminal.h"
+#include "config/paths.h"
 #include "store/store.h"
 
 namespace leat::cli {
@@ -44,7 +44,7 @@ std::string table(const std::vector<store::TokenInfo>& tokens) {
 }  // namespace
 
 int run_token(const TokenArguments& arguments) {
-  const std::string directory = arguments.state_dir.value_or(default_state_dir());
+  const std::string directory = arguments.state_dir.value_or(config::default_state_dir());
   if (const auto made = make_directory(directory, Code::STATE_DIR); !made) {
     return report(made.error());
   }

@@ -48,16 +48,6 @@ int report(const Error& error) {
   return exit_code(error.code);
 }
 
-void apply_log(const LogArguments& log) {
-  log::Level level = log::Level::info;
-  const std::string name = log.level.value_or("info");
-  if (name == "debug") level = log::Level::debug;
-  if (name == "warn") level = log::Level::warn;
-  if (name == "error") level = log::Level::error;
-  if (name == "off") level = log::Level::off;
-  log::configure(level, log.format == "json" ? log::Format::json : log::Format::text);
-}
-
 void take_signals() {
   const sigset_t set = handled_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);

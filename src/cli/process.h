@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "base/error.h"
-#include "cli/arguments.h"
 #include "net/shard.h"
 #include "net/socket.h"
 
@@ -20,9 +19,6 @@ inline constexpr int kExitRefused = 3;  // the credential is
 int exit_code(Code code);
 // Prints the error's text on standard error and gives its exit code.
 int report(const Error& error);
-
-// Level and format of the log; what is unset stays at info and text.
-void apply_log(const LogArguments& log);
 
 // To be called before any thread is started: TERM, INT and HUP come by descriptor from then on, and
 // a closed pipe is an error of write().

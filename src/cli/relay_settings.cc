@@ -1,73 +1,48 @@
 #include "cli/relay_settings.h"
 
-#include <charconv>
-#include <tuple>
 #include <utility>
 
-#include "base/address.h"
-#include "cli/paths.h"
+#include "base/log.h"
+#include "config/files.h"
+#include "config/paths.h"
+#include "config/relay_config.h"
 
 namespace leat::cli {
 namespace {
 
-tl::unexpected<Error> usage(std::string_view flag, std::string_view why) {
-  return fail(Code::USAGE, std::string(flag).append(": ").append(why));
+Result<config::RelayConfig> gather(const RelayArguments& arguments) {
+  config::RelayConfig config;
+  if (arguments.config) {
+    auto read = config::read_relay_file(*arguments.config);
+    if (!read) return read;
+    config = std::move(*read);
+  }
+  for (const auto& source : {config::relay_environment(), arguments.settings}) {
+    if (auto done = apply(config, source, Code::USAGE); !done) return tl::unexpected(done.error());
+  }
+  if (config.cert.has_value() != config.key.has_value()) {
+    return fail(Code::USAGE, config.cert ? "--cert: needs --key" : "--key: needs --cert");
+  }
+  return config;
 }
 
 }  // namespace
 
-Result<relay::PortRange> parse_ports(std::string_view text) {
-  relay::PortRange range;
-  const char* const end = text.data() + text.size();
-  auto [at, error] = std::from_chars(text.data(), end, range.low);
-  range.high = range.low;
-  if (error == std::errc() && at != end && *at == '-') {
-    std::tie(at, error) = [&] {
-      const auto high = std::from_chars(at + 1, end, range.high);
-      return std::pair(high.ptr, high.ec);
-    }();
-  }
-  if (error != std::errc() || at != end || range.low == 0 || range.high < range.low) {
-    return fail(Code::USAGE,
-                "expected LO-HI within 1 to 65535, found \"" + std::string(text) + "\"");
-  }
-  return range;
-}
-
 Result<relay::Options> relay_options(const RelayArguments& arguments) {
+  auto config = gather(arguments);
+  if (!config) return tl::unexpected(config.error());
+  log::configure(config->log_level.value_or(log::Level::info),
+                 config->log_format.value_or(log::Format::text));
   relay::Options out;
-  const auto listening = [](const char* flag, const std::string& text) -> Result<HostPort> {
-    auto address = parse_host_port(text, true);
-    if (!address) return usage(flag, address.error().detail);
-    return address;
-  };
-  const auto listen = listening("--listen", arguments.listen.value_or("0.0.0.0:443"));
-  if (!listen) return tl::unexpected(listen.error());
-  out.listen = *listen;
-  if (arguments.plain_listen) {
-    const auto address = listening("--plain-listen", *arguments.plain_listen);
-    if (!address) return tl::unexpected(address.error());
-    out.plain_listen = *address;
-  }
-  if (arguments.admin_listen) {
-    const auto address = listening("--admin-listen", *arguments.admin_listen);
-    if (!address) return tl::unexpected(address.error());
-    out.admin_listen = *address;
-  }
-  if (arguments.tcp_ports) {
-    const auto ports = parse_ports(*arguments.tcp_ports);
-    if (!ports) return usage("--tcp-ports", ports.error().detail);
-    out.tcp_ports = *ports;
-  }
-  out.domain = arguments.domain.value_or("");
-  out.public_url = arguments.public_url.value_or("");
-  if (!out.public_url.empty() && !out.public_url.starts_with("https://") &&
-      !out.public_url.starts_with("http://")) {
-    return usage("--public-url", "expected http://… or https://…");
-  }
-  out.state_dir = arguments.state_dir.value_or(default_state_dir());
-  out.certificate_file = arguments.cert.value_or("");
-  out.key_file = arguments.key.value_or("");
+  out.listen = config->listen.value_or(HostPort{"0.0.0.0", 443});
+  out.plain_listen = config->plain_listen;
+  out.admin_listen = config->admin_listen;
+  out.domain = config->domain.value_or("");
+  out.public_url = config->public_url.value_or("");
+  if (config->tcp_ports) out.tcp_ports = {config->tcp_ports->low, config->tcp_ports->high};
+  out.state_dir = config->state_dir.value_or(config::default_state_dir());
+  out.certificate_file = config->cert.value_or("");
+  out.key_file = config->key.value_or("");
   return out;
 }
 

@@ -1,9 +1,6 @@
-// From what was said on the command line, in the environment and in a file to what the relay is
-// told: flag > environment > file > default. Errors are LEAT_USAGE and name the flag, or
-// LEAT_CONFIG and name file, line and key.
+// What the relay is told, from all that was said: flag > environment > file > default. Errors are
+// LEAT_USAGE and name flag or variable, or LEAT_CONFIG and name file, line and key.
 #pragma once
-
-#include <string_view>
 
 #include "base/error.h"
 #include "cli/arguments.h"
@@ -11,9 +8,7 @@
 
 namespace leat::cli {
 
+// Sets up the log on the way.
 Result<relay::Options> relay_options(const RelayArguments& arguments);
-
-// "20000-20100" or one port.
-Result<relay::PortRange> parse_ports(std::string_view text);
 
 }  // namespace leat::cli

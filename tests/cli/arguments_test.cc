@@ -2,14 +2,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <initializer_list>
+
+#include "config/environment.h"
 
 namespace leat::cli {
 namespace {
 
+using testing::Contains;
 using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 Result<Arguments> parse(std::initializer_list<const char*> words) {
   std::vector<const char*> argv = {"leat"};
@@ -25,15 +29,14 @@ T parsed(std::initializer_list<const char*> words) {
   return std::get<T>(*result);
 }
 
-// Sets a variable for the length of a test.
-class Environment {
- public:
-  Environment(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
-  ~Environment() { ::unsetenv(name_); }
-
- private:
-  const char* name_;
-};
+// The settings as "key=value", each with the flag it came from.
+std::vector<std::string> pairs(const std::vector<config::Setting>& settings) {
+  std::vector<std::string> out;
+  for (const config::Setting& setting : settings) {
+    out.push_back(setting.where + " " + setting.key + "=" + setting.value);
+  }
+  return out;
+}
 
 TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
   const auto relay = parsed<RelayArguments>(
@@ -42,64 +45,75 @@ TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
        "example.com",    "--tcp-ports",  "2000-2100",      "--cert",      "c.pem",
        "--key",          "k.pem",        "--public-url",   "https://e",   "--log-level",
        "debug",          "--log-format", "json",           "--config",    "f.yaml"});
-  EXPECT_EQ(relay.listen, "127.0.0.1:0");
-  EXPECT_EQ(relay.state_dir, "/s");
-  EXPECT_EQ(relay.plain_listen, "127.0.0.1:1");
-  EXPECT_EQ(relay.admin_listen, "127.0.0.1:2");
-  EXPECT_EQ(relay.domain, "example.com");
-  EXPECT_EQ(relay.tcp_ports, "2000-2100");
-  EXPECT_EQ(relay.cert, "c.pem");
-  EXPECT_EQ(relay.key, "k.pem");
-  EXPECT_EQ(relay.public_url, "https://e");
-  EXPECT_EQ(relay.log.level, "debug");
-  EXPECT_EQ(relay.log.format, "json");
   EXPECT_EQ(relay.config, "f.yaml");
+  EXPECT_THAT(
+      pairs(relay.settings),
+      UnorderedElementsAre("--listen listen=127.0.0.1:0", "--state-dir state_dir=/s",
+                           "--plain-listen plain_listen=127.0.0.1:1",
+                           "--admin-listen admin_listen=127.0.0.1:2", "--domain domain=example.com",
+                           "--tcp-ports tcp_ports=2000-2100", "--cert cert=c.pem",
+                           "--key key=k.pem", "--public-url public_url=https://e",
+                           "--log-level log_level=debug", "--log-format log_format=json"));
 }
 
 TEST(Arguments, WhatIsNotSaidStaysUnset) {
-  const auto relay = parsed<RelayArguments>({"relay"});
-  EXPECT_FALSE(relay.listen || relay.domain || relay.log.level || relay.config);
+  EXPECT_THAT(parsed<RelayArguments>({"relay"}).settings, IsEmpty());
   const auto http = parsed<AgentArguments>({"http", "8080"});
-  EXPECT_FALSE(http.id || http.is_public || http.relay || http.remote_port);
+  EXPECT_THAT(http.settings, IsEmpty());
+  EXPECT_THAT(pairs(http.service), UnorderedElementsAre("TARGET kind=http", "TARGET target=8080"));
 }
 
 TEST(Arguments, HttpTakesATargetAndFlagsInAnyOrder) {
-  const auto http = parsed<AgentArguments>(
-      {"http", "--id", "llm", "http://127.0.0.1:11434", "--public", "--relay", "r:443", "--pin",
-       "sha256:00", "--token-file", "t", "--host-header", "preserve", "--origin", "remove"});
+  const auto http =
+      parsed<AgentArguments>({"http", "--id", "llm", "http://127.0.0.1:11434", "--public",
+                              "--relay", "r:443", "--pin", "sha256:00", "--token-file", "t",
+                              "--host-header", "preserve", "--origin", "remove", "--insecure"});
   EXPECT_EQ(http.kind, AgentArguments::Kind::http);
-  EXPECT_EQ(http.target, "http://127.0.0.1:11434");
-  EXPECT_EQ(http.id, "llm");
-  EXPECT_EQ(http.is_public, true);
-  EXPECT_EQ(http.relay, "r:443");
-  EXPECT_EQ(http.pin, "sha256:00");
-  EXPECT_EQ(http.token_file, "t");
-  EXPECT_EQ(http.host_header, "preserve");
-  EXPECT_EQ(http.origin, "remove");
+  EXPECT_THAT(pairs(http.service),
+              UnorderedElementsAre("TARGET kind=http", "TARGET target=http://127.0.0.1:11434",
+                                   "--id id=llm", "--public public=true",
+                                   "--host-header host_header=preserve", "--origin origin=remove",
+                                   "--insecure insecure=true"));
+  EXPECT_THAT(pairs(http.settings),
+              UnorderedElementsAre("--relay relay=r:443", "--pin pin=sha256:00",
+                                   "--token-file token_file=t"));
 }
 
 TEST(Arguments, TunnelIdIsId) {
-  EXPECT_EQ(parsed<AgentArguments>({"http", "80", "--tunnel-id", "x"}).id, "x");
+  EXPECT_THAT(pairs(parsed<AgentArguments>({"http", "80", "--tunnel-id", "x"}).service),
+              Contains("--id id=x"));
 }
 
 TEST(Arguments, TcpTakesARemotePort) {
   const auto tcp = parsed<AgentArguments>({"tcp", "22", "--remote-port", "2222"});
   EXPECT_EQ(tcp.kind, AgentArguments::Kind::tcp);
-  EXPECT_EQ(tcp.remote_port, 2222);
+  EXPECT_THAT(pairs(tcp.service), UnorderedElementsAre("TARGET kind=tcp", "TARGET target=22",
+                                                       "--remote-port remote_port=2222"));
 }
 
-TEST(Arguments, EveryFlagIsAnEnvironmentVariable) {
-  const Environment state("LEAT_STATE_DIR", "/from/environment");
-  const Environment ports("LEAT_TCP_PORTS", "1-2");
-  const auto relay = parsed<RelayArguments>({"relay", "--state-dir", "/from/flag"});
-  EXPECT_EQ(relay.state_dir, "/from/flag") << "a flag goes before the environment";
-  EXPECT_EQ(relay.tcp_ports, "1-2");
+TEST(Arguments, AgentTakesAFileOrTheEnvironment) {
+  EXPECT_EQ(parsed<AgentArguments>({"agent", "--config", "f.yaml"}).config, "f.yaml");
+  const test::Variable file("LEAT_CONFIG", "e.yaml");
+  EXPECT_EQ(parsed<AgentArguments>({"agent"}).config, "e.yaml");
+  EXPECT_EQ(parsed<AgentArguments>({"agent", "--config", "f.yaml"}).config, "f.yaml");
+}
 
-  const Environment is_public("LEAT_PUBLIC", "true");
-  const Environment port("LEAT_REMOTE_PORT", "70");
-  const auto tcp = parsed<AgentArguments>({"tcp", "22"});
-  EXPECT_EQ(tcp.is_public, true);
-  EXPECT_EQ(tcp.remote_port, 70);
+TEST(Arguments, TheServicesFlagsHaveVariables) {
+  const test::Variable id("LEAT_ID", "x"), is_public("LEAT_PUBLIC", "true"),
+      port("LEAT_REMOTE_PORT", "70"), origin("LEAT_ORIGIN", "");
+  EXPECT_THAT(pairs(service_environment(AgentArguments::Kind::tcp)),
+              UnorderedElementsAre("LEAT_ID id=x", "LEAT_PUBLIC public=true",
+                                   "LEAT_REMOTE_PORT remote_port=70"));
+  EXPECT_THAT(pairs(service_environment(AgentArguments::Kind::http)),
+              UnorderedElementsAre("LEAT_ID id=x", "LEAT_PUBLIC public=true"));
+  EXPECT_THAT(service_environment(AgentArguments::Kind::file), IsEmpty());
+}
+
+TEST(Arguments, FlagsOfOtherCommandsHaveVariables) {
+  const test::Variable tokens("LEAT_TOKENS", "7"), once("LEAT_ONCE", "true");
+  EXPECT_EQ(parsed<SampleArguments>({"sample"}).tokens, 7u);
+  EXPECT_EQ(parsed<SampleArguments>({"sample", "--tokens", "8"}).tokens, 8u);
+  EXPECT_TRUE(parsed<DemoArguments>({"demo"}).once);
 }
 
 TEST(Arguments, TokenVerbs) {
@@ -135,15 +149,11 @@ TEST(Arguments, WhatIsWrongIsUsageAndNamesTheArgument) {
       {{"nonsense"}, "nonsense"},
       {{"relay", "--nonsense"}, "--nonsense"},
       {{"relay", "--listen"}, "--listen"},
-      {{"relay", "--cert", "c.pem"}, "--key"},
-      {{"relay", "--log-level", "loud"}, "--log-level"},
       {{"relay", "surplus"}, "surplus"},
       {{"http"}, "TARGET"},
-      {{"http", "80", "--pin", "x", "--ca", "y"}, "--ca"},
       {{"http", "80", "--remote-port", "1"}, "--remote-port"},
-      {{"tcp", "22", "--remote-port", "65536"}, "--remote-port"},
+      {{"http", "80", "--relay", "a", "--relay", "b"}, "--relay"},
       {{"tcp", "22", "--host-header", "x"}, "--host-header"},
-      {{"agent"}, "--config"},
       {{"token"}, "subcommand"},
       {{"token", "create", "--state-dir", "/s"}, "--name"},
       {{"config", "check"}, "FILE"},

@@ -1,0 +1,244 @@
+// The program itself, as a child process: exit codes, what goes to which stream, signals.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "support/temp_dir.h"
+
+namespace leat::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// The binary with standard output and error on pipes; killed with the object if it still runs.
+class Program {
+ public:
+  explicit Program(std::vector<std::string> arguments, std::vector<std::string> environment = {}) {
+    arguments.insert(arguments.begin(), "leat");
+    environment.emplace_back("TMPDIR=" +
+                             std::string(::getenv("TMPDIR") ? ::getenv("TMPDIR") : "/tmp"));
+    for (std::array<int, 2>* pipe : {&out_, &err_}) EXPECT_EQ(::pipe2(pipe->data(), O_CLOEXEC), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(out_[1], STDOUT_FILENO);
+      ::dup2(err_[1], STDERR_FILENO);
+      ::execve(LEAT_BINARY, pointers(arguments).data(), pointers(environment).data());
+      ::_exit(127);
+    }
+    ::close(out_[1]);
+    ::close(err_[1]);
+  }
+  ~Program() {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+    }
+    ::close(out_[0]);
+    ::close(err_[0]);
+  }
+
+  void signal(int number) { ::kill(pid_, number); }
+  // Reads standard output until it holds `text`, for 30 s at most.
+  bool says(std::string_view text) {
+    return pump([&] { return out.find(text) != std::string::npos; });
+  }
+  // The exit code, once it has ended; 128 + N for signal N.
+  int wait() {
+    EXPECT_TRUE(pump([] { return false; })) << "did not end within 30 s";
+    int status = 0;
+    if (::waitpid(pid_, &status, WNOHANG) != pid_) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, &status, 0);
+    }
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+  std::string out, err;
+
+ private:
+  static std::vector<char*> pointers(std::vector<std::string>& strings) {
+    std::vector<char*> all;
+    for (std::string& text : strings) all.push_back(text.data());
+    all.push_back(nullptr);
+    return all;
+  }
+
+  // Reads both streams until `enough` says so, or both have ended; false after 30 s.
+  template <typename F>
+  bool pump(F enough) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    std::array<pollfd, 2> ends = {{{out_[0], POLLIN, 0}, {err_[0], POLLIN, 0}}};
+    while (!enough()) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          deadline - std::chrono::steady_clock::now());
+      if (left.count() <= 0 || ::poll(ends.data(), 2, static_cast<int>(left.count())) <= 0)
+        return false;
+      for (pollfd& end : ends) {
+        if (end.revents == 0) continue;
+        std::array<char, 4096> buffer;
+        const ssize_t n = ::read(end.fd, buffer.data(), buffer.size());
+        std::string& into = end.fd == out_[0] ? out : err;
+        if (n > 0) into.append(buffer.data(), static_cast<std::size_t>(n));
+        if (n <= 0) end.fd = -1;
+      }
+      if (ends[0].fd < 0 && ends[1].fd < 0) {
+        // Ended, or about to: the pipes close a moment before the process can be waited for.
+        siginfo_t info;
+        ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT);
+        return true;
+      }
+    }
+    return true;
+  }
+
+  pid_t pid_ = -1;
+  std::array<int, 2> out_{}, err_{};
+};
+
+TEST(Binary, UsageErrorsExitWithTwoAndSaySo) {
+  const std::vector<std::vector<std::string>> cases = {
+      {},
+      {"nonsense"},
+      {"relay", "--nonsense"},
+      {"relay", "--listen", "nowhere"},
+      {"http"},
+      {"http", "80"},
+      {"token", "create"},
+      {"sample", "--log-level", "loud"},
+      {"demo", "--target", "nowhere://x"},
+  };
+  for (const auto& arguments : cases) {
+    Program leat(arguments);
+    EXPECT_EQ(leat.wait(), 2) << testing::PrintToString(arguments);
+    EXPECT_THAT(leat.err, StartsWith("LEAT_USAGE: ")) << testing::PrintToString(arguments);
+    EXPECT_EQ(leat.out, "");
+  }
+}
+
+TEST(Binary, HelpAndVersionGoToStandardOutput) {
+  Program help({"--help"});
+  EXPECT_EQ(help.wait(), 0);
+  EXPECT_THAT(help.out, HasSubstr("relay"));
+  Program version({"version"});
+  EXPECT_EQ(version.wait(), 0);
+  EXPECT_THAT(version.out, testing::MatchesRegex("leat [0-9.]+\n"));
+  EXPECT_EQ(help.err + version.err, "");
+}
+
+TEST(Binary, ConfigCheckNamesFileLineAndKey) {
+  const test::TempDir directory;
+  const std::string path = directory.path() + "/leat.yaml";
+  ASSERT_TRUE(write_file(path, "listen: 127.0.0.1:0\ntcp_ports: many\n", 0600, Code::CONFIG));
+  Program bad({"config", "check", path});
+  EXPECT_EQ(bad.wait(), 2);
+  EXPECT_THAT(bad.err, StartsWith("LEAT_CONFIG: "));
+  EXPECT_THAT(bad.err, HasSubstr("leat.yaml:2: tcp_ports: expected"));
+
+  ASSERT_TRUE(write_file(path, "listen: 127.0.0.1:0\n", 0600, Code::CONFIG));
+  Program good({"config", "check", path});
+  EXPECT_EQ(good.wait(), 0);
+  Program missing({"config", "check", path + ".none"});
+  EXPECT_EQ(missing.wait(), 2);
+  EXPECT_THAT(missing.err, StartsWith("LEAT_CONFIG_FILE: "));
+}
+
+TEST(Binary, TokensAreMadeListedAndRevoked) {
+  const test::TempDir directory;
+  const std::string state = directory.path() + "/state";
+  Program create({"token", "create", "--state-dir", state, "--name", "phone"});
+  EXPECT_EQ(create.wait(), 0);
+  EXPECT_THAT(create.out, testing::MatchesRegex("leat_[A-Za-z0-9_-]+\n")) << "the token alone";
+  EXPECT_EQ(create.err, "");
+
+  Program again({"token", "create", "--name", "phone"}, {"LEAT_STATE_DIR=" + state});
+  EXPECT_EQ(again.wait(), 1);
+  EXPECT_THAT(again.err, StartsWith("LEAT_TOKEN_EXISTS: "));
+
+  Program revoke({"token", "revoke", "--state-dir", state, "--name", "phone"});
+  EXPECT_EQ(revoke.wait(), 0);
+  Program list({"token", "list", "--state-dir", state});
+  EXPECT_EQ(list.wait(), 0);
+  EXPECT_THAT(list.out, HasSubstr("phone"));
+  EXPECT_THAT(list.out, HasSubstr("revoked"));
+  EXPECT_THAT(list.out, testing::Not(HasSubstr(create.out.substr(0, create.out.size() - 1))));
+  Program unknown({"token", "revoke", "--state-dir", state, "--name", "other"});
+  EXPECT_EQ(unknown.wait(), 1);
+  EXPECT_THAT(unknown.err, StartsWith("LEAT_NO_SUCH_TOKEN: "));
+}
+
+TEST(Binary, RelayShowsTheAgentsCommandOnceAndEndsOnTerm) {
+  const test::TempDir directory;
+  const std::vector<std::string> arguments = {"relay", "--listen", "127.0.0.1:0", "--state-dir",
+                                              directory.path()};
+  Program first(arguments);
+  EXPECT_TRUE(first.says("LEAT_TOKEN=leat_"));
+  EXPECT_TRUE(first.says("--pin sha256:"));
+  EXPECT_THAT(first.out, HasSubstr("the relay sees"));
+  EXPECT_THAT(first.out, testing::Not(HasSubstr("\033["))) << "no colour where nobody looks";
+  EXPECT_TRUE(std::filesystem::exists(directory.path() + "/relay.json"));
+  first.signal(SIGHUP);
+  first.signal(SIGTERM);
+  EXPECT_EQ(first.wait(), 0);
+
+  Program second(arguments);
+  EXPECT_TRUE(second.says("--pin sha256:"));
+  second.signal(SIGINT);
+  EXPECT_EQ(second.wait(), 0);
+  EXPECT_THAT(second.out, testing::Not(HasSubstr("leat_")));
+}
+
+TEST(Binary, SampleWritesItsAddress) {
+  const test::TempDir directory;
+  Program sample({"sample", "--state-dir", directory.path()});
+  EXPECT_TRUE(sample.says("http://127.0.0.1:"));
+  const auto state = read_file(directory.path() + "/sample.json", Code::STATE_DIR);
+  ASSERT_TRUE(state);
+  EXPECT_THAT(*state, HasSubstr("\"address\": \"127.0.0.1:"));
+  sample.signal(SIGTERM);
+  EXPECT_EQ(sample.wait(), 0);
+}
+
+TEST(Binary, DemoOnceStreamsAndLeavesNothing) {
+  const test::TempDir directory;
+  Program demo({"demo", "--once", "--tokens", "4"}, {"TMPDIR=" + directory.path()});
+  EXPECT_EQ(demo.wait(), 0) << demo.err;
+  EXPECT_THAT(demo.out, HasSubstr("4 tokens in "));
+  EXPECT_THAT(demo.out, HasSubstr("added delay p50 "));
+  EXPECT_EQ(demo.err, "");
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
+}
+
+TEST(Binary, DemoStaysUntilItIsInterrupted) {
+  const test::TempDir directory;
+  Program demo({"demo", "--tokens", "1"}, {"TMPDIR=" + directory.path()});
+  ASSERT_TRUE(demo.says("Ctrl-C ends"));
+  EXPECT_THAT(demo.out, HasSubstr("curl -N --cacert "));
+  demo.signal(SIGINT);
+  EXPECT_EQ(demo.wait(), 0) << demo.err;
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
+}
+
+TEST(Binary, DemoFailsWhereTheTargetDoes) {
+  const test::TempDir directory;
+  Program demo({"demo", "--once", "--target", "http://127.0.0.1:1"},
+               {"TMPDIR=" + directory.path()});
+  EXPECT_EQ(demo.wait(), 1);
+  EXPECT_THAT(demo.err, HasSubstr("LEAT_SERVICE_REFUSED"));
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
+}
+
+}  // namespace
+}  // namespace leat::cli

@@ -1,0 +1,191 @@
+// From the command line, the environment and a file to what relay and agent are told.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "cli/agent_settings.h"
+#include "cli/arguments.h"
+#include "cli/relay_settings.h"
+#include "config/environment.h"
+#include "support/temp_dir.h"
+
+namespace leat::cli {
+namespace {
+
+using test::Variable;
+using testing::HasSubstr;
+
+Result<Arguments> parse(std::vector<std::string> words) {
+  std::vector<const char*> argv = {"leat"};
+  for (const std::string& word : words) argv.push_back(word.c_str());
+  return parse_arguments(static_cast<int>(argv.size()), argv.data());
+}
+
+Result<relay::Options> relay(std::vector<std::string> words) {
+  words.insert(words.begin(), "relay");
+  return parse(std::move(words)).and_then([](const Arguments& arguments) {
+    return relay_options(std::get<RelayArguments>(arguments));
+  });
+}
+
+Result<agent::Options> agent(std::vector<std::string> words) {
+  return parse(std::move(words)).and_then([](const Arguments& arguments) {
+    return agent_options(std::get<AgentArguments>(arguments));
+  });
+}
+
+class Settings : public testing::Test {
+ protected:
+  std::string file(const char* name, const std::string& text) {
+    const std::string path = directory_.path() + "/" + name;
+    EXPECT_TRUE(write_file(path, text, 0600, Code::CONFIG_FILE));
+    return path;
+  }
+  test::TempDir directory_;
+};
+
+TEST_F(Settings, FlagBeforeEnvironmentBeforeFileBeforeDefault) {
+  const std::string path = file("relay.yaml",
+                                "listen: 127.0.0.1:1\n"
+                                "domain: file.example\n"
+                                "tcp_ports: 1-2\n");
+  const Variable listen("LEAT_LISTEN", "127.0.0.1:2"), domain("LEAT_DOMAIN", "env.example");
+  const auto options = relay({"--config", path, "--listen", "127.0.0.1:3", "--state-dir", "/s"});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_EQ(options->listen.text(), "127.0.0.1:3");
+  EXPECT_EQ(options->domain, "env.example");
+  EXPECT_EQ(options->tcp_ports.high, 2);
+  EXPECT_EQ(options->state_dir, "/s");
+  EXPECT_EQ(relay({})->listen.text(), "127.0.0.1:2");
+}
+
+TEST_F(Settings, RelayDefaults) {
+  const Variable listen("LEAT_LISTEN", nullptr);
+  const auto options = relay({});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->listen.text(), "0.0.0.0:443");
+  EXPECT_FALSE(options->plain_listen || options->admin_listen);
+  EXPECT_FALSE(options->tcp_ports.contains(80));
+}
+
+TEST_F(Settings, WhatIsWrongIsSaidWithItsPlace) {
+  const auto flag = relay({"--listen", "nowhere"});
+  ASSERT_FALSE(flag);
+  EXPECT_EQ(flag.error().code, Code::USAGE);
+  EXPECT_THAT(flag.error().text(), HasSubstr("--listen: expected"));
+
+  const auto pair = relay({"--cert", "c.pem"});
+  ASSERT_FALSE(pair);
+  EXPECT_THAT(pair.error().text(), HasSubstr("--cert: needs --key"));
+
+  const auto in_file = relay({"--config", file("r.yaml", "\ntcp_ports: many\n")});
+  ASSERT_FALSE(in_file);
+  EXPECT_EQ(in_file.error().code, Code::CONFIG);
+  EXPECT_THAT(in_file.error().text(), HasSubstr("r.yaml:2: tcp_ports: expected"));
+
+  EXPECT_EQ(relay({"--config", "/nowhere/x.yaml"}).error().code, Code::CONFIG_FILE);
+
+  const Variable ports("LEAT_TCP_PORTS", "9-8");
+  const auto variable = relay({});
+  ASSERT_FALSE(variable);
+  EXPECT_EQ(variable.error().code, Code::USAGE);
+  EXPECT_THAT(variable.error().text(), HasSubstr("LEAT_TCP_PORTS: expected"));
+}
+
+TEST_F(Settings, HttpServiceFromFlags) {
+  const Variable token("LEAT_TOKEN", "leat_x");
+  const auto options = agent({"http", "https://10.0.0.7", "--insecure", "--id", "llm", "--public",
+                              "--relay", "relay.example", "--host-header", "preserve", "--origin",
+                              "remove", "--pin", "sha256:" + std::string(64, 'a')});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_EQ(options->relay.text(), "relay.example:443");
+  EXPECT_EQ(options->trust.pin, std::string(32, '\xaa'));
+  EXPECT_FALSE(options->trust.ca_file);
+  EXPECT_EQ(options->token.reveal(), "leat_x");
+  ASSERT_EQ(options->services.size(), 1u);
+  const agent::Service& service = options->services[0];
+  EXPECT_EQ(service.kind, control::TunnelKind::http);
+  EXPECT_EQ(service.target.text(), "10.0.0.7:443");
+  EXPECT_TRUE(service.target_tls && service.insecure && service.is_public);
+  EXPECT_EQ(service.id, "llm");
+  EXPECT_EQ(service.host_header.kind, agent::FieldPolicy::Kind::preserve);
+  EXPECT_EQ(service.origin.kind, agent::FieldPolicy::Kind::remove);
+}
+
+TEST_F(Settings, TcpServiceFromFlagsAndTokenFromAFile) {
+  const Variable token("LEAT_TOKEN", "of the environment");
+  const auto options = agent({"tcp", "22", "--relay", "127.0.0.1:7000", "--remote-port", "2222",
+                              "--ca", "ca.pem", "--token-file", file("token", " leat_y\n")});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_EQ(options->token.reveal(), "leat_y");
+  EXPECT_EQ(options->trust.ca_file, "ca.pem");
+  EXPECT_EQ(options->services.at(0).kind, control::TunnelKind::tcp);
+  EXPECT_EQ(options->services[0].target.text(), "127.0.0.1:22");
+  EXPECT_EQ(options->services[0].remote_port, 2222);
+}
+
+TEST_F(Settings, SingleServicesHaveDirectoriesOfTheirOwn) {
+  const Variable token("LEAT_TOKEN", "x"), relay_address("LEAT_RELAY", "r");
+  const auto http = agent({"http", "8080"}), tcp = agent({"tcp", "8080"}),
+             other = agent({"http", "81"});
+  ASSERT_TRUE(http && tcp && other);
+  EXPECT_NE(http->state_dir, tcp->state_dir);
+  EXPECT_NE(http->state_dir, other->state_dir);
+  EXPECT_EQ(agent({"http", "8080"})->state_dir, http->state_dir);
+  EXPECT_EQ(agent({"http", "8080", "--state-dir", "/s"})->state_dir, "/s");
+}
+
+TEST_F(Settings, AgentFromAFile) {
+  const auto options = agent({"agent", "--config",
+                              file("agent.yaml",
+                                   "relay: relay.example:8443\n"
+                                   "token: leat_z\n"
+                                   "services:\n"
+                                   "  - target: 8080\n"
+                                   "  - target: tcp://127.0.0.1:22\n"
+                                   "    remote_port: 2222\n")});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_EQ(options->relay.text(), "relay.example:8443");
+  EXPECT_EQ(options->token.reveal(), "leat_z");
+  ASSERT_EQ(options->services.size(), 2u);
+  EXPECT_EQ(options->services[1].kind, control::TunnelKind::tcp);
+}
+
+struct Wrong {
+  std::vector<std::string> words;
+  Code code;
+  const char* says;
+};
+
+TEST_F(Settings, WhatAnAgentCannotDoWithout) {
+  const std::string no_services = file("none.yaml", "relay: r\ntoken: x\n");
+  const std::string websocket =
+      file("ws.yaml", "relay_server: wss://r\ntoken: x\nservices:\n  - target: 80\n");
+  const Wrong cases[] = {
+      {{"http", "80"}, Code::USAGE, "--relay"},
+      {{"http", "80", "--relay", "r"}, Code::NO_TOKEN, "LEAT_TOKEN"},
+      {{"http", "nowhere", "--relay", "r"}, Code::USAGE, "TARGET: expected"},
+      {{"http", "tcp://h:1", "--relay", "r"}, Code::USAGE, "TARGET: kind"},
+      {{"http", "80", "--relay", "r", "--pin", "x", "--ca", "y"}, Code::USAGE, "--"},
+      {{"http", "80", "--relay", "r", "--pin", "x"}, Code::USAGE, "--pin: expected"},
+      {{"http", "80", "--relay", "r", "--id", "No"}, Code::USAGE, "--id: expected"},
+      {{"http", "80", "--relay", "r", "--log-level", "loud"}, Code::USAGE, "--log-level: expected"},
+      {{"tcp", "22", "--relay", "r", "--remote-port", "65536"}, Code::USAGE, "--remote-port"},
+      {{"tcp", "http://h", "--relay", "r"}, Code::USAGE, "TARGET: kind"},
+      {{"agent", "--config", no_services}, Code::CONFIG, "services"},
+      {{"agent", "--config", websocket}, Code::CONFIG, "relay"},
+  };
+  for (const Wrong& wrong : cases) {
+    const auto options = agent(wrong.words);
+    ASSERT_FALSE(options) << testing::PrintToString(wrong.words);
+    EXPECT_EQ(options.error().code, wrong.code) << options.error().text();
+    EXPECT_THAT(options.error().text(), HasSubstr(wrong.says));
+  }
+}
+
+}  // namespace
+}  // namespace leat::cli
