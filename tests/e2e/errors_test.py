@@ -178,14 +178,16 @@ class CredentialErrors(harness.Case):
     def test_a_revoked_token_ends_its_session_within_two_seconds(self):
         agent = self.agent(self.server, "http", self.origin.address, token=self.server.token("lost"))
         path = agent.path()
-        with Client(self.server.connect()) as client:
-            self.assertEqual(client.get(path)[1], b"hello")
-            listed = run_leat("token", "list", "--state-dir", self.server.folder)
-            self.assertIn("lost", listed.stdout)
-            revoked = run_leat("token", "revoke", "--state-dir", self.server.folder, "--name", "lost")
-            self.assertEqual(revoked.returncode, 0, revoked)
-            wait_until(lambda: client.get(path)[0].status == 503, "the tunnel is gone",
-                       seconds=2 * harness.PATIENCE)
+
+        def ask():
+            with Client(self.server.connect()) as client:
+                return client.get(path)
+        self.assertEqual(ask()[1], b"hello")
+        listed = run_leat("token", "list", "--state-dir", self.server.folder)
+        self.assertIn("lost", listed.stdout)
+        revoked = run_leat("token", "revoke", "--state-dir", self.server.folder, "--name", "lost")
+        self.assertEqual(revoked.returncode, 0, revoked)
+        wait_until(lambda: ask()[0].status == 503, "the tunnel is gone", seconds=2 * harness.PATIENCE)
         self.assertIn("LEAT_REVOKED", self.ends(agent, 3))
 
     def test_tokens_are_nowhere_but_with_their_owner(self):

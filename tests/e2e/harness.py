@@ -87,6 +87,8 @@ def split_address(address):
     return host.strip("[]"), int(port)
 
 
+os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
