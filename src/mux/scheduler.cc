@@ -36,7 +36,7 @@ void Scheduler::append_old(Scheduled& stream) {
   if (last_of_round_ == nullptr) last_of_round_ = &stream;
 }
 
-void Scheduler::sleep(Scheduled& stream) {
+void Scheduler::suspend(Scheduled& stream) {
   if (!stream.waiting()) return;
   Scheduled* const before = stream.on_ == On::old ? old_.before(stream) : nullptr;
   Streams::unlink(stream);

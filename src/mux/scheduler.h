@@ -44,14 +44,14 @@ class Scheduler {
   // The stream has something to send. Nothing happens if it is waiting already.
   void wake(Scheduled& stream);
   // The stream has nothing to send, or may not: it leaves, its deficit stays.
-  void sleep(Scheduled& stream);
+  void suspend(Scheduled& stream);
 
   bool empty() const { return new_.empty() && old_.empty() && parked_.empty(); }
 
-  // One pull: begin, then next() and sent() or sleep() for the stream it named, then end. No stream
-  // is named twice within one pull.
+  // One pull: begin, then next() and sent() or suspend() for the stream it named, then end. No
+  // stream is named twice within one pull.
   void begin_pull() { ++pull_; }
-  // Whom to ask; stays where it is until sent() or sleep(). nullptr: nobody. With `only_new`,
+  // Whom to ask; stays where it is until sent() or suspend(). nullptr: nobody. With `only_new`,
   // streams of the old list are left for later.
   Scheduled* next(bool only_new);
   // It has sent so many bytes, header included, and may have more.

@@ -6,30 +6,38 @@
 
 namespace leat::mux {
 
+// While input is left in the carrier nothing can be said about what the peer has not sent: neither
+// a missing ACK nor silence counts, and the time that passed in it is not held against the peer
+// afterwards. What can be done is to look for receivers that have stalled.
 Time Session::Impl::next_deadline() const {
   if (over()) return kNever;
-  Time next = kNever;
-  if (const Stream* const oldest = opening.front()) next = oldest->opened + config.open_timeout;
-  if (config.ping_interval > Duration::zero()) {
-    next = std::min(next, ping_outstanding ? std::max(heard, ping_asked) + config.ping_timeout
-                                           : heard + config.ping_interval);
-  }
-  return next;
+  if (feed_paused) return next_stall_check;
+  return std::min(open_deadline(), ping_deadline());
+}
+
+Time Session::Impl::open_deadline() const {
+  const Stream* const oldest = opening.front();
+  return oldest == nullptr ? kNever : std::max(oldest->opened, unpaused) + config.open_timeout;
+}
+
+Time Session::Impl::ping_deadline() const {
+  if (config.ping_interval <= Duration::zero()) return kNever;
+  return ping_outstanding ? std::max(heard, ping_asked) + config.ping_timeout
+                          : heard + config.ping_interval;
 }
 
 Fatal Session::Impl::on_deadline(Time now) {
   clock = now;
   if (over()) return fatal;
-  while (Stream* const oldest = opening.front()) {
-    if (oldest->opened + config.open_timeout > now) break;
-    kill(*oldest, ResetReason::open_timeout, true);
+  if (feed_paused) {
+    const Fatal fault = shed_stalled();
+    if (fault != Fatal::none) return die(fault);
+    if (feed_paused) return Fatal::none;
   }
-  if (config.ping_interval > Duration::zero()) {
-    if (!ping_outstanding) {
-      if (heard + config.ping_interval <= now) ping(now);
-    } else if (std::max(heard, ping_asked) + config.ping_timeout <= now) {
-      return die(Fatal::ping_timeout);
-    }
+  while (open_deadline() <= now) kill(*opening.front(), ResetReason::open_timeout, true);
+  if (ping_deadline() <= now) {
+    if (ping_outstanding) return die(Fatal::ping_timeout);
+    ping(now);
   }
   return Fatal::none;
 }

@@ -47,6 +47,7 @@ struct Session::Impl {
   Fatal receive(Stream& stream, Bytes data);
   std::size_t offer(Stream& stream, Bytes data);
   Fatal store(Stream& stream, Bytes data);
+  Fatal shed_stalled();
   Fatal shed(Stream* victim);
   void drain(Stream& stream);
   void settle(Stream& stream);
@@ -75,6 +76,8 @@ struct Session::Impl {
 
   // --- time, and the session as a whole ---
   Time next_deadline() const;
+  Time open_deadline() const;
+  Time ping_deadline() const;
   Fatal on_deadline(Time now);
   void ping(Time now);
   void go_away(GoAway code);
@@ -94,6 +97,7 @@ struct Session::Impl {
   // Declared before what holds blocks of it.
   BlockPool pool;
   bool feed_paused = false;
+  Time unpaused{};  // when that ended last
   Time next_stall_check{};
 
   StreamTable table;

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kShedStalled = 75;
 constexpr std::size_t kPauseFeed = 90;
 constexpr std::size_t kResumeFeed = 75;
-constexpr auto kStallCheckInterval = limits::kStalled / 50;
+constexpr Duration kStallCheckInterval = Duration(limits::kStalled) / 50;
 
 bool reached(const BlockPool& pool, std::size_t percent) {
   return pool.used() * 100 >= pool.budget() * percent;
@@ -230,9 +230,8 @@ std::size_t Session::Impl::offer(Stream& stream, Bytes data) {
 
 Fatal Session::Impl::store(Stream& stream, Bytes data) {
   const StreamHandle handle = stream.handle;
-  if (reached(pool, kShedStalled) && clock >= next_stall_check) {
-    next_stall_check = clock + kStallCheckInterval;
-    const Fatal fault = shed(holders.largest_stalled(clock - limits::kStalled));
+  if (reached(pool, kShedStalled)) {
+    const Fatal fault = shed_stalled();
     if (fault != Fatal::none || table.get(handle) == nullptr) return fault;
   }
   for (;;) {
@@ -247,6 +246,13 @@ Fatal Session::Impl::store(Stream& stream, Bytes data) {
   }
   if (reached(pool, kPauseFeed)) feed_paused = true;
   return Fatal::none;
+}
+
+// Finding out costs a look at every holder, so it is done at intervals only.
+Fatal Session::Impl::shed_stalled() {
+  if (clock < next_stall_check) return Fatal::none;
+  next_stall_check = clock + kStallCheckInterval;
+  return shed(holders.largest_stalled(clock - limits::kStalled));
 }
 
 Fatal Session::Impl::shed(Stream* victim) {
@@ -288,6 +294,7 @@ void Session::Impl::settle(Stream& stream) {
 void Session::Impl::relieve() {
   if (!feed_paused || reached(pool, kResumeFeed)) return;
   feed_paused = false;
+  heard = unpaused = clock;
   events.on_want_feed();
 }
 

@@ -116,7 +116,7 @@ std::size_t Session::Impl::ask(Stream& stream, MutableBytes out) {
       return kHeaderSize + n;
     }
     case Produced::Kind::not_ready:
-      scheduler.sleep(stream);
+      scheduler.suspend(stream);
       refresh(stream);  // it may have been woken from inside
       return 0;
     case Produced::Kind::end:
@@ -133,7 +133,7 @@ void Session::Impl::finish(Stream& stream) {
   stream.source_ended = true;
   stream.state = *next(stream.state, StreamEvent::send_fin);
   if (stream.state == StreamState::closed) table.forget_id(stream);
-  scheduler.sleep(stream);
+  scheduler.suspend(stream);
   owe(stream, owed::fin);
 }
 
@@ -149,7 +149,7 @@ void Session::Impl::refresh(Stream& stream) {
   const bool ready = stream.source != nullptr && stream.source_ready && !stream.source_ended &&
                      may_send(stream.state) && stream.send.available() > 0 &&
                      (stream.owes & (owed::syn | owed::ack)) == 0;
-  if (!ready) return scheduler.sleep(stream);
+  if (!ready) return scheduler.suspend(stream);
   scheduler.wake(stream);
   want();
 }

@@ -59,7 +59,7 @@ void Session::Impl::kill(Stream& stream, ResetReason reason, bool tell_peer) {
 // Takes a stream out of everything at once. Its slot stays, without handle and id, while it owes
 // the peer a last frame.
 void Session::Impl::drop(Stream& stream, bool tell_peer) {
-  scheduler.sleep(stream);
+  scheduler.suspend(stream);
   if (stream.Linked<OpeningTag>::linked()) List<Stream, OpeningTag>::unlink(stream);
   stats.buffered -= stream.buffer.size();
   stream.buffer.clear(pool);

@@ -383,6 +383,41 @@ TEST(Hostile, TheRungsOfTheLadder) {  // §1.9
   EXPECT_EQ(victim.peer.feeds_wanted, 1);
 }
 
+TEST(Hostile, APauseEndsByItselfAndCostsNoHealthyStream) {  // §1.9
+  Config config = Config::bare(Role::server);
+  config.receive_budget = 1 << 20;
+  Victim victim(config);
+  Session& session = victim.peer.session;
+  std::vector<TextSink> sinks(10);
+  std::size_t n = 0;
+  victim.peer.accept = [&](StreamHandle s) {
+    sinks[n].room = 0;
+    session.attach(s, nullptr, &sinks[n++]);
+  };
+  TextSink own;
+  session.attach(*session.open(victim.now), nullptr, &own);
+  ASSERT_EQ(fill(victim, 10, 98000, 1000), Fatal::none);
+  ASSERT_FALSE(session.wants_feed());
+  static_cast<void>(victim.peer.take());
+
+  // Nothing is fed from here on. Long after every deadline but that of the pause, only stalled
+  // streams have been reset, as few as it takes, and the peer is not taken for dead.
+  const Time end = victim.now + 5s;
+  while (!session.wants_feed()) {
+    ASSERT_LE(session.next_deadline(), end + 1s);
+    victim.now = session.next_deadline();
+    ASSERT_EQ(session.on_deadline(victim.now), Fatal::none);
+  }
+  EXPECT_GE(victim.now, end);
+  EXPECT_EQ(victim.peer.feeds_wanted, 1);
+  EXPECT_LE(
+      std::count_if(sinks.begin(), sinks.end(), [](auto& s) { return s.reset_by.has_value(); }), 3);
+  EXPECT_EQ(session.next_deadline(), victim.now + limits::kPingIntervalBare);
+  victim.now += limits::kOpenTimeoutBare - 1ns;
+  ASSERT_EQ(victim.feed(""), Fatal::none);
+  EXPECT_FALSE(own.reset_by.has_value());
+}
+
 // --- threat 8 ---
 
 TEST(Hostile, SilenceEndsABareSessionButBytesKeepItAlive) {  // §1.6

@@ -29,7 +29,7 @@ struct Link {
       auto* const flow = static_cast<Flow*>(scheduler.next(only_new));
       if (flow == nullptr) break;
       if (flow->left == 0) {
-        scheduler.sleep(*flow);  // not ready
+        scheduler.suspend(*flow);  // not ready
         continue;
       }
       --flow->left;
@@ -134,15 +134,15 @@ TEST(Scheduler, NobodyIsAskedTwiceInOnePull) {
   // Nor when it wakes from inside its own turn.
   link.scheduler.begin_pull();
   Scheduled* const first = link.scheduler.next(false);
-  link.scheduler.sleep(*first);
+  link.scheduler.suspend(*first);
   link.scheduler.wake(*first);
   Scheduled* const second = link.scheduler.next(false);
   EXPECT_NE(first, second);
-  link.scheduler.sleep(*second);
+  link.scheduler.suspend(*second);
   EXPECT_EQ(link.scheduler.next(false), nullptr);
   link.scheduler.end_pull();
   EXPECT_FALSE(link.scheduler.empty());
-  link.scheduler.sleep(*first);
+  link.scheduler.suspend(*first);
   EXPECT_TRUE(link.scheduler.empty());
 }
 
@@ -180,11 +180,11 @@ TEST(Scheduler, StreamsMayLeaveFromAnywhere) {
       flow.left = random(4);
       link.scheduler.wake(flow);
     } else {
-      link.scheduler.sleep(flow);
+      link.scheduler.suspend(flow);
     }
     link.pull(random(5), random(4) == 0);
   }
-  for (Flow& flow : flows) link.scheduler.sleep(flow);
+  for (Flow& flow : flows) link.scheduler.suspend(flow);
   EXPECT_TRUE(link.scheduler.empty());
   EXPECT_EQ(link.pull(), "");
 }

@@ -8,7 +8,7 @@ Owner::Owner(Node& at, StreamHandle handle, std::uint32_t stream_id, std::size_t
     : node(at), stream(handle), id(stream_id), total(bytes) {
   Random& random = node.world.random;
   available = random.chance(50) ? total : random.below(total + 1);
-  room = random.chance(50) ? SIZE_MAX : random.spread(0, 20000);
+  room = random.chance(node.world.pressed_ ? 10 : 50) ? SIZE_MAX : random.spread(0, 20000);
   will_break = random.chance(5);
   took = node.world.now;
 }

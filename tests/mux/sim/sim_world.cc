@@ -26,8 +26,7 @@ Node::Node(World& at, const Config& chosen)
 void Node::on_open(StreamHandle stream) {
   const std::uint32_t id = session.id(stream);
   check(owners.count(id) == 0, "a second on_open for one id");
-  Owner& owner = *(owners[id] = std::make_unique<Owner>(
-                       *this, stream, id, world.random.spread(0, world.small_ ? 500 : 300'000)));
+  Owner& owner = *(owners[id] = std::make_unique<Owner>(*this, stream, id, world.random_total()));
   switch (world.random.below(10)) {
     case 0:
       break;  // attached later
@@ -58,8 +57,7 @@ Owner* Node::open() {
   if (!stream) return nullptr;
   --world.streams_left_;
   const std::uint32_t id = session.id(*stream);
-  Owner& owner = *(owners[id] = std::make_unique<Owner>(
-                       *this, *stream, id, world.random.spread(0, world.small_ ? 500 : 300'000)));
+  Owner& owner = *(owners[id] = std::make_unique<Owner>(*this, *stream, id, world.random_total()));
   if (world.random.chance(90)) owner.attach(owner.first);
   return &owner;
 }
@@ -113,8 +111,9 @@ World::World(std::uint64_t seed, Coverage& covered)
       coverage(covered),
       bare_(random.chance(30)),
       small_(random.chance(30)),
+      pressed_(!small_ && random.chance(30)),
       streams_left_(random.spread(1, 60)),
-      record_(random.chance(50) ? 16381 : random.spread(13, 65536)),
+      record_(pressed_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
       a_(*this, random_config(Role::client)),
       b_(*this, random_config(Role::server)) {
   a_.peer = &b_;
@@ -129,15 +128,21 @@ World::World(std::uint64_t seed, Coverage& covered)
 
 Config World::random_config(Role role) {
   Config config = bare_ ? Config::bare(role) : Config::native(role);
-  config.max_frame = random.chance(50) ? config.max_frame : random.spread(1, 16384);
+  config.max_frame = pressed_ || random.chance(50) ? config.max_frame : random.spread(1, 16384);
   if (random.chance(30)) {
     config.initial_window = static_cast<std::uint32_t>(random.spread(256 * 1024, 4 << 20));
   }
   config.initial_window = std::max(config.initial_window, limits::kInitialWindow);
   if (random.chance(40)) config.max_streams = static_cast<std::uint32_t>(random.spread(1, 40));
-  if (random.chance(40)) config.receive_budget = random.spread(8 * 1024, 1 << 20);
+  if (pressed_ || random.chance(20)) config.receive_budget = random.spread(8 * 1024, 128 * 1024);
   config.guard.waste = {1 << 30, 1 << 20};  // frames of one byte are what some seeds are about
   return config;
+}
+
+// Bytes for one direction of a stream.
+std::size_t World::random_total() {
+  if (pressed_) return random.between(0, 60'000);
+  return random.spread(0, small_ ? 500 : 300'000);
 }
 
 void World::run() {
@@ -319,6 +324,7 @@ void World::check_deadlines(Node& node) {
     return;
   }
   check(fault == Fatal::ping_timeout, name(fault));
+  check(node.session.wants_feed(), "declared dead while its bytes were left in the carrier");
   check(now - node.last_byte >= node.config.ping_timeout, "declared dead while bytes arrived");
   coverage.hit(Fault::ping_timeout);
   cut();

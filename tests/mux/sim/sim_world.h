@@ -126,6 +126,7 @@ class World {
   friend class Owner;
 
   Config random_config(Role role);
+  std::size_t random_total();
   void step();
   void move_time();
   Time next_event();
@@ -142,6 +143,7 @@ class World {
 
   bool bare_;
   bool small_;                // a narrow link, and little to send
+  bool pressed_;              // little memory, slow receivers
   std::size_t streams_left_;  // to be opened
   std::size_t record_;        // room of a pull
   bool over_ = false;
