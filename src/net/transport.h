@@ -68,7 +68,8 @@ class Transport {
   // has failed and dropped it. False: on_transport follows.
   virtual bool flush() = 0;
 
-  // After everything written: close_notify and FIN, as the kernel takes them. Reading goes on.
+  // After everything written: close_notify and FIN, as the kernel takes them. Reading goes on. What
+  // has not been sent when the transport is destroyed is lost: keep it until flush() says true.
   virtual void finish() = 0;
   // Gives up at once: RST and no close_notify, which the peer cannot take for an end. The
   // descriptor is closed; everything says failed from here on.
