@@ -59,7 +59,8 @@ class Transport {
   virtual bool readable() const = 0;
 
   // Takes a prefix; less than all only when the kernel takes no more. A plain socket writes
-  // through; TLS encrypts into its ring and, while that has room, leaves sending to flush().
+  // through; TLS encrypts into its ring, which goes out with flush(), when it is full, or after the
+  // batch.
   virtual IoResult write(Bytes from) = 0;
   // Bytes that write() would take without sending: for TLS in whole records of 16 KiB, and exactly.
   // For a plain socket an estimate, 0 once it has met EAGAIN.

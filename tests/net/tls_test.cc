@@ -317,6 +317,12 @@ TEST_F(TlsTest, WriteRoomIsExactAndNeedsNoSystemCall) {
   EXPECT_EQ(client.write_room(), limits::kRing);
 }
 
+TEST_F(TlsTest, WhatNobodyFlushesGoesOutAfterTheBatch) {
+  Ends ends = established();
+  EXPECT_EQ(ends.client->transport->write(as_bytes("forgotten")).n, 9u);
+  EXPECT_TRUE(loop.run([&] { return ends.server->received == "forgotten"; }));
+}
+
 TEST_F(TlsTest, RingsAreHeldOnlyWhileTheyHoldBytes) {
   Ends ends = established();
   const RingPool& rings = loop.shard.rings();
