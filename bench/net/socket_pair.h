@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <utility>
 
@@ -25,13 +26,16 @@ inline std::pair<Fd, Fd> loopback_pair() {
   if (::bind(listener.get(), generic, size) != 0 || ::listen(listener.get(), 1) != 0 ||
       ::getsockname(listener.get(), generic, &size) != 0 ||
       ::connect(one.get(), generic, size) != 0) {
+    std::perror("loopback_pair");
     std::abort();
   }
   Fd other(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   const int on = 1;
+  const linger at_once{1, 0};  // leaves no port waiting behind
   for (const Fd* fd : {&one, &other}) {
     ::fcntl(fd->get(), F_SETFL, O_NONBLOCK);
     ::setsockopt(fd->get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ::setsockopt(fd->get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
   return {std::move(one), std::move(other)};
 }

@@ -90,7 +90,15 @@ void BM_TlsBulk(benchmark::State& state) {
   sender.transport = make_tls_transport(shard, client.release(), *contexts.client, "localhost");
   run(state, shard, sender, receiver);
 }
-BENCHMARK(BM_TlsBulk)->ArgName("ring_KiB")->Arg(16)->Arg(32)->Arg(64)->Arg(128)->Arg(256);
+BENCHMARK(BM_TlsBulk)
+    ->ArgName("ring_KiB")
+    ->Arg(16)
+    ->Arg(32)
+    ->Arg(48)
+    ->Arg(64)
+    ->Arg(96)
+    ->Arg(128)
+    ->Arg(256);
 
 void BM_PlainBulk(benchmark::State& state) {
   Shard shard;

@@ -62,7 +62,7 @@ class TlsTransport final : public SocketTransport, private Deferred {
 
  private:
   void on_ready() override;
-  void on_deferred() override { notify(); }
+  void on_deferred() override;
 
   bool hello_arrived();
   bool start();
@@ -87,6 +87,7 @@ class TlsTransport final : public SocketTransport, private Deferred {
   SSL* ssl_ = nullptr;
   Ring received_;  // ciphertext on its way to libssl, and from it
   Ring unsent_;
+  bool tell_failure_ = false;    // met where the owner does not see it
   std::uint64_t under_key_ = 0;  // plaintext bytes sent under the present key
   bool established_ = false;
   bool ended_ = false;         // close_notify received
@@ -317,6 +318,7 @@ IoResult TlsTransport::write(Bytes from) {
     total += n;
     under_key_ += n;
   }
+  if (!unsent_.empty()) shard_.defer(*this);
   if (total > 0) return {IoStatus::ok, total};
   return {failed() ? IoStatus::failed : IoStatus::would_block};
 }
@@ -340,8 +342,20 @@ void TlsTransport::send_unsent() {
 bool TlsTransport::flush() {
   if (failed()) return true;
   send_unsent();
-  if (failed()) shard_.defer(*this);
+  if (failed()) {
+    tell_failure_ = true;
+    shard_.defer(*this);
+  }
   return !failed() && unsent_.empty();
+}
+
+// Nothing stays in the ring because somebody forgot it there.
+void TlsTransport::on_deferred() {
+  if (!failed()) {
+    send_unsent();
+    tell_failure_ = failed();
+  }
+  if (std::exchange(tell_failure_, false)) notify();
 }
 
 void TlsTransport::finish() {

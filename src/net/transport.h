@@ -59,7 +59,8 @@ class Transport {
   virtual bool readable() const = 0;
 
   // Takes a prefix; less than all only when the kernel takes no more. A plain socket writes
-  // through; TLS encrypts into its ring and, while that has room, leaves sending to flush().
+  // through; TLS encrypts into its ring, which goes out with flush(), when it is full, or after the
+  // batch.
   virtual IoResult write(Bytes from) = 0;
   // Bytes that write() would take without sending: for TLS in whole records of 16 KiB, and exactly.
   // For a plain socket an estimate, 0 once it has met EAGAIN.
@@ -68,7 +69,8 @@ class Transport {
   // has failed and dropped it. False: on_transport follows.
   virtual bool flush() = 0;
 
-  // After everything written: close_notify and FIN, as the kernel takes them. Reading goes on.
+  // After everything written: close_notify and FIN, as the kernel takes them. Reading goes on. What
+  // has not been sent when the transport is destroyed is lost: keep it until flush() says true.
   virtual void finish() = 0;
   // Gives up at once: RST and no close_notify, which the peer cannot take for an end. The
   // descriptor is closed; everything says failed from here on.

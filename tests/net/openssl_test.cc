@@ -1,5 +1,6 @@
 // Our TLS against the openssl program, in both roles.
 #include <gtest/gtest.h>
+#include <openssl/ssl.h>
 
 #include <memory>
 #include <string>
@@ -107,6 +108,26 @@ TEST_F(OpensslTest, ClientThatReplacesKeys) {
     server->send(reply, false);
     ASSERT_TRUE(loop.run([&] { return program->received.find(reply) != std::string::npos; }));
   }
+}
+
+int server_hellos = 0;  // sent, by a callback that takes no state
+
+void count_server_hellos(int, int, int type, const void* data, std::size_t size, SSL*, void*) {
+  if (type == SSL3_RT_HANDSHAKE && size > 0 &&
+      *static_cast<const unsigned char*>(data) == SSL3_MT_SERVER_HELLO) {
+    ++server_hellos;
+  }
+}
+
+// "R" asks for another handshake, which TLS 1.2 would allow.
+TEST_F(OpensslTest, RenegotiationIsRefused) {
+  SSL_CTX_set_msg_callback(server_context.get(), count_server_hellos);
+  server_hellos = 0;
+  client({"-tls1_2", "-alpn", "http/1.1"});
+  program->send("R\n", false);
+  ASSERT_TRUE(loop.run([&] { return server->ended || server->failed; }));
+  EXPECT_EQ(server_hellos, 1);
+  EXPECT_NE(program->received.find("RENEGOTIATING"), std::string::npos);
 }
 
 TEST_F(OpensslTest, ClientThatIsKilledIsNoEnd) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "net/loop.h"
+#include "net/socket_address.h"
 
 namespace leat::net {
 namespace {
@@ -306,6 +307,20 @@ TEST(Fd, ClosesOnceAndMoves) {
   EXPECT_EQ(a.get(), pipe[0]);
   a.reset();
   EXPECT_EQ(::fcntl(pipe[0], F_GETFD), -1);
+}
+
+TEST(SocketAddress, AsPeopleReadIt) {
+  for (const HostPort& address :
+       {HostPort{"192.0.2.7", 80}, HostPort{"2001:db8::1", 443}, HostPort{"::1", 65535}}) {
+    const auto numeric = SocketAddress::numeric(address);
+    ASSERT_TRUE(numeric) << address.text();
+    EXPECT_EQ(numeric->host_port(), address);
+  }
+  // What a socket on [::] shows of an IPv4 peer.
+  EXPECT_EQ(SocketAddress::numeric({"::ffff:192.0.2.7", 80})->host_port(),
+            (HostPort{"192.0.2.7", 80}));
+  EXPECT_FALSE(SocketAddress::numeric({"localhost", 80}));
+  EXPECT_FALSE(SocketAddress::numeric({"", 80}));
 }
 
 }  // namespace

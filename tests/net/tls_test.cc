@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "net/ring.h"
@@ -316,6 +317,12 @@ TEST_F(TlsTest, WriteRoomIsExactAndNeedsNoSystemCall) {
   EXPECT_EQ(client.write_room(), limits::kRing);
 }
 
+TEST_F(TlsTest, WhatNobodyFlushesGoesOutAfterTheBatch) {
+  Ends ends = established();
+  EXPECT_EQ(ends.client->transport->write(as_bytes("forgotten")).n, 9u);
+  EXPECT_TRUE(loop.run([&] { return ends.server->received == "forgotten"; }));
+}
+
 TEST_F(TlsTest, RingsAreHeldOnlyWhileTheyHoldBytes) {
   Ends ends = established();
   const RingPool& rings = loop.shard.rings();
@@ -417,6 +424,29 @@ TEST_F(TlsTest, FinishBeforeTheHandshakeHasEnded) {
   ends.client->finished = true;
   ASSERT_TRUE(loop.run([&] { return ends.server->ended; }));
   EXPECT_FALSE(ends.server->failed);
+}
+
+// One end in a thread of its own: shards share nothing.
+TEST_F(TlsTest, TwoShardsInTwoThreads) {
+  TcpPair pair = tcp_pair();
+  const std::string up = random_text(1 << 20, 3), down = random_text(1 << 20, 4);
+  std::string client_received;
+  bool client_ended = false;
+  std::thread other([&, fd = pair.client.release()] {
+    Loop their_loop;
+    const TlsContext context = identity.client();
+    Talker client(their_loop, make_tls_transport(their_loop.shard, fd, context, "relay.test"), 2);
+    client.send(up, true);
+    client_ended = their_loop.run([&] { return client.ended && client.finished; });
+    client_received = client.received;
+  });
+  Talker server(loop, make_tls_transport(loop.shard, pair.server.release(), server_context, ""), 1);
+  server.send(down, true);
+  EXPECT_TRUE(loop.run([&] { return server.ended && server.finished; }));
+  other.join();
+  EXPECT_TRUE(client_ended);
+  EXPECT_TRUE(server.received == up);
+  EXPECT_TRUE(client_received == down);
 }
 
 }  // namespace
