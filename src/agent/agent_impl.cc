@@ -160,6 +160,7 @@ void Agent::Impl::log_lost(const Error& why, Duration delay) {
 
 void Agent::Impl::drain(std::function<void()> done) {
   done_ = std::move(done);
+  if (status_.state == State::draining) return;
   if (status_.state == State::stopped || status_.state == State::refused) return publish();
   set_state(State::draining);
   retry_.disarm();

@@ -101,7 +101,8 @@ void Connection::on_stream(mux::StreamHandle stream) {
 }
 
 void Connection::retire(Stream& stream) {
-  streams_.remove(stream);
+  if (!streams_.remove(stream)) return;
+  stream.detach();
   if (streams_.size() == 0 && !lost_) owner_.on_idle();
 }
 

@@ -5,12 +5,11 @@
 #include <utility>
 
 #include "agent/http_exchange.h"
+#include "base/limits.h"
 #include "base/log.h"
 
 namespace leat::agent {
 namespace {
-
-constexpr int kInterimHeads = 16;  // 1xx before an answer; more is a flood (threat 18)
 
 // RFC 9110 §9.2.2.
 bool idempotent(std::string_view method) {
@@ -104,7 +103,7 @@ void HttpExchange::take_response() {
   net::HttpReader& reader = connection_->reader;
   auto response = reader.head().take_response(method_);
   if (!response) return service_failed(Code::SERVICE_PROTOCOL, reader.head().why());
-  if (response->interim() && ++interim_ > kInterimHeads) {
+  if (response->interim() && ++interim_ > limits::kInterimHeads) {
     return service_failed(Code::SERVICE_PROTOCOL, "too many interim responses");
   }
   const bool switched = response->status == 101;

@@ -19,7 +19,7 @@ void ServiceConnection::on_transport() {
 
 ServicePool::ServicePool(net::Shard& shard, Duration idle_time)
     : shard_(shard), idle_time_(idle_time), expiry_(shard, [this] { expire(); }) {
-  idle_.reserve(kIdle);
+  idle_.reserve(limits::kServicePool);
 }
 
 std::unique_ptr<ServiceConnection> ServicePool::take() {
@@ -37,7 +37,7 @@ std::unique_ptr<ServiceConnection> ServicePool::take() {
 
 void ServicePool::put(std::unique_ptr<ServiceConnection> connection) {
   if (stale(*connection)) return close(std::move(connection));
-  if (idle_.size() == kIdle) drop(*idle_.front());
+  if (idle_.size() == limits::kServicePool) drop(*idle_.front());
   connection->pool_ = this;
   connection->idle_until_ = shard_.now() + idle_time_;
   connection->transport->set_owner(connection.get());

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/time.h"
 #include "net/http_io.h"
 #include "net/shard.h"
@@ -36,10 +37,8 @@ class ServiceConnection final : private net::TransportOwner {
 
 class ServicePool {
  public:
-  static constexpr std::size_t kIdle = 64;  // connections; beyond it the one idle longest is closed
-  static constexpr Duration kIdleTime = std::chrono::seconds(2);
-
-  explicit ServicePool(net::Shard& shard, Duration idle_time = kIdleTime);
+  // Beyond limits::kServicePool connections the one idle longest is closed.
+  explicit ServicePool(net::Shard& shard, Duration idle_time = limits::kServiceIdle);
   ServicePool(const ServicePool&) = delete;
   ServicePool& operator=(const ServicePool&) = delete;
 

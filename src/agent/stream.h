@@ -39,6 +39,9 @@ class Stream {
 
   // Attaches to the stream; may be called back from inside.
   virtual void start() = 0;
+  // The session may still owe the peer this stream's FIN when the stream has nothing left to do: it
+  // is to tell nobody who is gone.
+  void detach() { mux().detach(handle_); }
 
  protected:
   Stream(StreamHost& host, mux::StreamHandle handle) : host_(host), handle_(handle) {}

@@ -16,15 +16,16 @@ void StreamTable::add(std::unique_ptr<Stream> stream) {
   added.start();
 }
 
-void StreamTable::remove(Stream& stream) {
+bool StreamTable::remove(Stream& stream) {
   const std::size_t at = std::exchange(stream.index_, kGone);
-  if (at == kGone) return;
+  if (at == kGone) return false;
   shard_.dispose(std::move(streams_[at]));
   if (at + 1 < streams_.size()) {
     streams_[at] = std::move(streams_.back());
     streams_[at]->index_ = at;
   }
   streams_.pop_back();
+  return true;
 }
 
 void StreamTable::replace(Stream& from, std::unique_ptr<Stream> to) {

@@ -16,8 +16,8 @@ class StreamTable {
 
   std::size_t size() const { return streams_.size(); }
   void add(std::unique_ptr<Stream> stream);
-  // Both leave alone what has been taken out before; it is destroyed after the batch.
-  void remove(Stream& stream);
+  // Both leave alone what has been taken out before (false); it is destroyed after the batch.
+  bool remove(Stream& stream);
   void replace(Stream& from, std::unique_ptr<Stream> to);
 
  private:

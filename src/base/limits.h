@@ -69,7 +69,12 @@ inline constexpr auto kBackoffShort = 2s;       // upper bound while the outage 
 inline constexpr auto kBackoffShortUntil = 5s;  // … that is, up to here
 inline constexpr auto kBackoffLong = 15s;       // upper bound after
 
+// --- Services behind the agent (docs/adr/0003-http-streams.md) ---
+inline constexpr std::size_t kServicePool = 64;  // idle connections to one service
+inline constexpr auto kServiceIdle = 2s;         // … each for so long
+
 // --- HTTP (docs/protocol.md §5) ---
+inline constexpr int kInterimHeads = 16;        // 1xx before a final head
 inline constexpr std::size_t kHead = 64 * KiB;  // start line and fields
 inline constexpr std::size_t kHeaderFields = 256;
 inline constexpr std::size_t kTrailers = 16 * KiB;

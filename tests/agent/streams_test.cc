@@ -16,7 +16,7 @@ class Streams : public World {
   // An address nobody listens on.
   HostPort closed_port() {
     Origin& gone = origin([](OriginConnection&) {});
-    const HostPort address = gone.address();
+    HostPort address = gone.address();
     gone.stop_listening();
     return address;
   }
