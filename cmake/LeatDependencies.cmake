@@ -39,9 +39,16 @@ target_link_libraries(leat_dep_absl INTERFACE
 # Header-only: standalone Asio (compiled once, in src/net/asio_impl.cc), tl::expected, CLI11,
 # nlohmann/json, spdlog over header-only fmt.
 find_path(LEAT_ASIO_INCLUDE asio.hpp REQUIRED)
+# Whether it finds std::aligned_alloc depends on what a file has included before it, and memory of one kind
+# would be freed as the other: without.
 add_library(leat_dep_asio INTERFACE)
 target_compile_definitions(leat_dep_asio INTERFACE
-  ASIO_STANDALONE ASIO_SEPARATE_COMPILATION ASIO_NO_DEPRECATED ASIO_DISABLE_VISIBILITY)
+  ASIO_STANDALONE ASIO_SEPARATE_COMPILATION ASIO_NO_DEPRECATED ASIO_DISABLE_VISIBILITY
+  ASIO_DISABLE_STD_ALIGNED_ALLOC)
+if(LEAT_SANITIZE MATCHES thread)
+  # Its fences stand where a mutex orders already; the sanitizer knows mutexes and not fences.
+  target_compile_definitions(leat_dep_asio INTERFACE ASIO_DISABLE_FENCED_BLOCK)
+endif()
 target_link_libraries(leat_dep_asio INTERFACE Threads::Threads)
 find_path(LEAT_EXPECTED_INCLUDE tl/expected.hpp REQUIRED)
 find_path(LEAT_JSON_INCLUDE nlohmann/json.hpp REQUIRED)

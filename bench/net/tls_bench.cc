@@ -40,7 +40,8 @@ struct Sender final : TransportOwner {
   void on_transport() override {
     while (left > 0) {
       const std::size_t n = std::min({left, source.size(), transport->write_room()});
-      if (n > 0) left -= transport->write(Bytes(source).first(n)).n;
+      if (n == 0) return;
+      left -= transport->write(Bytes(source).first(n)).n;
       if (!transport->flush()) return;
     }
   }

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "proto/control.pb.h"
+
 namespace leat::control {
 namespace {
 

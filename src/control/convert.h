@@ -10,7 +10,11 @@
 
 #include "base/error.h"
 #include "control/client.h"
-#include "proto/control.pb.h"
+
+namespace leat::proto {
+enum Kind : int;
+class Failure;
+}  // namespace leat::proto
 
 namespace leat::control {
 

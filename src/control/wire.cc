@@ -1,6 +1,5 @@
 #include "control/wire.h"
 
-#include <google/protobuf/message_lite.h>
 #include <google/protobuf/stubs/logging.h>
 
 #include <algorithm>
@@ -8,17 +7,15 @@
 namespace leat::control {
 namespace {
 
-// A peer's malformed message is its mistake, told by parse(); protobuf would also print it, as often as
-// the peer likes.
+// A peer's malformed message is its mistake, told by parse(); protobuf would also print it, as
+// often as the peer likes.
 [[maybe_unused]] const auto silenced = google::protobuf::SetLogHandler(nullptr);
 
 }  // namespace
 
-void append_message(const google::protobuf::MessageLite& message, std::string& out) {
-  std::size_t length = message.ByteSizeLong();
+void append_length(std::size_t length, std::string& out) {
   for (; length >= 0x80; length >>= 7) out += static_cast<char>(length | 0x80);
   out += static_cast<char>(length);
-  message.AppendToString(&out);
 }
 
 MessageReader::State MessageReader::feed(Bytes in, std::size_t& used) {
@@ -39,13 +36,11 @@ MessageReader::State MessageReader::feed(Bytes in, std::size_t& used) {
   return body_.size() == length_ ? State::done : State::more;
 }
 
-bool MessageReader::parse(google::protobuf::MessageLite& message) {
-  const bool good = message.ParseFromArray(body_.data(), static_cast<int>(body_.size()));
+void MessageReader::reset() {
   length_ = 0;
   shift_ = 0;
   have_length_ = false;
   body_.clear();
-  return good;
 }
 
 }  // namespace leat::control

@@ -43,7 +43,7 @@ void Session::Impl::ping(Time now) {
 }
 
 void Session::Impl::go_away(GoAway code) {
-  if (over()) return;
+  if (over() || (going_away && code == GoAway::normal)) return;  // once is enough
   going_away = true;
   control.go_away(static_cast<std::uint32_t>(code));
   want();

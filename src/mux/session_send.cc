@@ -49,13 +49,14 @@ std::size_t Session::Impl::write_owed(Stream& stream, MutableBytes out) {
     ++stats.frames_out;
     stream.owes = static_cast<std::uint8_t>(stream.owes & ~what);
   };
-  const bool was_new = (stream.owes & (owed::syn | owed::ack)) != 0;
   while (stream.owes != 0) {
     if (out.size() - used < kHeaderSize) return used;
     if ((stream.owes & owed::syn) != 0) {
       put(owed::syn, flag::syn, 0);
+      refresh(stream);  // data may follow
     } else if ((stream.owes & owed::ack) != 0) {
       put(owed::ack, flag::ack, 0);
+      refresh(stream);
     } else if ((stream.owes & owed::window) != 0) {
       const std::uint32_t credit = may_receive(stream.state) ? stream.receive.take_grant() : 0;
       if (credit > 0) {
@@ -73,7 +74,6 @@ std::size_t Session::Impl::write_owed(Stream& stream, MutableBytes out) {
   if (table.get(stream.handle) == nullptr) {  // only its last frame kept it
     table.remove(stream);
   } else {
-    if (was_new) refresh(stream);
     reclaim(stream);
   }
   return used;

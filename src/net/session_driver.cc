@@ -216,6 +216,9 @@ void SessionDriver::arm() { deadline_.arm(std::min(link_.next_deadline(), mux_.n
 
 void SessionDriver::on_deadline() {
   if (ended_) return;
+  // What came while this process slept counts as heard: a suspended machine's carrier may be alive.
+  if (mux_.wants_feed()) read();
+  if (ended_) return;
   const Time now = shard_.now();
   if (const LinkFault fault = link_.on_deadline(now); fault != LinkFault::none) {
     return end(Error{Code::TIMEOUT, std::string("the carrier is ") + name(fault)});

@@ -355,7 +355,7 @@ void Shard::Impl::sift_down(std::size_t at) {
   place(moving, at);
 }
 
-// One that arms itself for now again fires in the next batch.
+// One that arms itself for this very moment fires in the next batch.
 void Shard::Impl::fire_timers() {
   for (std::size_t left = heap.size(); left > 0 && !heap.empty(); --left) {
     Timer& first = *heap.front();

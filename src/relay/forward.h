@@ -23,7 +23,7 @@ void rewrite_request(http::Request& request, const Route& route, const VisitorFa
 
 // The response as the visitor is to see it. `keep_alive`: whether the connection goes on after it;
 // `minor`: the visitor's HTTP version.
-void rewrite_response(http::Response& response, std::string_view method, int minor, bool keep_alive,
+void rewrite_response(http::Response& response, int minor, bool keep_alive,
                       const std::string& request_id);
 
 }  // namespace leat::relay

@@ -170,7 +170,7 @@ void HttpExchange::on_response(http::Response response) {
   const bool interim = response.interim();
   const bool switching = response.status == 101;
   if (response.body == http::BodyKind::until_close) keep_alive_ = false;
-  rewrite_response(response, method_, minor_, keep_alive_, request_id_);
+  rewrite_response(response, minor_, keep_alive_, request_id_);
   std::string head;
   http::serialise(response, head);
   parts_.writer.write(parts_.transport, head);

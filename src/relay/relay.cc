@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -214,8 +215,15 @@ Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) 
   if (certificate.empty()) {
     certificate = options.state_dir + "/cert.pem";
     key = options.state_dir + "/key.pem";
-    const std::string name = options.domain.empty() ? "localhost" : options.domain;
-    if (Result<void> made = net::ensure_self_signed(certificate, key, {name}); !made) {
+    // Names a certificate can be asked for; an address of "all interfaces" is none.
+    std::vector<std::string> names;
+    if (!options.domain.empty()) names.push_back(options.domain);
+    names.insert(names.end(), {"localhost", "127.0.0.1", "::1"});
+    const std::string& host = options.listen.host;
+    if (host != "0.0.0.0" && host != "::" && std::ranges::find(names, host) == names.end()) {
+      names.push_back(host);
+    }
+    if (Result<void> made = net::ensure_self_signed(certificate, key, names); !made) {
       return tl::unexpected(made.error());
     }
   }

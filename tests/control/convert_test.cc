@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "proto/control.pb.h"
+
 namespace leat::control {
 namespace {
 

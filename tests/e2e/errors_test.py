@@ -120,11 +120,6 @@ class CommandErrors(harness.Case):
                 self.assertEqual(result.returncode, 0, result)
                 self.assertTrue(result.stdout)
 
-    def test_a_chosen_id_wants_public(self):
-        text = self.refused(2, "http", "1234", "--id", "notes", "--relay", "127.0.0.1:1", "--pin",
-                            "sha256:" + "0" * 64, env={"LEAT_TOKEN": "x"})
-        self.assertIn("LEAT_NAME_IS_PUBLIC", text)
-
     def test_a_bad_configuration_names_file_line_and_key(self):
         config = self.folder / "leat.yaml"
         config.write_text("relay: 127.0.0.1:1\nservices:\n  - kind: http\n    tarrget: 127.0.0.1:80\n")
@@ -170,12 +165,7 @@ class CredentialErrors(harness.Case):
         token = self.server.token("pin")
         self.server.pin = "sha256:" + "0" * 64
         agent = self.agent(self.server, "http", self.origin.address, token=token, wait=False)
-        wait_until(lambda: "LEAT_PIN_MISMATCH" in agent.process.log() or
-                   agent.process.poll() is not None, "the agent notices")
-        self.assertIn("LEAT_PIN_MISMATCH", agent.process.log())
-        self.assertNotIn(token, self.server.process.log())
-        if agent.process.poll() is not None:
-            self.assertEqual(agent.process.returncode, 3)
+        self.assertIn("LEAT_PIN_MISMATCH", self.ends(agent, 1))
 
     def test_the_token_may_come_from_a_file(self):
         path = self.folder / "token"
@@ -188,14 +178,16 @@ class CredentialErrors(harness.Case):
     def test_a_revoked_token_ends_its_session_within_two_seconds(self):
         agent = self.agent(self.server, "http", self.origin.address, token=self.server.token("lost"))
         path = agent.path()
-        with Client(self.server.connect()) as client:
-            self.assertEqual(client.get(path)[1], b"hello")
-            listed = run_leat("token", "list", "--state-dir", self.server.folder)
-            self.assertIn("lost", listed.stdout)
-            revoked = run_leat("token", "revoke", "--state-dir", self.server.folder, "--name", "lost")
-            self.assertEqual(revoked.returncode, 0, revoked)
-            wait_until(lambda: client.get(path)[0].status == 503, "the tunnel is gone",
-                       seconds=2 * harness.PATIENCE)
+
+        def ask():
+            with Client(self.server.connect()) as client:
+                return client.get(path)
+        self.assertEqual(ask()[1], b"hello")
+        listed = run_leat("token", "list", "--state-dir", self.server.folder)
+        self.assertIn("lost", listed.stdout)
+        revoked = run_leat("token", "revoke", "--state-dir", self.server.folder, "--name", "lost")
+        self.assertEqual(revoked.returncode, 0, revoked)
+        wait_until(lambda: ask()[0].status == 503, "the tunnel is gone", seconds=2 * harness.PATIENCE)
         self.assertIn("LEAT_REVOKED", self.ends(agent, 3))
 
     def test_tokens_are_nowhere_but_with_their_owner(self):
@@ -227,23 +219,27 @@ class CredentialErrors(harness.Case):
 
 
 class TunnelErrors(harness.Case):
-    def test_a_port_outside_the_range_and_a_port_in_use_are_refused(self):
+    def refused(self, code, exit_code, relay, *arguments, name):
+        """An agent whose only tunnel is refused says why and ends."""
+        agent = self.agent(relay, *arguments, name=name, wait=False)
+        self.assertEqual(agent.process.wait(SOON), exit_code)
+        self.assertIn(code, agent.process.log())
+        self.assertEqual(agent.state()["tunnels"][0]["error"]["code"], code)
+
+    def test_a_port_outside_the_range_and_a_port_in_use(self):
         port, options = self.tcp_port()
         relay = self.relay(*options)
-        outside = self.agent(relay, "tcp", "127.0.0.1:9", "--id", "a", "--remote-port", port + 1, "--public",
-                             name="outside", wait=False)
-        wait_until(lambda: outside.refusal() == "LEAT_PORT_REFUSED", "the port is refused")
-        self.agent(relay, "tcp", "127.0.0.1:9", "--id", "b", "--remote-port", port, "--public", name="first")
-        second = self.agent(relay, "tcp", "127.0.0.1:9", "--id", "c", "--remote-port", port, "--public",
-                            name="second", wait=False)
-        wait_until(lambda: second.refusal() == "LEAT_PORT_TAKEN", "the port is taken")
+        self.refused("LEAT_PORT_REFUSED", 1, relay, "tcp", "9", "--remote-port", port + 1, name="outside")
+        self.agent(relay, "tcp", "9", "--remote-port", port, name="holder")
+        self.refused("LEAT_PORT_TAKEN", 1, relay, "tcp", "9", "--remote-port", port, name="second")
 
     def test_a_name_belongs_to_its_owner(self):
         relay = self.relay()
-        self.agent(relay, "http", "127.0.0.1:9", "--id", "notes", "--public", name="owner")
-        other = self.agent(relay, "http", "127.0.0.1:9", "--id", "notes", "--public", name="other",
-                           wait=False)
-        wait_until(lambda: other.refusal() == "LEAT_TUNNEL_TAKEN", "the name is taken")
+        self.agent(relay, "http", "9", "--id", "notes", "--public", name="owner")
+        self.refused("LEAT_TUNNEL_TAKEN", 1, relay, "http", "9", "--id", "notes", "--public", name="other")
+
+    def test_a_chosen_id_wants_public(self):
+        self.refused("LEAT_NAME_IS_PUBLIC", 2, self.relay(), "http", "9", "--id", "notes", name="agent")
 
 
 if __name__ == "__main__":

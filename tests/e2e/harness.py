@@ -87,6 +87,8 @@ def split_address(address):
     return host.strip("[]"), int(port)
 
 
+os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -194,12 +196,6 @@ class Agent:
         settled = all(tunnel["urls"] or tunnel["error"] for tunnel in state["tunnels"])
         return state if settled else None
 
-    def refusal(self):
-        """The code with which the relay refused the tunnel, or None."""
-        state = self.online()
-        error = state and state["tunnels"][0]["error"]
-        return error and error["code"]
-
     def wait_online(self, seconds=SOON):
         return wait_until(self.online, f"{self.process.name} is online", seconds, alive=[self.process])
 
@@ -265,12 +261,15 @@ class Case(unittest.TestCase):
             if process.is_leat and re.search(r"LEAT_INTERNAL|runtime error:|Sanitizer", process.log()):
                 problems.append(f"{process.name} complains about itself")
         if problems:
-            self._failed_at_the_end = True
             self.fail("; ".join(problems))
 
+    def _failed(self):
+        result = self._outcome.result
+        return any(self in (test, getattr(test, "test_case", None))
+                   for test, _ in result.failures + result.errors)
+
     def _show_logs(self):
-        outcome = getattr(self, "_outcome", None)
-        if outcome is not None and outcome.success and not hasattr(self, "_failed_at_the_end"):
+        if not self._failed():
             return
         for process in self.processes:
             lines = process.log().splitlines()

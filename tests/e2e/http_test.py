@@ -232,18 +232,25 @@ class HttpTest(harness.Case):
         with self.assertRaises(Cut):
             client.body(message)
 
-    def test_a_visitor_of_http_1_0_gets_an_answer_that_ends_with_the_connection(self):
-        def stream(request, connection):
-            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
-                            chunk(b"one") + chunk(b"two") + b"0\r\n\r\n")
-            return True
+    def test_a_visitor_of_http_1_0(self):
+        """docs/protocol.md §5.1: the service learns the visitor's version; chunked is no answer to it."""
+        def by_version(request, connection):
+            if request.words[1] == "/chunked":
+                connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                                chunk(b"one") + b"0\r\n\r\n")
+            else:
+                connection.send(b"HTTP/1.1 200 OK\r\n\r\n" + request.words[2].encode())
+            return False
 
-        self.publish(stream)
+        self.publish(by_version)
         client = self.visitor()
         client.send(f"GET {self.path()} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
-        message = client.head()
-        self.assertFalse(message.chunked)
-        self.assertEqual(client.body(message), b"onetwo")
+        self.assertEqual(client.response()[1], b"HTTP/1.0")
+        client = self.visitor()
+        client.send(f"GET {self.path('/chunked')} HTTP/1.0\r\n\r\n".encode())
+        message, body = client.response()
+        self.assertEqual(message.status, 502)
+        self.assertIn(b"LEAT_SERVICE_PROTOCOL", body)
 
     def test_a_visitor_may_ask_to_close(self):
         self.publish(lambda request, connection: answer(connection, b"bye"))

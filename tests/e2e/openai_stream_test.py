@@ -17,7 +17,7 @@ class OpenAiStreamTest(harness.Case):
         folder = self.folder / "sample"
         folder.mkdir()
         process = self.start("sample", [LEAT, "sample", "--listen", "127.0.0.1:0", "--state-dir", folder,
-                                        "--tokens-per-second", RATE])
+                                        "--tokens-per-second", RATE, "--tokens", TOKENS])
         state = wait_until(lambda: harness.read_json(folder / "sample.json"), "the sample serves",
                            alive=[process])
         return state["address"]

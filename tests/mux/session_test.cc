@@ -318,6 +318,8 @@ TEST(Session, GoAwayZeroEndsOpeningAndNothingElse) {
   ASSERT_EQ(pair.client.session.feed(as_bytes(frame(Type::go_away, 0, 0, 0)), pair.now),
             Fatal::none);
   EXPECT_EQ(pair.client.go_aways, 1);
+  pair.server.session.go_away(GoAway::normal);
+  EXPECT_THAT(pair.server.take(), IsEmpty());  // once is enough
 }
 
 TEST(Session, AnyOtherGoAwayEndsTheSessionWithoutAnswer) {
@@ -382,6 +384,19 @@ TEST(Pull, MakesProgressInThirteenBytes) {
   EXPECT_THAT(sender.lengths(14), ElementsAre(2));
   EXPECT_THAT(sender.lengths(13), IsEmpty());
   EXPECT_FALSE(sender.peer.session.wants_pull());
+}
+
+TEST(Pull, DataFollowsWhenTheOpeningLeavesInPieces) {
+  Config config = Config::native(Role::client);
+  config.initial_window = 1 << 20;
+  Peer client(config);
+  TextSource source;
+  source.text = "x";
+  client.session.attach(*client.session.open(Time{}), &source, nullptr);
+  EXPECT_THAT(headers(client.take(13)),
+              ElementsAre(Header{kWindow, flag::syn, 1, 0},
+                          Header{kWindow, 0, 1, (1 << 20) - limits::kInitialWindow},
+                          Header{Type::data, 0, 1, 1}));
 }
 
 TEST(Pull, SmallFramesShareARecord) {

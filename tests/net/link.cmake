@@ -5,3 +5,5 @@ leat_test(NAME net_link_test
   LINKS leat_net LABELS unit)
 leat_test(NAME net_link_sim_test
   SOURCES link_sim_test.cc LINKS leat_net LABELS sim)
+leat_test(NAME net_link_mux_sim_test
+  SOURCES link_mux_sim_test.cc LINKS leat_net LABELS sim)

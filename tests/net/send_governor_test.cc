@@ -57,7 +57,7 @@ struct Totals {
 
 class Bottleneck {
  public:
-  explicit Bottleneck(Path path) : path(path) {}
+  explicit Bottleneck(Path p) : path(p) {}
 
   Path path;
   bool competitor = false;

@@ -61,8 +61,7 @@ SYSTEM = re.compile(  # the C library's own and the kernel's, for folders that m
     r"syslog|termios|execinfo|dlfcn|spawn|endian|byteswap|strings|getopt|malloc|signal)\.h$")
 CONCURRENCY = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "semaphore", "latch",
                "barrier", "stop_token", "fstream", "iostream", "filesystem", "csignal"}
-HEAVY = ("nlohmann/json.hpp", "spdlog/", "fmt/", "asio.hpp", "asio/", "yaml-cpp/", "CLI/",
-         "google/protobuf/")
+HEAVY = ("nlohmann/json.hpp", "spdlog/", "fmt/", "asio.hpp", "asio/", "yaml-cpp/", "CLI/")
 
 CODE_LINES_WARN, CODE_LINES_FAIL = 500, 600
 
@@ -219,7 +218,7 @@ def rule_link_direction(tree):
 
 def rule_leftovers(tree):
     for name in tree.files:
-        if name.startswith("tests/tidy/") or name.endswith((".json", ".html", "LICENSE")):
+        if name.startswith(("tests/tidy/", "tests/corpus/")) or name.endswith((".json", ".html", "LICENSE")):
             continue
         for number, line in tree.lines(name):
             match = LEFTOVERS.search(line)
@@ -253,7 +252,7 @@ def rule_header_paragraph(tree):
 def rule_heavy_headers(tree):
     for name in tree.select("src/", suffixes=(".h",)):
         for number, _, path in tree.includes(name):
-            if path.startswith(HEAVY) or path.endswith(".pb.h"):
+            if path.startswith(HEAVY):
                 yield f"{name}:{number}: <{path}> is heavy and belongs into a .cc file"
 
 
@@ -280,7 +279,7 @@ def rule_banned_calls(tree):
 
 def rule_test_habits(tree):
     """No sleeping, no skipping without a word: a test waits for the event, and runs or is not there."""
-    sleeping = re.compile(r"sleep_for|sleep_until|\bu?sleep\(|nanosleep")
+    sleeping = re.compile(r"sleep_for|sleep_until|(?<![\w.>])(::|std::)?u?sleep\(\d|nanosleep")
     skipping = re.compile(r"GTEST_SKIP|\bDISABLED_\w")
     for name in tree.cpp("tests/", "bench/"):
         for number, line in enumerate(code_of(tree.text(name)).split("\n"), 1):

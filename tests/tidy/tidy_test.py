@@ -71,7 +71,7 @@ PLANTS = {
     ],
     "heavy_headers": [
         ({"src/net/a.h": HEADER + "#include <asio.hpp>\n"}, "is heavy"),
-        ({"src/control/a.h": HEADER + '#include "proto/control.pb.h"\n'}, "is heavy"),
+        ({"src/base/a.h": HEADER + "#include <nlohmann/json.hpp>\n"}, "is heavy"),
     ],
     "banned_calls": [
         ({"src/base/a.cc": "std::random_device rd;\n"}, "newer glibc"),
@@ -82,6 +82,7 @@ PLANTS = {
     ],
     "test_habits": [
         ({"tests/mux/a.cc": "std::this_thread::sleep_for(1s);\n"}, "sleep_for"),
+        ({"tests/mux/a.cc": "void f() { ::sleep(1); }\n"}, "sleep(1"),
         ({"tests/mux/a.cc": "GTEST_SKIP();\n"}, "GTEST_SKIP"),
         ({"tests/mux/a.cc": "TEST(A, DISABLED_b) {}\n"}, "DISABLED_"),
     ],

@@ -1,0 +1,249 @@
+// A whole session against a hostile peer and a restless owner. The input is a program: one byte of
+// configuration, then steps of one byte each and what they need. Checked: what goes out is
+// well-formed, what is held stays within the budget, callbacks keep their promises, a dead session
+// stays dead.
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <deque>
+#include <vector>
+
+#include "mux/session.h"
+
+namespace {
+
+using namespace leat;
+using namespace leat::mux;
+
+void require(bool ok) {
+  if (!ok) std::abort();
+}
+
+class Input {
+ public:
+  Input(const std::uint8_t* data, std::size_t size) : rest_(data, size) {}
+
+  bool empty() const { return rest_.empty(); }
+  std::uint8_t byte() {
+    if (rest_.empty()) return 0;
+    const std::uint8_t b = rest_[0];
+    rest_ = rest_.subspan(1);
+    return b;
+  }
+  Bytes take(std::size_t n) {
+    const Bytes bytes = rest_.first(std::min(n, rest_.size()));
+    rest_ = rest_.subspan(bytes.size());
+    return bytes;
+  }
+
+ private:
+  Bytes rest_;
+};
+
+// Both ends of every stream: how it behaves comes from the input.
+struct Owner final : Source, Sink {
+  Produced produce(MutableBytes out) override {
+    require(!out.empty() && !ended && !gone);
+    switch (mood % 5) {
+      case 0:
+        return Produced::not_ready();
+      case 1:
+        ended = true;
+        return Produced::end();
+      case 2:
+        gone = true;
+        return Produced::error();
+      default: {
+        const std::size_t n = std::min<std::size_t>(out.size(), mood);
+        std::fill_n(out.begin(), n, mood);
+        return Produced::bytes(n);
+      }
+    }
+  }
+  std::size_t deliver(Bytes data) override {
+    require(!data.empty() && !heard_end && !gone);
+    return mood % 3 == 0 ? 0 : std::min<std::size_t>(data.size(), mood * 40u);
+  }
+  void end() override {
+    require(!heard_end && !gone);
+    heard_end = true;
+  }
+  void reset(ResetReason) override {
+    require(!gone);
+    gone = true;
+  }
+
+  StreamHandle stream;
+  std::uint8_t mood = 255;
+  bool ended = false, heard_end = false, gone = false;
+};
+
+class Run final : Events {
+ public:
+  Run(Input input, std::uint8_t choice)
+      : input_(input), config_(configure(choice)), session_(config_, *this, now_) {}
+
+  void all() {
+    while (!input_.empty()) step();
+    pull(65536);
+    session_.end_all();
+    pull(65536);
+    require(session_.stats().buffered == 0 && session_.stats().held == 0);
+    for (const Owner& owner : owners_) require(!session_.alive(owner.stream));
+  }
+
+ private:
+  static Config configure(std::uint8_t choice) {
+    const Role role = (choice & 1) != 0 ? Role::client : Role::server;
+    Config config = (choice & 2) != 0 ? Config::bare(role) : Config::native(role);
+    if ((choice & 4) != 0) config.receive_budget = 8 * 1024;
+    if ((choice & 8) != 0) config.initial_window = 1 << 20;
+    if ((choice & 16) != 0) config.max_streams = 3;
+    if ((choice & 32) != 0) config.max_frame = 5;
+    if ((choice & 64) != 0) config.first_id = role == Role::client ? 0xfffffffd : 0xfffffffc;
+    return config;
+  }
+
+  void step() {
+    const std::uint8_t op = input_.byte();
+    switch (op % 12) {
+      case 0:
+        feed(input_.take(input_.byte()));
+        break;
+      case 1:
+      case 2:
+      case 3:
+        frame();
+        break;
+      case 4:
+        pull(input_.byte() * (op < 128 ? 1u : 256u));
+        break;
+      case 5:
+        if (const auto stream = session_.open(now_)) on_open(*stream);
+        break;
+      case 6:
+        now_ += Duration(std::uint64_t{1} << (input_.byte() % 36));
+        break;
+      case 7:
+        deadline();
+        break;
+      case 8:
+        session_.ping(now_);
+        break;
+      case 9:
+        if (op > 200) session_.go_away(GoAway::normal);
+        break;
+      default:
+        owner_acts(op);
+        break;
+    }
+    const Stats& stats = session_.stats();
+    require(stats.held <= config_.receive_budget && stats.buffered <= stats.held);
+    require(stats.streams <= config_.max_streams);
+  }
+
+  // A header with plausible fields, and a payload of its length where that is short.
+  void frame() {
+    const std::uint8_t a = input_.byte(), b = input_.byte(), c = input_.byte();
+    std::array<std::uint8_t, 12 + 255> raw{};
+    raw[1] = a & 3;
+    raw[3] = a >> 4;
+    raw[7] = b & 15;
+    if (b >= 240) raw[4] = raw[5] = raw[6] = 0xff;
+    raw[11] = c;
+    if (b == 239) {
+      raw[8] = raw[9] = raw[10] = raw[11] = 0xff;
+    }
+    if ((b & 0x70) == 0x40) raw[9] = c;
+    feed(Bytes(raw).first(raw[1] == 0 ? 12u + c : 12u));
+  }
+
+  void feed(Bytes bytes) {
+    const bool over = fatal_ != Fatal::none;
+    const Fatal fatal = session_.feed(bytes, now_);
+    require(!over || fatal == fatal_);
+    fatal_ = fatal;
+  }
+
+  void deadline() {
+    if (session_.next_deadline() > now_) return;
+    fatal_ = session_.on_deadline(now_);
+    require(session_.next_deadline() > now_);
+  }
+
+  // What comes out is whole frames, one flag each, and after a fault nothing but a go-away.
+  void pull(std::size_t room) {
+    out_.resize(room);
+    const std::size_t n = session_.pull(out_, now_);
+    require(n <= room);
+    for (std::size_t at = 0; at < n;) {
+      require(n - at >= 12);
+      const std::uint8_t* const h = out_.data() + at;
+      require(h[0] == 0 && h[1] <= 3 && h[2] == 0 && (h[3] & (h[3] - 1)) == 0);
+      require(fatal_ == Fatal::none || h[1] == 3);
+      at += 12;
+      if (h[1] == 0) {
+        require(h[3] == 0 && load_be32(h + 8) > 0 && load_be32(h + 8) <= config_.max_frame);
+        at += load_be32(h + 8);
+      }
+    }
+  }
+
+  void owner_acts(std::uint8_t op) {
+    if (owners_.empty()) return;
+    Owner& owner = owners_[input_.byte() % owners_.size()];
+    const bool alive = session_.alive(owner.stream);
+    require(!owner.gone || !alive);
+    bool known = alive;
+    switch (op / 12 % 6) {
+      case 0:
+        owner.mood = input_.byte();
+        known = session_.wake(owner.stream);
+        break;
+      case 1:
+        owner.mood = input_.byte();
+        known = session_.resume(owner.stream);
+        break;
+      case 2:
+        known = session_.reset(owner.stream);
+        owner.gone = true;
+        break;
+      case 3:
+        known = session_.detach(owner.stream);
+        break;
+      case 4:
+        known = session_.attach(owner.stream, &owner, &owner);
+        break;
+      case 5:
+        known = session_.id(owner.stream) != 0;
+        break;
+    }
+    require(known == alive);
+  }
+
+  void on_open(StreamHandle stream) override {
+    owners_.emplace_back().stream = stream;
+    owners_.back().mood = static_cast<std::uint8_t>(owners_.size() * 37);
+    if (owners_.size() % 4 != 0) session_.attach(stream, &owners_.back(), &owners_.back());
+  }
+  void on_go_away() override {}
+  void on_want_pull() override {}
+
+  Input input_;
+  const Config config_;
+  Time now_{};
+  Fatal fatal_ = Fatal::none;
+  std::deque<Owner> owners_;  // they stay where they are
+  std::vector<std::uint8_t> out_;
+  Session session_;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  Run(Input(data + 1, size - 1), data[0]).all();
+  return 0;
+}

@@ -1,0 +1,165 @@
+#include <algorithm>
+
+#include "mux/sim/sim_world.h"
+
+namespace leat::mux::sim {
+
+Owner::Owner(Node& at, StreamHandle handle, std::uint32_t stream_id, std::size_t bytes)
+    : node(at), stream(handle), id(stream_id), total(bytes) {
+  Random& random = node.world.random;
+  available = random.chance(50) ? total : random.below(total + 1);
+  room = random.chance(50) ? SIZE_MAX : random.spread(0, 20000);
+  will_break = random.chance(5);
+  took = node.world.now;
+}
+
+void Owner::attach(Face& to) {
+  face = &to;
+  check(node.session.attach(stream, face, face), "attach refused on a live stream");
+}
+
+void Owner::detach() {
+  check(node.session.detach(stream), "detach refused on a live stream");
+  face = nullptr;
+}
+
+void Owner::abandon() {
+  check(node.session.reset(stream), "reset refused on a live stream");
+  check(!node.session.alive(stream), "alive after reset");
+  over = true;
+  node.stale.push_back(stream);
+}
+
+// From here on it sends what it has, takes what comes, and plays no tricks.
+void Owner::settle_down() {
+  calm = true;
+  room = SIZE_MAX;
+  available = total - sent;
+  if (over || !node.session.alive(stream)) return;
+  if (face == nullptr) {
+    attach(first);
+  } else {
+    node.session.resume(stream);
+  }
+  if (!over) node.session.wake(stream);  // stale if both directions have ended
+}
+
+Produced Owner::produce(Face& at, MutableBytes out) {
+  World& world = node.world;
+  check(!over, "produce after the stream was over");
+  check(!said_end, "produce after the end");
+  check(&at == face, "produce on a source that was taken off");
+  check(!out.empty(), "produce with no room");
+  if (!calm && world.random.chance(2)) {
+    abandon();
+    world.coverage.hit(Fault::reset_in_produce);
+    return world.random.chance(50) ? Produced::not_ready() : Produced::bytes(1);
+  }
+  if (!calm && world.random.chance(3)) node.session.wake(stream);
+  if (sent == total) {
+    if (will_break) {
+      over = true;
+      node.stale.push_back(stream);
+      world.coverage.hit(Fault::source_error);
+      return Produced::error();
+    }
+    said_end = true;
+    return Produced::end();
+  }
+  if (available == 0) return Produced::not_ready();
+  std::size_t n = std::min(out.size(), available);
+  if (!calm && world.random.chance(20)) n = world.random.between(1, n);
+  for (std::size_t i = 0; i < n; ++i) out[i] = content(id, node.client, sent + i);
+  sent += n;
+  available -= n;
+  if (!calm && world.random.chance(2)) attach(face == &first ? second : first);
+  return Produced::bytes(n);
+}
+
+std::size_t Owner::deliver(Face& at, Bytes data) {
+  World& world = node.world;
+  check(!over, "deliver after the stream was over");
+  check(!heard_end, "deliver after the end");
+  check(&at == face, "deliver to a sink that was taken off");
+  check(!data.empty(), "deliver of nothing");
+  const std::size_t n = std::min(room, data.size());
+  for (std::size_t i = 0; i < n; ++i) {
+    check(data[i] == content(id, !node.client, received + i), "a wrong byte");
+  }
+  received += n;
+  if (n > 0) took = world.now;
+  if (room != SIZE_MAX) room -= n;
+  world.coverage.bytes += n;
+  if (n < data.size()) world.coverage.hit(Fault::stalled_sink);
+  if (calm) return n;
+
+  switch (world.random.below(60)) {
+    case 0:
+      abandon();
+      world.coverage.hit(Fault::reset_in_deliver);
+      break;
+    case 1:
+    case 2:
+      attach(face == &first ? second : first);
+      world.coverage.hit(Fault::handed_over_in_deliver);
+      break;
+    case 3:
+      detach();
+      world.coverage.hit(Fault::detached);
+      break;
+    case 4:
+      room = world.random.spread(0, 20000);
+      node.session.resume(stream);
+      break;
+    case 5:
+      node.open();
+      break;
+    default:
+      break;
+  }
+  return n;
+}
+
+void Owner::end(Face& at) {
+  check(!over && !heard_end, "a second end, or one after a reset");
+  check(&at == face, "end at a sink that was taken off");
+  const auto other = node.peer->owners.find(id);
+  check(other != node.peer->owners.end(), "the end of a stream the peer does not have");
+  check(other->second->said_end, "an end that the peer did not send");
+  check(received == other->second->sent, "the end before the last byte");
+  heard_end = true;
+  if (!calm && node.world.random.chance(5)) abandon();
+}
+
+void Owner::reset(Face& at, ResetReason reason) {
+  World& world = node.world;
+  check(!over, "reset of a stream that was over");
+  check(&at == face, "reset at a sink that was taken off");
+  check(!node.session.alive(stream), "alive in Sink::reset");
+  check(!(heard_end && said_end), "reset after both ends");
+  over = true;
+  node.stale.push_back(stream);
+  switch (reason) {
+    case ResetReason::open_timeout:
+      world.coverage.hit(Fault::open_timeout);
+      break;
+    case ResetReason::pressure:
+      // Who took something lately is reset at the cap only.
+      world.coverage.hit(world.now - took < limits::kStalled ? Fault::pressure_reset_full
+                                                             : Fault::pressure_reset_stalled);
+      break;
+    case ResetReason::session_end:
+      check(node.ended, "session_end in a live session");
+      break;
+    case ResetReason::peer: {
+      const auto other = node.peer->owners.find(id);
+      // The peer refused it, or ended it in one of the ways that send RST.
+      check(other == node.peer->owners.end() || other->second->over ||
+                !node.peer->session.alive(other->second->stream),
+            "reset by a peer that did not");
+      break;
+    }
+  }
+}
+
+}  // namespace leat::mux::sim

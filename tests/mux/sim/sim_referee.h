@@ -1,0 +1,71 @@
+// Reads every frame that leaves a session and every frame that reaches one, with a parser and a
+// memory of its own, and fails the run on the first that docs/protocol.md §1 does not allow.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <unordered_map>
+
+#include "base/bytes.h"
+#include "mux/sim/sim_base.h"
+
+namespace leat::mux::sim {
+
+// Cuts a byte stream into frames. Shares no code with src/mux/frame.
+struct Frames {
+  struct Frame {
+    unsigned type, flags;
+    std::uint32_t id, length;
+  };
+  // Calls back once for each header, and for each piece of payload by way of the count alone.
+  void feed(Bytes bytes, const std::function<void(const Frame&)>& on_frame);
+
+  std::string header;
+  std::uint64_t payload_left = 0;
+};
+
+class Referee {
+ public:
+  Referee(bool client, std::uint32_t window, Coverage& coverage)
+      : client_(client), window_(window), coverage_(coverage) {}
+
+  // Bytes that pull() gave, and bytes that feed() is about to get.
+  void sent(Bytes bytes);
+  void received(Bytes bytes);
+
+  // All that was accepted has been acknowledged, once the run is over and everything has been sent.
+  void all_acknowledged() const;
+
+ private:
+  struct Stream {
+    bool ours = false;
+    bool opened = false;  // its SYN has passed
+    bool acked = false;   // by us, for one of theirs
+    bool fin = false;     // ours has left
+    bool rst = false;     // … or this
+    bool peer_fin = false;
+    bool over = false;  // peer's RST, or both FINs: what still comes is ignored
+    std::uint64_t may_send = 256 * 1024;
+    std::uint64_t may_receive = 256 * 1024;
+    StreamState state = StreamState::unknown;
+  };
+
+  void on_sent(const Frames::Frame& frame);
+  void on_received(const Frames::Frame& frame);
+  void move(Stream& stream, StreamEvent event);
+
+  const bool client_;
+  const std::uint64_t window_;
+  Coverage& coverage_;
+  Frames out_, in_;
+  std::unordered_map<std::uint32_t, Stream> streams_;
+  std::uint32_t highest_own_ = 0;
+  bool go_away_sent_ = false;
+  bool ping_sent_ = false;
+  std::uint32_t ping_value_ = 0;
+  std::deque<std::uint32_t> pings_;  // received and not yet answered
+};
+
+}  // namespace leat::mux::sim

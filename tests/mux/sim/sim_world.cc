@@ -1,0 +1,409 @@
+#include "mux/sim/sim_world.h"
+
+#include <algorithm>
+
+#include "mux/sim/sim_replay.h"
+
+namespace leat::mux::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t kRecorded = 64 * 1024;  // bytes of the wire kept for the replay
+
+}  // namespace
+
+// --- Node ---
+
+Node::Node(World& at, const Config& chosen)
+    : world(at),
+      config(chosen),
+      client(chosen.role == Role::client),
+      session(chosen, *this, Time{}),
+      referee(client, chosen.initial_window, at.coverage) {}
+
+void Node::on_open(StreamHandle stream) {
+  const std::uint32_t id = session.id(stream);
+  check(owners.count(id) == 0, "a second on_open for one id");
+  Owner& owner = *(owners[id] = std::make_unique<Owner>(
+                       *this, stream, id, world.random.spread(0, world.small_ ? 500 : 300'000)));
+  switch (world.random.below(10)) {
+    case 0:
+      break;  // attached later
+    case 1:
+      owner.abandon();
+      world.coverage.hit(Fault::own_reset);
+      break;
+    default:
+      owner.attach(owner.first);
+  }
+}
+
+void Node::on_want_pull() {
+  if (pulling) {
+    check(!wanted_in_pull, "on_want_pull twice in one pull");
+    wanted_in_pull = true;
+    return;
+  }
+  check(idle, "on_want_pull again before a pull that found nothing");
+  idle = false;
+}
+
+void Node::on_want_feed() { check(session.wants_feed(), "on_want_feed but not wants_feed"); }
+
+Owner* Node::open() {
+  if (world.streams_left_ == 0 || ended) return nullptr;
+  const auto stream = session.open(world.now);
+  if (!stream) return nullptr;
+  --world.streams_left_;
+  const std::uint32_t id = session.id(*stream);
+  Owner& owner = *(owners[id] = std::make_unique<Owner>(
+                       *this, *stream, id, world.random.spread(0, world.small_ ? 500 : 300'000)));
+  if (world.random.chance(90)) owner.attach(owner.first);
+  return &owner;
+}
+
+bool Node::feed(Bytes bytes) {
+  if (ended) return false;
+  if (wire.size() + bytes.size() <= kRecorded) wire += as_chars(bytes);
+  last_byte = world.now;
+  referee.received(bytes);
+  const std::uint64_t refused = session.stats().refused;
+  const Fatal fault = session.feed(bytes, world.now);
+  check(fault == Fatal::none, name(fault));
+  if (session.stats().refused > refused) world.coverage.hit(Fault::stream_refused);
+  return true;
+}
+
+std::size_t Node::pull() {
+  check(out.staged.empty(), "a pull over bytes not yet sent");
+  std::string& staged = out.staged;
+  staged.resize(world.record_);
+  pulling = true;
+  wanted_in_pull = false;
+  const std::size_t n =
+      session.pull({reinterpret_cast<std::uint8_t*>(staged.data()), staged.size()}, world.now);
+  pulling = false;
+  check(n <= staged.size(), "pull wrote past its room");
+  check(n == 0 || !wanted_in_pull, "on_want_pull in a pull that found something");
+  idle = n == 0 && !wanted_in_pull;
+  staged.resize(n);
+  referee.sent(as_bytes(staged));
+  return n;
+}
+
+// The carrier is gone for good: every owner that has not seen the end of everything is told.
+void Node::end() {
+  ended = true;
+  session.end_all();
+  for (auto& [id, owner] : owners) {
+    check(!session.alive(owner->stream), "alive after end_all");
+    const bool complete = owner->said_end && owner->heard_end;
+    check(owner->over || complete || owner->face == nullptr,
+          "an owner that was not told of the end");
+  }
+  check(session.stats().buffered == 0 && session.stats().held == 0, "buffers left after end_all");
+}
+
+// --- World ---
+
+World::World(std::uint64_t seed, Coverage& covered)
+    : random(seed),
+      coverage(covered),
+      bare_(random.chance(30)),
+      small_(random.chance(30)),
+      streams_left_(random.spread(1, 60)),
+      record_(random.chance(50) ? 16381 : random.spread(13, 65536)),
+      a_(*this, random_config(Role::client)),
+      b_(*this, random_config(Role::server)) {
+  a_.peer = &b_;
+  b_.peer = &a_;
+  for (Node* node : {&a_, &b_}) {
+    node->out.capacity = small_ ? random.spread(1, 200) : random.spread(100, 200'000);
+    node->out.delay = std::chrono::microseconds(random.spread(0, 500'000));
+    if (node->out.capacity == 1) coverage.hit(Fault::one_byte_capacity);
+    if (node->out.delay > 100ms) coverage.hit(Fault::long_delay);
+  }
+}
+
+Config World::random_config(Role role) {
+  Config config = bare_ ? Config::bare(role) : Config::native(role);
+  config.max_frame = random.chance(50) ? config.max_frame : random.spread(1, 16384);
+  if (random.chance(30)) {
+    config.initial_window = static_cast<std::uint32_t>(random.spread(256 * 1024, 4 << 20));
+  }
+  config.initial_window = std::max(config.initial_window, limits::kInitialWindow);
+  if (random.chance(40)) config.max_streams = static_cast<std::uint32_t>(random.spread(1, 40));
+  if (random.chance(40)) config.receive_budget = random.spread(8 * 1024, 1 << 20);
+  config.guard.waste = {1 << 30, 1 << 20};  // frames of one byte are what some seeds are about
+  return config;
+}
+
+void World::run() {
+  const std::size_t steps = random.spread(200, 4000);
+  const std::size_t cut_at = random.chance(10) ? random.below(steps) : steps;
+  for (std::size_t i = 0; i < steps && !over_; ++i) {
+    if (i == cut_at) return cut();
+    step();
+  }
+  if (!over_) settle();
+  if (!over_) check_outcome();
+  if (random.chance(40)) check_chunking(a_);
+  if (random.chance(40)) check_chunking(b_);
+}
+
+void World::step() {
+  ++coverage.steps;
+  Node& node = random.chance(50) ? a_ : b_;
+  switch (random.below(10)) {
+    case 0:
+    case 1:
+      move_time();
+      break;
+    case 2:
+    case 3:
+    case 4:
+      pump(node);
+      break;
+    case 5:
+    case 6:
+    case 7:
+      arrive(node, true);
+      break;
+    case 8:
+      owner_acts(node);
+      break;
+    case 9:
+      node_acts(node);
+      break;
+  }
+  for (Node* each : {&a_, &b_}) {
+    if (!over_) check_deadlines(*each);
+    if (!over_) invariants(*each);
+  }
+}
+
+// Never past anything that is due, so that nothing is late but what the links make late.
+Time World::next_event() {
+  Time next = kNever;
+  for (Node* node : {&a_, &b_}) {
+    next = std::min(next, node->session.next_deadline());
+    if (!node->out.flying.empty()) {
+      next = std::min(next, std::max(node->out.flying.front().arrives, node->out.paused_until));
+    }
+  }
+  return std::max(next, now);
+}
+
+void World::move_time() {
+  const Time limit = next_event();
+  Time to = now + std::chrono::microseconds(random.below(2000));
+  if (random.chance(30)) to = now + std::chrono::milliseconds(random.spread(1, 20'000));
+  now = std::min(to, limit);
+}
+
+// Takes a pull's worth if the last is gone, and puts on the link what it has room for.
+bool World::pump(Node& from) {
+  Pipe& pipe = from.out;
+  if (pipe.staged.empty() && from.pull() == 0) return false;
+  const std::size_t n = std::min(pipe.capacity - pipe.in_flight, pipe.staged.size());
+  if (n == 0) return false;
+  pipe.flying.push_back({now + pipe.delay, pipe.staged.substr(0, n)});
+  pipe.staged.erase(0, n);
+  pipe.in_flight += n;
+  return true;
+}
+
+// Hands over what has arrived, in pieces.
+bool World::arrive(Node& at, bool tricky) {
+  Pipe& pipe = at.peer->out;
+  bool moved = false;
+  while (!pipe.flying.empty() && pipe.flying.front().arrives <= now && pipe.paused_until <= now) {
+    if (!at.session.wants_feed()) {
+      coverage.hit(Fault::feed_pause);
+      if (!tricky || !random.chance(10)) return moved;
+      coverage.hit(Fault::feed_pause_ignored);
+    }
+    std::string& bytes = pipe.flying.front().bytes;
+    std::size_t n = bytes.size();
+    if (tricky && random.chance(50)) n = random.spread(1, n);
+    if (n == 1) coverage.hit(Fault::one_byte_chunks);
+    const std::string piece = bytes.substr(0, n);
+    bytes.erase(0, n);
+    pipe.in_flight -= n;
+    if (bytes.empty()) pipe.flying.pop_front();
+    if (!at.feed(as_bytes(piece))) return moved;
+    moved = true;
+    if (tricky && random.chance(20)) break;
+  }
+  return moved;
+}
+
+void World::owner_acts(Node& node) {
+  if (node.owners.empty()) return;
+  auto it = node.owners.begin();
+  std::advance(it, random.below(node.owners.size()));
+  Owner& owner = *it->second;
+  if (owner.over || !node.session.alive(owner.stream)) return;
+  if (owner.face == nullptr) {
+    if (random.chance(50)) owner.attach(random.chance(50) ? owner.first : owner.second);
+    return;
+  }
+  switch (random.below(12)) {
+    case 0:
+      if (!random.chance(30)) break;
+      owner.abandon();
+      coverage.hit(Fault::own_reset);
+      break;
+    case 1:
+      owner.detach();
+      coverage.hit(Fault::detached);
+      break;
+    case 2:
+      owner.attach(owner.face == &owner.first ? owner.second : owner.first);
+      coverage.hit(Fault::handed_over_outside);
+      break;
+    case 3:
+    case 4:
+    case 5:
+    case 6:
+      owner.room = random.chance(30) ? SIZE_MAX : random.spread(0, 100'000);
+      node.session.resume(owner.stream);
+      break;
+    default:
+      owner.available =
+          std::min(owner.total - owner.sent, owner.available + random.spread(1, 100'000));
+      check(node.session.wake(owner.stream), "wake refused on a live stream");
+  }
+}
+
+void World::node_acts(Node& node) {
+  switch (random.below(20)) {
+    case 0:
+      node.session.ping(now);
+      break;
+    case 1:
+      if (!random.chance(3)) break;
+      node.session.go_away(GoAway::normal);
+      check(!node.session.open(now), "opened after go-away");
+      coverage.hit(Fault::go_away);
+      break;
+    case 2:
+      if (!random.chance(30)) break;
+      node.out.paused_until = now + std::chrono::milliseconds(random.spread(1, 30'000));
+      coverage.hit(Fault::link_pause);
+      break;
+    case 3:
+      if (node.stale.empty()) break;
+      {
+        const StreamHandle stale = node.stale[random.below(node.stale.size())];
+        Session& s = node.session;
+        check(!s.alive(stale) && s.id(stale) == 0 && s.buffered(stale) == 0 && !s.wake(stale) &&
+                  !s.resume(stale) && !s.detach(stale) && !s.attach(stale, nullptr, nullptr) &&
+                  !s.reset(stale),
+              "a stale handle reached something");
+        coverage.hit(Fault::stale_handle);
+      }
+      break;
+    default:
+      node.open();
+  }
+}
+
+void World::check_deadlines(Node& node) {
+  if (node.session.next_deadline() > now) return;
+  const Fatal fault = node.session.on_deadline(now);
+  if (fault == Fatal::none) {
+    check(node.session.next_deadline() > now, "a deadline that stays");
+    return;
+  }
+  check(fault == Fatal::ping_timeout, name(fault));
+  check(now - node.last_byte >= node.config.ping_timeout, "declared dead while bytes arrived");
+  coverage.hit(Fault::ping_timeout);
+  cut();
+}
+
+void World::invariants(Node& node) {
+  const Stats& stats = node.session.stats();
+  check(stats.held <= node.config.receive_budget, "more held than the budget allows");
+  if (stats.held * 2 >= node.config.receive_budget) coverage.hit(Fault::stop_growth);
+  check(stats.streams <= node.config.max_streams, "more streams than allowed");
+  std::size_t buffered = 0;
+  for (const auto& [id, owner] : node.owners) {
+    buffered += node.session.buffered(owner->stream);
+    // Nobody is told of the end of a stream that has no sink.
+    if (owner->face == nullptr && !node.session.alive(owner->stream)) owner->over = true;
+  }
+  check(buffered == stats.buffered, "the count of buffered bytes is off");
+  check(buffered <= stats.held, "more buffered than held");
+  check(!node.idle || !node.session.wants_pull(), "work that was not announced");
+}
+
+void World::cut() {
+  coverage.hit(Fault::cut);
+  a_.end();
+  b_.end();
+  over_ = true;
+}
+
+// No more tricks and no more faults: everything under way must come to its end.
+void World::settle() {
+  for (Node* node : {&a_, &b_}) {
+    node->out.paused_until = Time{};
+    for (auto& [id, owner] : node->owners) owner->settle_down();
+  }
+  streams_left_ = 0;
+  for (int rounds = 0;; ++rounds) {
+    check(rounds < 2'000'000, "no end in sight");
+    bool moved = false;
+    for (Node* node : {&a_, &b_}) {
+      moved |= pump(*node);
+      moved |= arrive(*node, false);
+      for (auto& [id, owner] : node->owners) {
+        if (!owner->calm) owner->settle_down();  // opened by what was under way
+      }
+      check_deadlines(*node);
+      if (over_) return;
+    }
+    if (moved) continue;
+    bool flying = false, waiting = false;
+    for (Node* node : {&a_, &b_}) {
+      flying |= !node->out.flying.empty();
+      waiting |= !node->out.staged.empty() || node->session.wants_pull();
+    }
+    if (!flying && !waiting) break;
+    if (!flying) continue;
+    now = next_event();
+  }
+}
+
+void World::check_outcome() {
+  ++coverage.whole;
+  for (Node* node : {&a_, &b_}) {
+    invariants(*node);
+    check(!node->session.wants_pull(), "something left to send");
+    check(node->session.stats().streams == 0, "a stream that never ended");
+    check(node->session.stats().held == 0, "bytes that nobody took");
+    node->referee.all_acknowledged();
+    for (const auto& [id, owner] : node->owners) {
+      check(!node->session.alive(owner->stream), "a slot that was not freed");
+      if (owner->over) continue;
+      const auto other = node->peer->owners.find(id);
+      check(other != node->peer->owners.end(), "a stream that ended well at one end only");
+      check(owner->said_end && owner->heard_end, "neither ended nor reset");
+      check(other->second->sent == owner->received, "bytes are missing");
+    }
+  }
+}
+
+void World::check_chunking(const Node& node) {
+  const Replay whole(node.config, node.session.stats().opened_by_us, node.wire, random.next(), 0);
+  const Replay bytes(node.config, node.session.stats().opened_by_us, node.wire, whole.tail_seed, 1);
+  const Replay mixed(node.config, node.session.stats().opened_by_us, node.wire, whole.tail_seed,
+                     1000);
+  check(whole.trace == bytes.trace && whole.trace == mixed.trace,
+        "events depend on how the input was cut");
+}
+
+}  // namespace leat::mux::sim

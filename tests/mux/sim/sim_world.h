@@ -1,0 +1,151 @@
+// Two sessions, the owners of their streams, and two one-way links between them, in virtual time. A
+// seed chooses the configuration, the links, and every step; after each step the invariants hold or
+// the run fails.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mux/session.h"
+#include "mux/sim/sim_base.h"
+#include "mux/sim/sim_referee.h"
+
+namespace leat::mux::sim {
+
+class World;
+class Node;
+
+// One direction. Bytes leave `staged`, one pull's worth, as the link has capacity, and arrive after
+// the delay.
+struct Pipe {
+  std::size_t capacity = 0;
+  Duration delay{};
+  std::string staged;
+  struct Packet {
+    Time arrives;
+    std::string bytes;
+  };
+  std::deque<Packet> flying;
+  std::size_t in_flight = 0;
+  Time paused_until{};
+};
+
+// Owner of one end of a stream: offers bytes when the world lets it, checks every byte it gets. It
+// shows the session one of two faces at a time, so that a call to a face that was taken off is
+// noticed.
+class Owner {
+ public:
+  Owner(Node& node, StreamHandle stream, std::uint32_t id, std::size_t total);
+
+  struct Face final : Source, Sink {
+    explicit Face(Owner& to) : owner(to) {}
+    Produced produce(MutableBytes out) override { return owner.produce(*this, out); }
+    std::size_t deliver(Bytes data) override { return owner.deliver(*this, data); }
+    void end() override { owner.end(*this); }
+    void reset(ResetReason reason) override { owner.reset(*this, reason); }
+    Owner& owner;
+  };
+
+  void attach(Face& face);
+  void detach();
+  void abandon();  // its own reset
+  void settle_down();
+
+  Node& node;
+  const StreamHandle stream;
+  const std::uint32_t id;
+  const std::size_t total;  // bytes it will send
+  std::size_t sent = 0;
+  std::size_t available = 0;  // of those not sent yet
+  std::uint64_t received = 0;
+  std::size_t room = 0;
+  Time took;  // when it last took something
+  bool said_end = false, heard_end = false;
+  bool over = false;        // reset, by whomever
+  bool will_break = false;  // its source fails at the end instead of ending
+  bool calm = false;        // no more tricks
+
+  Face first{*this}, second{*this};
+  Face* face = nullptr;  // attached now
+
+ private:
+  Produced produce(Face& at, MutableBytes out);
+  std::size_t deliver(Face& at, Bytes data);
+  void end(Face& at);
+  void reset(Face& at, ResetReason reason);
+};
+
+class Node final : public Events {
+ public:
+  Node(World& world, const Config& config);
+
+  void on_open(StreamHandle stream) override;
+  void on_go_away() override {}
+  void on_want_pull() override;
+  void on_want_feed() override;
+
+  Owner* open();
+  bool feed(Bytes bytes);  // false: the session has ended
+  std::size_t pull();      // into out.staged
+  void end();
+
+  World& world;
+  const Config config;
+  const bool client;
+  Session session;
+  Referee referee;
+  Pipe out;
+  Node* peer = nullptr;
+  std::map<std::uint32_t, std::unique_ptr<Owner>> owners;  // by id
+  std::vector<StreamHandle> stale;
+  std::string wire;  // what it has been fed, the first part of it
+  Time last_byte{};
+  bool ended = false;
+  bool idle = true;  // the last pull found nothing, and nothing was announced since
+  bool pulling = false;
+  bool wanted_in_pull = false;
+};
+
+class World {
+ public:
+  World(std::uint64_t seed, Coverage& coverage);
+  // Throws Failure.
+  void run();
+
+  Random random;
+  Coverage& coverage;
+  Time now{};
+
+ private:
+  friend class Node;
+  friend class Owner;
+
+  Config random_config(Role role);
+  void step();
+  void move_time();
+  Time next_event();
+  bool pump(Node& from);
+  bool arrive(Node& at, bool tricky);
+  void owner_acts(Node& node);
+  void node_acts(Node& node);
+  void check_deadlines(Node& node);
+  void invariants(Node& node);
+  void settle();
+  void cut();
+  void check_outcome();
+  void check_chunking(const Node& node);
+
+  bool bare_;
+  bool small_;                // a narrow link, and little to send
+  std::size_t streams_left_;  // to be opened
+  std::size_t record_;        // room of a pull
+  bool over_ = false;
+  Node a_, b_;
+};
+
+}  // namespace leat::mux::sim
