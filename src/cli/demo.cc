@@ -269,6 +269,7 @@ void Demo::answer_ended(Result<int> status) {
 
 void Demo::stay() {
   print("\n" + box("leat demo", {{"public", url_},
+                                 {"OpenAI base", url_ + "/v1"},
                                  {"service", target_},
                                  {"the relay sees", "requests and answers in the clear"},
                                  {"fingerprint", pin_}}));
