@@ -49,7 +49,10 @@ void Node::on_want_pull() {
   idle = false;
 }
 
-void Node::on_want_feed() { check(session.wants_feed(), "on_want_feed but not wants_feed"); }
+void Node::on_want_feed() {
+  check(session.wants_feed(), "on_want_feed but not wants_feed");
+  feed_waits = false;
+}
 
 Owner* Node::open() {
   if (world.streams_left_ == 0 || ended) return nullptr;
@@ -225,7 +228,8 @@ bool World::arrive(Node& at, bool tricky) {
   Pipe& pipe = at.peer->out;
   bool moved = false;
   while (!pipe.flying.empty() && pipe.flying.front().arrives <= now && pipe.paused_until <= now) {
-    if (!at.session.wants_feed()) {
+    at.feed_waits |= !at.session.wants_feed();
+    if (at.feed_waits) {
       coverage.hit(Fault::feed_pause);
       if (!tricky || !random.chance(10)) return moved;
       coverage.hit(Fault::feed_pause_ignored);
@@ -274,11 +278,14 @@ void World::owner_acts(Node& node) {
     case 5:
     case 6:
       owner.room = random.chance(30) ? SIZE_MAX : random.spread(0, 100'000);
+      owner.refused = false;
       node.session.resume(owner.stream);
       break;
     default:
       owner.available =
           std::min(owner.total - owner.sent, owner.available + random.spread(1, 100'000));
+      if (!owner.asleep && random.chance(80)) break;  // nobody waits for it
+      owner.asleep = false;
       check(node.session.wake(owner.stream), "wake refused on a live stream");
   }
 }
