@@ -115,8 +115,9 @@ World::World(std::uint64_t seed, Coverage& covered)
       bare_(random.chance(30)),
       small_(random.chance(30)),
       pressed_(!small_ && random.chance(30)),
-      streams_left_(random.spread(1, 60)),
-      record_(pressed_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
+      large_(!small_ && !pressed_ && random.chance(15)),
+      streams_left_(large_ ? random.between(1, 3) : random.spread(1, 60)),
+      record_(pressed_ || large_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
       a_(*this, random_config(Role::client)),
       b_(*this, random_config(Role::server)) {
   a_.peer = &b_;
@@ -144,6 +145,7 @@ Config World::random_config(Role role) {
 
 // Bytes for one direction of a stream.
 std::size_t World::random_total() {
+  if (large_) return random.between(200'000, 2'000'000);
   if (pressed_) return random.between(0, 60'000);
   return random.spread(0, small_ ? 500 : 300'000);
 }

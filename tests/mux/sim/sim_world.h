@@ -147,6 +147,7 @@ class World {
   bool bare_;
   bool small_;                // a narrow link, and little to send
   bool pressed_;              // little memory, slow receivers
+  bool large_;                // few streams, several windows' worth on each
   std::size_t streams_left_;  // to be opened
   std::size_t record_;        // room of a pull
   bool over_ = false;
