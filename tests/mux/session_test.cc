@@ -175,6 +175,30 @@ TEST(Session, ResetAfterTheEndTellsThatNoMoreIsWanted) {
   EXPECT_EQ(sink.reset_by, ResetReason::peer);
 }
 
+TEST(Session, AFinThatIsOwedLeavesEvenIfTheOwnerLetsGo) {
+  Peer server(Config::native(Role::server));
+  Session& session = server.session;
+  TextSource source;
+  source.ends = true;
+  TextSink sink;
+  const std::string half(limits::kInitialWindow / 2, 'x');
+  ASSERT_EQ(session.feed(as_bytes(window(1, 0, flag::syn)), Time{}), Fatal::none);
+  static_cast<void>(server.take());
+  ASSERT_EQ(session.feed(as_bytes(window(3, 0, flag::syn)), Time{}), Fatal::none);
+  session.attach(server.opened[0], &source, &sink);
+  ASSERT_EQ(session.feed(as_bytes(data(1, half)), Time{}), Fatal::none);
+  // Room for the other stream's ACK and for this one's credit, not for the FIN behind it.
+  std::vector<std::uint8_t> out(26);
+  ASSERT_EQ(session.pull(out, Time{}), 24u);
+  EXPECT_THAT(headers(as_chars(Bytes(out).first(24))),
+              ElementsAre(Header{kWindow, flag::ack, 3, 0},
+                          Header{kWindow, 0, 1, limits::kInitialWindow / 2}));
+  ASSERT_EQ(session.feed(as_bytes(window(1, 0, flag::fin)), Time{}), Fatal::none);
+  EXPECT_TRUE(sink.ended);
+  EXPECT_TRUE(session.reset(server.opened[0]));
+  EXPECT_THAT(headers(server.take()), ElementsAre(Header{kWindow, flag::fin, 1, 0}));
+}
+
 TEST(Session, ABrokenSourceResets) {
   Pair pair;
   TextSource source;

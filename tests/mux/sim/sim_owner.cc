@@ -15,6 +15,7 @@ Owner::Owner(Node& at, StreamHandle handle, std::uint32_t stream_id, std::size_t
 
 void Owner::attach(Face& to) {
   face = &to;
+  asleep = refused = false;
   check(node.session.attach(stream, face, face), "attach refused on a live stream");
 }
 
@@ -36,12 +37,16 @@ void Owner::settle_down() {
   room = SIZE_MAX;
   available = total - sent;
   if (over || !node.session.alive(stream)) return;
-  if (face == nullptr) {
-    attach(first);
-  } else {
+  if (face == nullptr) return attach(first);
+  // Only what it owes: a session that forgot to ask, or to offer, is found out.
+  if (refused) {
+    refused = false;
     node.session.resume(stream);
   }
-  if (!over) node.session.wake(stream);  // stale if both directions have ended
+  if (asleep && !over && node.session.alive(stream)) {
+    asleep = false;
+    check(node.session.wake(stream), "wake refused on a live stream");
+  }
 }
 
 Produced Owner::produce(Face& at, MutableBytes out) {
@@ -66,7 +71,10 @@ Produced Owner::produce(Face& at, MutableBytes out) {
     said_end = true;
     return Produced::end();
   }
-  if (available == 0) return Produced::not_ready();
+  if (available == 0) {
+    asleep = true;
+    return Produced::not_ready();
+  }
   std::size_t n = std::min(out.size(), available);
   if (!calm && world.random.chance(20)) n = world.random.between(1, n);
   for (std::size_t i = 0; i < n; ++i) out[i] = content(id, node.client, sent + i);
@@ -90,7 +98,10 @@ std::size_t Owner::deliver(Face& at, Bytes data) {
   if (n > 0) took = world.now;
   if (room != SIZE_MAX) room -= n;
   world.coverage.bytes += n;
-  if (n < data.size()) world.coverage.hit(Fault::stalled_sink);
+  if (n < data.size()) {
+    refused = true;
+    world.coverage.hit(Fault::stalled_sink);
+  }
   if (calm) return n;
 
   switch (world.random.below(60)) {
@@ -108,7 +119,9 @@ std::size_t Owner::deliver(Face& at, Bytes data) {
       world.coverage.hit(Fault::detached);
       break;
     case 4:
+      if (n == 0) break;
       room = world.random.spread(0, 20000);
+      refused = false;
       node.session.resume(stream);
       break;
     case 5:

@@ -39,6 +39,7 @@ void Frames::feed(Bytes bytes, const std::function<void(const Frame&)>& on_frame
 }
 
 void Referee::sent(Bytes bytes) {
+  served_.clear();
   out_.feed(bytes, [this](const Frames::Frame& f) { on_sent(f); });
   check(out_.header.empty() && out_.payload_left == 0, "pull cut a frame");
 }
@@ -120,6 +121,7 @@ void Referee::on_sent(const Frames::Frame& f) {
     return;
   }
   check(f.length > 0, "an empty data frame");
+  check(served_.insert(f.id).second, "two data frames of one stream in one pull");
   check(f.length <= s.may_send, "more sent than granted");
   s.may_send -= f.length;
 }

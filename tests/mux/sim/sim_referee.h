@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/bytes.h"
 #include "mux/sim/sim_base.h"
@@ -61,6 +62,7 @@ class Referee {
   Coverage& coverage_;
   Frames out_, in_;
   std::unordered_map<std::uint32_t, Stream> streams_;
+  std::unordered_set<std::uint32_t> served_;  // streams with a data frame in this pull
   std::uint32_t highest_own_ = 0;
   bool go_away_sent_ = false;
   bool ping_sent_ = false;

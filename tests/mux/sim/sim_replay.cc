@@ -1,6 +1,7 @@
 #include "mux/sim/sim_replay.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "mux/sim/sim_base.h"
@@ -21,11 +22,12 @@ std::string random_tail(Random& random) {
   std::string out;
   for (int i = 0; i < 20; ++i) {
     const std::size_t length = random.chance(50) ? random.below(50) : 0;
+    constexpr std::array flags{0, 0, 0, 0, 0, 0, 1, 1, 2, 4, 4, 4, 4, 8, 8, 16};
     std::string frame(12, '\0');
-    frame[0] = random.chance(3) ? '\1' : '\0';
-    frame[1] = static_cast<char>(random.chance(90) ? random.below(2) : random.below(5));
-    frame[3] = static_cast<char>(random.chance(50) ? 0 : 1u << random.below(5));
-    frame[7] = static_cast<char>(random.below(20));
+    frame[0] = random.chance(1) ? '\1' : '\0';
+    frame[1] = static_cast<char>(random.chance(97) ? random.below(2) : random.below(5));
+    frame[3] = static_cast<char>(flags[random.below(flags.size())]);
+    frame[7] = static_cast<char>(1 + random.below(20));
     frame[11] = static_cast<char>(length);
     out += frame;
     if (frame[1] == 0) out += std::string(length, 'x');

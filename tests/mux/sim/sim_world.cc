@@ -49,7 +49,10 @@ void Node::on_want_pull() {
   idle = false;
 }
 
-void Node::on_want_feed() { check(session.wants_feed(), "on_want_feed but not wants_feed"); }
+void Node::on_want_feed() {
+  check(session.wants_feed(), "on_want_feed but not wants_feed");
+  feed_waits = false;
+}
 
 Owner* Node::open() {
   if (world.streams_left_ == 0 || ended) return nullptr;
@@ -112,8 +115,9 @@ World::World(std::uint64_t seed, Coverage& covered)
       bare_(random.chance(30)),
       small_(random.chance(30)),
       pressed_(!small_ && random.chance(30)),
-      streams_left_(random.spread(1, 60)),
-      record_(pressed_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
+      large_(!small_ && !pressed_ && random.chance(15)),
+      streams_left_(large_ ? random.between(1, 3) : random.spread(1, 60)),
+      record_(pressed_ || large_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
       a_(*this, random_config(Role::client)),
       b_(*this, random_config(Role::server)) {
   a_.peer = &b_;
@@ -141,6 +145,7 @@ Config World::random_config(Role role) {
 
 // Bytes for one direction of a stream.
 std::size_t World::random_total() {
+  if (large_) return random.between(200'000, 2'000'000);
   if (pressed_) return random.between(0, 60'000);
   return random.spread(0, small_ ? 500 : 300'000);
 }
@@ -225,7 +230,8 @@ bool World::arrive(Node& at, bool tricky) {
   Pipe& pipe = at.peer->out;
   bool moved = false;
   while (!pipe.flying.empty() && pipe.flying.front().arrives <= now && pipe.paused_until <= now) {
-    if (!at.session.wants_feed()) {
+    at.feed_waits |= !at.session.wants_feed();
+    if (at.feed_waits) {
       coverage.hit(Fault::feed_pause);
       if (!tricky || !random.chance(10)) return moved;
       coverage.hit(Fault::feed_pause_ignored);
@@ -274,11 +280,14 @@ void World::owner_acts(Node& node) {
     case 5:
     case 6:
       owner.room = random.chance(30) ? SIZE_MAX : random.spread(0, 100'000);
+      owner.refused = false;
       node.session.resume(owner.stream);
       break;
     default:
       owner.available =
           std::min(owner.total - owner.sent, owner.available + random.spread(1, 100'000));
+      if (!owner.asleep && random.chance(80)) break;  // nobody waits for it
+      owner.asleep = false;
       check(node.session.wake(owner.stream), "wake refused on a live stream");
   }
 }

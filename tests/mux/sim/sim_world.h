@@ -69,6 +69,8 @@ class Owner {
   bool over = false;        // reset, by whomever
   bool will_break = false;  // its source fails at the end instead of ending
   bool calm = false;        // no more tricks
+  bool asleep = false;      // its source said not ready: it must wake the session
+  bool refused = false;     // its sink did not take all: it must resume
 
   Face first{*this}, second{*this};
   Face* face = nullptr;  // attached now
@@ -109,6 +111,7 @@ class Node final : public Events {
   bool idle = true;  // the last pull found nothing, and nothing was announced since
   bool pulling = false;
   bool wanted_in_pull = false;
+  bool feed_waits = false;  // for on_want_feed
 };
 
 class World {
@@ -144,6 +147,7 @@ class World {
   bool bare_;
   bool small_;                // a narrow link, and little to send
   bool pressed_;              // little memory, slow receivers
+  bool large_;                // few streams, several windows' worth on each
   std::size_t streams_left_;  // to be opened
   std::size_t record_;        // room of a pull
   bool over_ = false;
