@@ -15,7 +15,9 @@ if(LEAT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 # Paths in binaries are relative, so that two checkouts build the same bytes.
-add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -fno-omit-frame-pointer)
+# Bytes are read and written through structures of the kernel and of protocols: no guesses from types.
+add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -fno-omit-frame-pointer
+  -fno-strict-aliasing)
 
 # Warnings are errors in our own code only; leat_warnings is linked privately by every target of ours.
 add_library(leat_warnings INTERFACE)

@@ -62,7 +62,6 @@ class List {
 
  private:
   using Node = Linked<Tag>;
-  struct Head : Node {};
 
   void link(T& element, Node* before) {
     Node& node = element;
@@ -73,7 +72,9 @@ class List {
     before->next_ = &node;
   }
 
-  Head head_;
+  // A whole Node, not a base of something: seen as two types, g++ 12 takes the links of the head and
+  // those of an element for unrelated memory under LTO, and keeps a stale one in a register.
+  Node head_;
 };
 
 }  // namespace leat::mux
