@@ -368,6 +368,7 @@ TEST(Shard, PostFromOtherThreads) {
   constexpr int kThreads = 4, kEach = 500;
   int sum = 0;  // of the shard's thread alone
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int j = 0; j < kEach; ++j) {
