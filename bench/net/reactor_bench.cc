@@ -46,8 +46,8 @@ struct Passer final : Watched {
 void BM_PassOnShard(benchmark::State& state) {
   for (auto _ : state) {
     state.PauseTiming();
-    std::vector<std::pair<Fd, Fd>> pairs;
-    for (int i = 0; i < state.range(0); ++i) pairs.push_back(loopback_pair());
+    std::vector<std::pair<Fd, Fd>> pairs(static_cast<std::size_t>(state.range(0)));
+    for (auto& pair : pairs) pair = loopback_pair();
     int left = kPasses;
     {
       Shard shard;
@@ -88,8 +88,8 @@ struct AsioPasser {
 void BM_PassWithAsyncWait(benchmark::State& state) {
   for (auto _ : state) {
     state.PauseTiming();
-    std::vector<std::pair<Fd, Fd>> pairs;
-    for (int i = 0; i < state.range(0); ++i) pairs.push_back(loopback_pair());
+    std::vector<std::pair<Fd, Fd>> pairs(static_cast<std::size_t>(state.range(0)));
+    for (auto& pair : pairs) pair = loopback_pair();
     int left = kPasses;
     {
       asio::io_context context(1);

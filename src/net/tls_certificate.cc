@@ -49,7 +49,7 @@ tl::unexpected<Error> refuse(const std::string& path) {
 
 Result<Key> load_or_create_key(const std::string& path) {
   if (::access(path.c_str(), F_OK) != 0) {
-    const Key key(EVP_EC_gen("P-256"));
+    const Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
     const Bio pem(BIO_new(BIO_s_secmem()));
     PEM_write_bio_PrivateKey(pem.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
     if (auto made = create_file(path, contents(pem), 0600, Code::KEY_FILE); !made) {

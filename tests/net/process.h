@@ -24,6 +24,7 @@ class Process {
     io = Fd(fds[0]);
     const Fd theirs(fds[1]);
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     pid_ = ::fork();

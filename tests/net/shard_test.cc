@@ -205,16 +205,16 @@ TEST(Deferred, RunsOnceForManyCallsAndInOrder) {
 
 TEST(Deferred, OneThatDefersItselfLeavesRoomForEvents) {
   Loop loop;
-  auto [ours, theirs] = make_pair_of_sockets();
+  const Pair pair = make_pair_of_sockets();
   Probe probe;
   probe.ready = [&](Probe&) { loop.shard.stop(); };
   Later again;
   int runs = 0;
   again.call = [&] {
-    if (++runs == 3) put(theirs, "x");
+    if (++runs == 3) put(pair.theirs, "x");
     loop.shard.defer(again);
   };
-  ASSERT_TRUE(loop.shard.watch(ours.get(), probe));
+  ASSERT_TRUE(loop.shard.watch(pair.ours.get(), probe));
   loop.shard.run();  // writable
   loop.shard.defer(again);
   loop.shard.run();  // readable
@@ -368,6 +368,7 @@ TEST(Shard, PostFromOtherThreads) {
   constexpr int kThreads = 4, kEach = 500;
   int sum = 0;  // of the shard's thread alone
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int j = 0; j < kEach; ++j) {

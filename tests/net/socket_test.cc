@@ -301,7 +301,7 @@ TEST(Fd, ClosesOnceAndMoves) {
   const Fd other(pipe[1]);
   Fd a(pipe[0]);
   Fd b(std::move(a));
-  EXPECT_FALSE(a);
+  EXPECT_FALSE(a);  // NOLINT(bugprone-use-after-move): what a move leaves is the point
   EXPECT_EQ(b.get(), pipe[0]);
   a = std::move(b);
   EXPECT_EQ(a.get(), pipe[0]);
