@@ -307,6 +307,20 @@ TEST_F(Life, DrainsStreamsThatRun) {
   EXPECT_EQ(relay.session().why().code, Code::DRAINING);
 }
 
+TEST_F(Life, ADrainLosesNothingThatWasAnswered) {
+  const std::string body = net::random_text(8'000'000, 1);
+  Origin& web = origin(on_head([&](OriginConnection& c, const std::string&) {
+    c.send("HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n" + body);
+  }));
+  online({http(web)});
+  Visit& got = World::visit("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(until([&] { return got.replied(); }));
+  ASSERT_TRUE(drained());
+  ASSERT_TRUE(until([&] { return got.over(); }));
+  EXPECT_TRUE(got.ended());
+  EXPECT_TRUE(got.text().ends_with(body));
+}
+
 TEST_F(Life, StopsAtOnceWhenThereIsNoSession) {
   Options opts = options({ssh()});
   relay.stop_listening();
