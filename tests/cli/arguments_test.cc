@@ -32,6 +32,7 @@ T parsed(std::initializer_list<const char*> words) {
 // The settings as "key=value", each with the flag it came from.
 std::vector<std::string> pairs(const std::vector<config::Setting>& settings) {
   std::vector<std::string> out;
+  out.reserve(settings.size());
   for (const config::Setting& setting : settings) {
     out.push_back(setting.where + " " + setting.key + "=" + setting.value);
   }

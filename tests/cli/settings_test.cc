@@ -41,7 +41,7 @@ Result<agent::Options> agent(std::vector<std::string> words) {
 class Settings : public testing::Test {
  protected:
   std::string file(const char* name, const std::string& text) {
-    const std::string path = directory_.path() + "/" + name;
+    std::string path = directory_ / name;
     EXPECT_TRUE(write_file(path, text, 0600, Code::CONFIG_FILE));
     return path;
   }
