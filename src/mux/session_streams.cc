@@ -50,7 +50,9 @@ bool Session::Impl::reset(StreamHandle handle) {
 
 // Ends a stream for a reason its owner has to be told.
 void Session::Impl::kill(Stream& stream, ResetReason reason, bool tell_peer) {
-  Sink* const sink = stream.sink;
+  // Ended both ways and told so, it only owes its last frame: its owner has gone.
+  const bool settled = stream.state == StreamState::closed && stream.end_told;
+  Sink* const sink = settled ? nullptr : stream.sink;
   drop(stream, tell_peer);
   if (sink != nullptr) sink->reset(reason);
   relieve();

@@ -44,7 +44,7 @@ HttpReader::Head HttpReader::read_head(Transport& transport) {
       if (state == http::HeadReader::State::done) return Head::done;
       if (state == http::HeadReader::State::error) return Head::bad;
     }
-    if (gone_) return Head::end;
+    if (gone_ != IoStatus::ok) return gone_ == IoStatus::end ? Head::end : Head::failed;
     switch (hold_more(transport)) {
       case IoStatus::ok:
         break;
@@ -76,7 +76,7 @@ mux::Produced HttpReader::produce_body(Transport& transport, MutableBytes out) {
     }
     std::size_t n = take_held(out);
     if (n == 0) {
-      const IoResult result = gone_ ? IoResult{IoStatus::end} : transport.read(out);
+      const IoResult result = gone_ != IoStatus::ok ? IoResult{gone_} : transport.read(out);
       if (result.status == IoStatus::would_block) return mux::Produced::not_ready();
       if (result.status == IoStatus::end && body_.complete_at_close()) return mux::Produced::end();
       if (result.status != IoStatus::ok) return mux::Produced::error();
@@ -99,7 +99,7 @@ mux::Produced HttpReader::produce_body(Transport& transport, MutableBytes out) {
 
 mux::Produced HttpReader::produce_raw(Transport& transport, MutableBytes out) {
   if (const std::size_t n = take_held(out); n > 0) return mux::Produced::bytes(n);
-  const IoResult result = gone_ ? IoResult{IoStatus::end} : transport.read(out);
+  const IoResult result = gone_ != IoStatus::ok ? IoResult{gone_} : transport.read(out);
   switch (result.status) {
     case IoStatus::ok:
       return mux::Produced::bytes(result.n);
@@ -114,10 +114,10 @@ mux::Produced HttpReader::produce_raw(Transport& transport, MutableBytes out) {
 }
 
 bool HttpReader::peer_gone(Transport& transport) {
-  while (!gone_) {
+  while (gone_ == IoStatus::ok) {
     const IoStatus status = hold_more(transport);
     if (status == IoStatus::would_block) return false;
-    gone_ = status != IoStatus::ok;
+    gone_ = status;
   }
   return true;
 }

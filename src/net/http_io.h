@@ -56,7 +56,7 @@ class HttpReader {
   std::size_t trailers_sent_ = 0;
   std::string held_;  // read and not yet used, from held_at_ on
   std::size_t held_at_ = 0;
-  bool gone_ = false;  // the transport ended or failed while nobody was reading
+  IoStatus gone_ = IoStatus::ok;  // how the transport ended while nobody was reading
   bool bad_framing_ = false;
 };
 

@@ -86,6 +86,8 @@ Time Link::next_deadline() const {
   return std::min({dead, i.ack_at, pinging ? kNever : i.last_received + limits::kLinkPingInterval});
 }
 
+void Link::heard(Time now) { impl_->last_received = now; }
+
 LinkFault Link::on_deadline(Time now) {
   Impl& i = *impl_;
   if (!i.attached) return LinkFault::none;

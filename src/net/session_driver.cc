@@ -63,7 +63,7 @@ void SessionDriver::read() {
   read_more_ = false;
   const MutableBytes buffer = receive_buffer();
   for (std::size_t moved = 0; moved < kBatch && !ended_;) {
-    if (!mux_.wants_feed()) return;  // on_want_feed() follows
+    if (!mux_.wants_feed() && !closing_) return;  // on_want_feed() follows
     const IoResult result = carrier_->read(buffer);
     switch (result.status) {
       case IoStatus::ok:
@@ -84,6 +84,7 @@ void SessionDriver::read() {
 }
 
 void SessionDriver::feed(Bytes received) {
+  if (closing_) return;  // what comes now answers nothing
   const LinkFault fault = link_.feed(received, shard_.now());
   if (ended_) return;
   if (fatal_ != mux::Fatal::none) {
@@ -118,6 +119,7 @@ void SessionDriver::on_open(mux::StreamHandle stream) {
 void SessionDriver::on_go_away() {}  // native sessions drain through the control stream
 
 void SessionDriver::on_want_feed() {
+  link_.heard(shard_.now());
   read_more_ = true;
   shard_.defer(*this);
 }
@@ -170,8 +172,9 @@ bool SessionDriver::write_some() {
   }
   const bool drained = carrier_->flush();
   if (closing_ && drained && pending_.empty() && !link_.wants_pull(shard_.now())) {
+    // The peer closes when it has read everything; to go first would let the kernel answer what is
+    // still coming with RST, which destroys what it has not read. closing_timer_ bounds the wait.
     carrier_->finish();
-    end(close_reason_);
     return false;
   }
   return wrote && drained;
@@ -220,6 +223,7 @@ void SessionDriver::on_deadline() {
   if (mux_.wants_feed()) read();
   if (ended_) return;
   const Time now = shard_.now();
+  if (!mux_.wants_feed()) link_.heard(now);  // we do not listen: silence is ours
   if (const LinkFault fault = link_.on_deadline(now); fault != LinkFault::none) {
     return end(Error{Code::TIMEOUT, std::string("the carrier is ") + name(fault)});
   }

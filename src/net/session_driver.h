@@ -87,8 +87,8 @@ class SessionDriver final : private TransportOwner,
   Timer deadline_;
   Timer pace_;  // the governor's bound is met: look again soon
   Timer closing_timer_;
-  Bytes pending_;  // pulled, and not yet taken by the carrier
-  Time sampled_{};  // of the clock, long ago: asks at once
+  Bytes pending_;                 // pulled, and not yet taken by the carrier
+  Time sampled_{};                // of the clock, long ago: asks at once
   std::size_t since_sample_ = 0;  // handed to the carrier since then
   bool held_back_ = true;         // since then, there was always more to send than was allowed
   bool governed_ = true;          // false: not TCP, or switched off
