@@ -72,8 +72,8 @@ class List {
     before->next_ = &node;
   }
 
-  // A whole Node, not a base of something: seen as two types, g++ 12 takes the links of the head and
-  // those of an element for unrelated memory under LTO, and keeps a stale one in a register.
+  // A whole Node, not a base of something: seen as two types, g++ 12 takes the links of the head
+  // and those of an element for unrelated memory under LTO, and keeps a stale one in a register.
   Node head_;
 };
 
