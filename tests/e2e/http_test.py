@@ -421,8 +421,10 @@ class PlainTest(harness.Case):
         origin = Origin(self, slow_start)
         relay = self.relay()
         tunnel = self.agent(relay, "http", origin.address)
-        clients = [Client(relay.connect()) for _ in range(visitors)]
-        for number, client in enumerate(clients):
+        clients = []
+        for number in range(visitors):  # each asks at once: the relay waits ten seconds for a head
+            client = Client(relay.connect())
+            clients.append(client)
             self.addCleanup(client.close)
             client.request("GET", tunnel.path(f"/{number}"))
         for number, client in enumerate(clients):
