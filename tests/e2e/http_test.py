@@ -417,7 +417,7 @@ class PlainTest(harness.Case):
             return answer(connection, request.words[1].encode())
 
         visitors = 50
-        gate = threading.Barrier(visitors, timeout=SOON)
+        gate = threading.Barrier(visitors, timeout=6 * SOON)
         origin = Origin(self, slow_start)
         relay = self.relay()
         tunnel = self.agent(relay, "http", origin.address)
