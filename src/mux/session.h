@@ -110,9 +110,9 @@ class Session {
   // Writes whole frames, as many as fit, and returns the bytes used; 0 when there is nothing to
   // send. A frame is cut to the room there is, so any `out` of at least 13 bytes makes progress on
   // data; of at least 12 on control. Within one call at most one data frame per stream is written.
-  // When less than a quarter of max_frame is left and `out` is not empty any more, only streams
-  // that were idle (§1.8) are asked: bulk data is not cut into slivers. While data waits, control
-  // frames take at most half of `out`.
+  // When less than a quarter of `out` (or of max_frame, if that is less) is left, only streams that
+  // were idle (§1.8) are asked: bulk data is not cut into slivers. While data waits, control frames
+  // take at most half of `out`.
   std::size_t pull(MutableBytes out, Time now);
   bool wants_pull() const;
 

@@ -230,6 +230,7 @@ std::size_t Session::Impl::offer(Stream& stream, Bytes data) {
 
 Fatal Session::Impl::store(Stream& stream, Bytes data) {
   const StreamHandle handle = stream.handle;
+  stream.unblocked = false;
   if (reached(pool, kShedStalled)) {
     const Fatal fault = shed_stalled();
     if (fault != Fatal::none || table.get(handle) == nullptr) return fault;
@@ -245,6 +246,8 @@ Fatal Session::Impl::store(Stream& stream, Bytes data) {
     if (fault != Fatal::none || table.get(handle) == nullptr) return fault;
   }
   if (reached(pool, kPauseFeed)) feed_paused = true;
+  // An owner who was told of a reset may have let this stream's sink take all there was.
+  if (stream.unblocked) drain(stream);
   return Fatal::none;
 }
 
@@ -274,6 +277,7 @@ void Session::Impl::drain(Stream& stream) {
     holders.update(stream);
     if (taken < offered) break;
   }
+  stream.unblocked = stream.buffer.empty();
   relieve();
   if (table.get(handle) != nullptr) settle(stream);
 }

@@ -81,10 +81,11 @@ std::size_t Session::Impl::write_owed(Stream& stream, MutableBytes out) {
 
 std::size_t Session::Impl::write_data(MutableBytes out, std::size_t used) {
   const std::size_t before = used;
+  const std::size_t full = std::min(out.size(), config.max_frame);
   scheduler.begin_pull();
   while (out.size() - used > kHeaderSize) {
     // The rest of a record is not filled with a sliver of bulk data.
-    const bool sliver = used > 0 && out.size() - used - kHeaderSize < config.max_frame / 4;
+    const bool sliver = used > 0 && out.size() - used - kHeaderSize < full / 4;
     Scheduled* const turn = scheduler.next(sliver);
     if (turn == nullptr) break;
     used += ask(*static_cast<Stream*>(turn), out.subspan(used));

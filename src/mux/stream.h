@@ -42,6 +42,7 @@ struct Stream : Scheduled, Linked<OwingTag>, Linked<OpeningTag>, Linked<HolderTa
   bool delivering = false;  // inside Sink::deliver
   bool reattached = false;  // … which called attach
   bool resumed = false;     // … or resume
+  bool unblocked = false;   // the sink has taken all that it was offered last
   bool end_told = false;    // Sink::end was called
   std::uint8_t holder_class = 0;
 

@@ -383,6 +383,26 @@ TEST(Hostile, TheRungsOfTheLadder) {  // §1.9
   EXPECT_EQ(victim.peer.feeds_wanted, 1);
 }
 
+TEST(Hostile, RoomMadeBecauseOfAResetIsUsedAtOnce) {
+  Victim victim(small_budget());
+  TextSink largest, other;
+  largest.room = other.room = 0;
+  victim.peer.accept = [&](StreamHandle s) {
+    victim.peer.session.attach(s, nullptr, victim.peer.opened.size() == 1 ? &largest : &other);
+  };
+  ASSERT_EQ(fill(victim, 2, 250'000, 10'000), Fatal::none);
+  ASSERT_EQ(victim.feed(data(5, std::string(250'000, 'x'), flag::syn)), Fatal::none);
+  ASSERT_EQ(victim.feed(data(7, std::string(210'000, 'x'), flag::syn)), Fatal::none);
+  // The next bytes do not fit; the largest goes, and whoever hears of it gives the other one room.
+  largest.on_reset = [&] {
+    other.room = SIZE_MAX;
+    for (std::size_t i = 1; i < 4; ++i) victim.peer.session.resume(victim.peer.opened[i]);
+  };
+  ASSERT_EQ(victim.feed(data(1, std::string(10'000, 'x'))), Fatal::none);
+  while (!largest.reset_by) ASSERT_EQ(victim.feed(data(7, std::string(10'000, 'x'))), Fatal::none);
+  EXPECT_EQ(victim.stats().buffered, 0u);
+}
+
 TEST(Hostile, APauseEndsByItselfAndCostsNoHealthyStream) {  // §1.9
   Config config = Config::bare(Role::server);
   config.receive_budget = 1 << 20;

@@ -55,7 +55,7 @@ struct TextSink final : Sink {
   std::size_t room = SIZE_MAX;
   bool ended = false;
   std::optional<ResetReason> reset_by;
-  std::function<void()> on_deliver = [] {};
+  std::function<void()> on_deliver = [] {}, on_reset = [] {};
 
   std::size_t deliver(Bytes data) override {
     const std::size_t n = std::min(room, data.size());
@@ -65,7 +65,10 @@ struct TextSink final : Sink {
     return n;
   }
   void end() override { ended = true; }
-  void reset(ResetReason reason) override { reset_by = reason; }
+  void reset(ResetReason reason) override {
+    reset_by = reason;
+    on_reset();
+  }
 };
 
 struct Peer final : Events {

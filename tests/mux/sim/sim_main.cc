@@ -64,6 +64,12 @@ int main(int argc, char** argv) {
       first = value;
     }
   }
+  if (const char* const seeds = std::getenv("LEAT_SEEDS"))
+    count = std::strtoull(seeds, nullptr, 10);
+  if (const char* const seed = std::getenv("LEAT_SEED")) {
+    first = std::strtoull(seed, nullptr, 10);
+    count = 1;
+  }
   if (count == 0) {
     std::fprintf(stderr, "usage: %s --seeds N [--first S] | --seed S\n", argv[0]);
     return 2;
