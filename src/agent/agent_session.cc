@@ -53,7 +53,8 @@ void Agent::Impl::on_bind_failed(std::size_t index, const Error& error) {
   status.error = error;
   log::write(log::Level::error, "tunnel.refused", error,
              {{"tunnel", egress.id}, {"target", status.target}});
-  if (egress.service.id.empty() && !egress.id.empty()) {
+  const bool forgotten = error.code == Code::NAME_IS_PUBLIC || error.code == Code::TUNNEL_TAKEN;
+  if (forgotten && egress.service.id.empty() && !egress.id.empty()) {
     // The relay that made this id does not know it any more: it is to make another.
     keep_id(index, {});
     by_id_.erase(egress.id);

@@ -147,6 +147,7 @@ void SocketDial::resolve() {
 }
 
 void SocketDial::try_next() {
+  if (!on_done_) return;  // it timed out in this very batch
   while (next_ < addresses_.size()) {
     const SocketAddress& address = addresses_[next_++];
     auto attempt = std::make_unique<Attempt>(*this, address);
@@ -181,7 +182,7 @@ void SocketDial::done(Result<Fd> result) {
   attempts_.clear();
   self_.reset();
   resolver_.reset();
-  const OnDone on_done = std::move(on_done_);
+  const OnDone on_done = std::exchange(on_done_, nullptr);
   on_done(std::move(result));
 }
 

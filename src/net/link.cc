@@ -48,6 +48,7 @@ bool Link::attach(std::uint64_t peer_received, Time now) {
   i.pong_waits = false;
   i.ping_waits = true;
   i.ping_unanswered = false;
+  i.pong_seen = i.ping_value;
 
   i.header_size = 0;
   i.told = i.received;
@@ -86,7 +87,12 @@ Time Link::next_deadline() const {
   return std::min({dead, i.ack_at, pinging ? kNever : i.last_received + limits::kLinkPingInterval});
 }
 
-void Link::heard(Time now) { impl_->last_received = now; }
+void Link::paused(Time now) {
+  Impl& i = *impl_;
+  i.last_received = now;
+  // Nothing is read, so nothing is answered: a ping of ours is what the peer hears meanwhile.
+  if (i.attached && now >= i.ping_sent + limits::kLinkPingInterval) i.ping_waits = true;
+}
 
 LinkFault Link::on_deadline(Time now) {
   Impl& i = *impl_;

@@ -80,8 +80,10 @@ class Link {
 
   // After a fault it ignores its input and repeats the fault. `now` never goes back.
   LinkFault feed(Bytes in, Time now);
-  // The carrier was deliberately not read: silence up to now says nothing about the peer.
-  void heard(Time now);
+  // The carrier is deliberately not read: silence up to now says nothing about the peer, and pings
+  // go on so that ours says nothing to it. To be called at least once in each second of such a
+  // pause.
+  void paused(Time now);
 
   // Bytes to write next, at most `max` (one TLS record; 64 or more always make progress), or empty.
   // They stay valid until the next call of pull() or attach(); the driver writes all of them before

@@ -47,7 +47,8 @@ struct Link::Impl {
   std::uint64_t pong_value = 0;
   bool ping_waits = false;
   bool ping_unanswered = false;  // sent
-  std::uint64_t ping_value = 0;
+  std::uint64_t ping_value = 0;  // of the last one sent
+  std::uint64_t pong_seen = 0;   // the last one answered
   Time ping_sent = kNever;
   bool closing = false;    // close() was called
   bool last_data = false;  // … and the upper layer has been asked once more

@@ -86,9 +86,10 @@ LinkFault Link::Impl::on_number(std::uint64_t value, Time now) {
       pong_value = value;
       return LinkFault::none;
     case ChunkKind::pong:
-      if (!ping_unanswered || value != ping_value) return LinkFault::bad_chunk;
-      ping_unanswered = false;
-      stats.rtt = now - ping_sent;
+      if (value <= pong_seen || value > ping_value) return LinkFault::bad_chunk;
+      pong_seen = value;
+      ping_unanswered = value != ping_value;
+      if (!ping_unanswered) stats.rtt = now - ping_sent;
       return LinkFault::none;
     default:
       return LinkFault::bad_chunk;

@@ -119,7 +119,7 @@ void SessionDriver::on_open(mux::StreamHandle stream) {
 void SessionDriver::on_go_away() {}  // native sessions drain through the control stream
 
 void SessionDriver::on_want_feed() {
-  link_.heard(shard_.now());
+  link_.paused(shard_.now());
   read_more_ = true;
   shard_.defer(*this);
 }
@@ -191,7 +191,7 @@ std::size_t SessionDriver::may_send() {
     room = governor_.allowance(since_sample_);
   }
   if (room < kLeastRecord && governed_) {
-    pace_.arm_in(governor_.retry_in());
+    if (link_.wants_pull(shard_.now()) || mux_.wants_pull()) pace_.arm_in(governor_.retry_in());
     return 0;
   }
   return std::min(room, limits::kTlsRecord);
@@ -223,7 +223,7 @@ void SessionDriver::on_deadline() {
   if (mux_.wants_feed()) read();
   if (ended_) return;
   const Time now = shard_.now();
-  if (!mux_.wants_feed()) link_.heard(now);  // we do not listen: silence is ours
+  if (!mux_.wants_feed()) link_.paused(now);  // the mux has a deadline every 100 ms meanwhile
   if (const LinkFault fault = link_.on_deadline(now); fault != LinkFault::none) {
     return end(Error{Code::TIMEOUT, std::string("the carrier is ") + name(fault)});
   }

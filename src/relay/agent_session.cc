@@ -67,7 +67,11 @@ mux::Produced AgentSession::produce(MutableBytes out) {
 std::size_t AgentSession::deliver(Bytes data) {
   const Result<void> fed = control_.feed(data);
   send();
-  if (!fed) refuse(fed.error());
+  if (!fed) {
+    refuse(fed.error());
+  } else if (control_out_.size() > limits::kControlOutput) {
+    refuse(Error{Code::PROTOCOL, "the agent does not read its control stream"});
+  }
   return data.size();
 }
 
@@ -84,6 +88,7 @@ void AgentSession::send() {
 }
 
 void AgentSession::drain() {
+  for (auto& [tunnel, listener] : tunnels_) listener.reset();
   control_.drain("the relay is shutting down", 1000, limits::kDrain / std::chrono::milliseconds(1));
   send();
 }
@@ -94,6 +99,10 @@ void AgentSession::close(const Error& why) {
 }
 
 void AgentSession::refuse(const Error& why) {
+  // A session that ends takes no new visitor, and gives its ports back at once: the same agent may
+  // be asking for them on its next connection.
+  context_.registry.remove(this);
+  tunnels_.clear();
   send();
   driver_.close(why.code, why.detail);
 }
@@ -118,7 +127,6 @@ void AgentSession::on_hello(control::HelloInfo hello) {
   // A new session of the same agent replaces the ghost of the old one at once.
   for (AgentSession* other : std::vector(context_.registry.sessions())) {
     if (other != this && other->identity_ == identity_ && !other->over_) {
-      context_.registry.remove(other);
       other->close(Error{Code::REPLACED, {}});
     }
   }
@@ -214,8 +222,6 @@ void AgentSession::check_credential() {
   if (token_id_ == 0 || over_) return;
   const Result<bool> good = context_.store.is_live(token_id_);
   if (!good || *good) return;  // a database that cannot be read cuts nobody who was let in
-  context_.registry.remove(this);
-  tunnels_.clear();
   close(Error{Code::REVOKED, credential_name_});
 }
 

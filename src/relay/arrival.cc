@@ -69,8 +69,7 @@ void Arrival::handshake() {
     const Bytes received = Bytes(buffer).first(got.n);
     const auto state = handshake_->feed(received, used);
     if (state == net::ServerHandshake::State::error) {
-      const Error why = handshake_->error();
-      handshake_->refuse(why.code, why.detail);
+      const Error why = handshake_->error();  // its close chunk is in the output
       transport_->write(as_bytes(handshake_->take_output()));
       transport_->flush();
       transport_->finish();

@@ -39,6 +39,9 @@ void HttpExchange::on_transport() {
   if (parts_.writer.flush(parts_.transport)) session.resume(parts_.stream);
   if (outcome_ != Outcome::running) return;
   if (parts_.writer.failed()) return fail(Code::AGENT_LOST);
+  finish_pipe();
+  complete_if_done();
+  if (outcome_ != Outcome::running) return;
   if (!request_done_ && (phase_ == Phase::raw || !upgrade_)) {
     session.wake(parts_.stream);
   } else if (phase_ != Phase::raw && parts_.reader.peer_gone(parts_.transport)) {
@@ -166,7 +169,10 @@ std::size_t HttpExchange::read_head(Bytes data) {
 }
 
 void HttpExchange::on_response(http::Response response) {
-  if (response.interim() && minor_ == 0) return;  // RFC 9110 §15.2
+  if (response.interim()) {
+    if (++interim_ > limits::kInterimHeads) return fail(Code::SERVICE_PROTOCOL);
+    if (minor_ == 0) return;  // RFC 9110 §15.2
+  }
   const bool interim = response.interim();
   const bool switching = response.status == 101;
   if (response.body == http::BodyKind::until_close) keep_alive_ = false;
@@ -198,12 +204,19 @@ void HttpExchange::end() {
       phase_ = Phase::done;
       break;
     case Phase::raw:
-      parts_.transport.finish();
+      finish_pipe();
       break;
     case Phase::done:
       break;
   }
   complete_if_done();
+}
+
+// The stream's end goes to the visitor once the head in front of it has.
+void HttpExchange::finish_pipe() {
+  if (phase_ != Phase::raw || !stream_ended_ || finished_ || !parts_.writer.idle()) return;
+  finished_ = true;
+  parts_.transport.finish();
 }
 
 void HttpExchange::reset(mux::ResetReason reason) {
@@ -213,7 +226,7 @@ void HttpExchange::reset(mux::ResetReason reason) {
 
 void HttpExchange::complete_if_done() {
   if (outcome_ != Outcome::running || !stream_ended_) return;
-  if (phase_ == Phase::raw && !request_done_) return;
+  if (phase_ == Phase::raw && (!request_done_ || !finished_)) return;
   if (phase_ != Phase::raw && phase_ != Phase::done) return;
   // A response that is complete before its request: the rest of the request has nowhere to go.
   if (!request_done_) parts_.driver.mux().reset(parts_.stream);

@@ -81,6 +81,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   std::size_t read_reply(Bytes data);
   std::size_t read_head(Bytes data);
   void on_response(http::Response response);
+  void finish_pipe();
   void complete_if_done();
   void fail(Code code);
 
@@ -100,6 +101,8 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   Code code_ = Code::AGENT_LOST;
   bool request_done_ = false;  // FIN was produced
   bool stream_ended_ = false;  // FIN was received
+  bool finished_ = false;      // piped: the visitor was told so
+  int interim_ = 0;
 };
 
 }  // namespace leat::relay

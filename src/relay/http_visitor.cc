@@ -14,7 +14,12 @@
 namespace leat::relay {
 namespace {
 
+// How long a visitor may go on sending after everything was sent to it.
 constexpr auto kLinger = std::chrono::seconds(2);
+
+// Requests that the relay answers itself, from one connection, before the shard looks at the
+// others.
+constexpr int kHeadsInARow = 16;
 
 Code head_error(http::HeadError error) {
   switch (error) {
@@ -70,8 +75,12 @@ void HttpVisitor::on_deferred() {
   if (state_ == State::head) return on_transport();
   if (state_ == State::lingering) return discard();
   if (state_ != State::exchange) return;
-  timer_.arm_in(exchange_->response_begun() ? Duration(limits::kIdleBody)
-                                            : Duration(limits::kFirstByte));
+  if (exchange_->piped()) {
+    timer_.disarm();  // a pipe may be silent for as long as its ends like
+  } else {
+    timer_.arm_in(exchange_->response_begun() ? Duration(limits::kIdleBody)
+                                              : Duration(limits::kFirstByte));
+  }
   if (exchange_->outcome() == HttpExchange::Outcome::running) {
     exchange_->on_transport();
   }
@@ -81,7 +90,8 @@ void HttpVisitor::on_deferred() {
 // --- heads ---
 
 void HttpVisitor::read_heads() {
-  while (state_ == State::head) {
+  for (int left = kHeadsInARow; state_ == State::head; --left) {
+    if (left == 0) return context_.shard.defer(*this);  // the others first
     if (!writer_.idle())
       return;  // the last answer first: a reader that stalls gets no more work done
     const bool begun = reader_.head().held() > 0;
@@ -224,14 +234,18 @@ void HttpVisitor::answer(int status, std::string_view body, bool keep_alive,
 
 void HttpVisitor::linger() {
   state_ = State::lingering;
-  timer_.arm_in(kLinger);
+  timer_.arm_in(limits::kIdleBody);  // for what is still on its way to the visitor
   discard();
 }
 
 void HttpVisitor::discard() {
   if (writer_.failed()) return end(true);
-  if (!writer_.flush(*transport_)) return;
-  transport_->finish();
+  if (!writer_.flush(*transport_)) return timer_.arm_in(limits::kIdleBody);
+  if (!flushed_) {
+    flushed_ = true;
+    transport_->finish();
+    timer_.arm_in(kLinger);
+  }
   std::array<std::uint8_t, 4096> scratch;
   for (int i = 0; i < 64; ++i) {
     const net::IoResult result = transport_->read(scratch);
@@ -250,7 +264,7 @@ void HttpVisitor::on_timer() {
       exchange_->on_idle();
       return;
     case State::lingering:
-      return end(!writer_.idle());
+      return end(!flushed_);  // what could not be delivered must not look like an end
     case State::over:
       return;
   }

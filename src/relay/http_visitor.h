@@ -61,6 +61,7 @@ class HttpVisitor final : private net::TransportOwner,
   net::Timer timer_;
   State state_ = State::head;
   bool tunnels_;
+  bool flushed_ = false;       // lingering: everything has left
   bool head_request_ = false;  // the current request is HEAD: answers have no body
   std::string request_id_;
 };
