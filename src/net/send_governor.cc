@@ -140,7 +140,7 @@ void SendGovernor::step(const PathSample& path) {
       // Smoothing hides the first round trips; what is left of the queue must go first.
       const Duration settle = std::max<Duration>(2 * path.rtt, 100ms);
       if (now - entered_ > settle / 2) drain_low_ = std::min(drain_low_, path.rtt);
-      if (now - entered_ < settle * 2 && crowded(path.rtt)) return;
+      if (now - entered_ < settle * 5 / 4 && crowded(path.rtt)) return;
       if (now - entered_ < settle) return;
       // The same round trip in three drains on end, with next to nothing of ours on the way: not a
       // neighbour's queue, which breathes, but the path itself has become longer.
