@@ -235,7 +235,10 @@ TEST_F(Life, KeepsTryingWhenAStrangerAnswersWhereTheRelayWas) {
   stranger.stop_listening();
   stranger.listen_again(address);
   relay.session().cut();
-  ASSERT_TRUE(until([&] { return agent->status().last_error->code == Code::PIN_MISMATCH; }));
+  ASSERT_TRUE(until([&] {
+    const auto& error = agent->status().last_error;
+    return error && error->code == Code::PIN_MISMATCH;
+  }));
   EXPECT_FALSE(fatal);
   stranger.stop_listening();
   relay.listen_again(address);
