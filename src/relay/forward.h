@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "http/head.h"
 #include "relay/route.h"
@@ -21,9 +22,15 @@ std::string request_id_of(const http::Request& request);
 // added, framing set again, the tunnel's prefix taken off the target.
 void rewrite_request(http::Request& request, const Route& route, const VisitorFacts& visitor);
 
+// Keeps a tunnel inside its part of an origin that all tunnels of the relay share: `prefix` is put
+// in front of cookie paths and of Location within the service, Domain is taken off cookies, and
+// what would speak for the whole origin (a service worker's scope, HSTS and the like) is removed.
+void confine_to_prefix(http::Fields& fields, std::string_view prefix);
+
 // The response as the visitor is to see it. `keep_alive`: whether the connection goes on after it;
-// `minor`: the visitor's HTTP version.
-void rewrite_response(http::Response& response, int minor, bool keep_alive,
+// `minor`: the visitor's HTTP version; `prefix`: as taken off the request, empty for a tunnel that
+// has a host name of its own.
+void rewrite_response(http::Response& response, std::string_view prefix, int minor, bool keep_alive,
                       const std::string& request_id);
 
 }  // namespace leat::relay

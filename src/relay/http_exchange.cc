@@ -13,13 +13,15 @@
 namespace leat::relay {
 
 HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
-                           std::string open_stream, std::string request_id, bool keep_alive)
+                           std::string open_stream, std::string prefix, std::string request_id,
+                           bool keep_alive)
     : parts_(parts),
       owner_(owner),
       prefix_(std::move(open_stream)),
       method_(request.method),
       minor_(request.minor),
       upgrade_(request.upgrade),
+      path_prefix_(std::move(prefix)),
       request_id_(std::move(request_id)),
       keep_alive_(keep_alive),
       reply_(limits::kOpenStreamMessage) {
@@ -176,7 +178,7 @@ void HttpExchange::on_response(http::Response response) {
   const bool interim = response.interim();
   const bool switching = response.status == 101;
   if (response.body == http::BodyKind::until_close) keep_alive_ = false;
-  rewrite_response(response, minor_, keep_alive_, request_id_);
+  rewrite_response(response, path_prefix_, minor_, keep_alive_, request_id_);
   std::string head;
   http::serialise(response, head);
   parts_.writer.write(parts_.transport, head);

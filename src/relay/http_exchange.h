@@ -48,10 +48,12 @@ class HttpExchange final : private mux::Source, private mux::Sink {
     ~Owner() = default;
   };
 
-  // `request` as it goes out; `open_stream` is the serialised preamble. `keep_alive`: whether the
-  // visitor wants, and the relay allows, the connection to go on.
+  // `request` as it goes out; `open_stream` is the serialised preamble; `prefix` what was taken off
+  // the target. `keep_alive`: whether the visitor wants, and the relay allows, the connection to go
+  // on.
   HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
-               std::string open_stream, std::string request_id, bool keep_alive);
+               std::string open_stream, std::string prefix, std::string request_id,
+               bool keep_alive);
   ~HttpExchange();
   HttpExchange(const HttpExchange&) = delete;
   HttpExchange& operator=(const HttpExchange&) = delete;
@@ -92,6 +94,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   std::string method_;
   int minor_;
   bool upgrade_;
+  std::string path_prefix_;
   std::string request_id_;
   bool keep_alive_;
   control::MessageReader reply_;

@@ -176,8 +176,8 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   rewrite_request(request, route, {transport_->peer_host(), transport_->secure(), request_id_});
   exchange_ = std::make_unique<HttpExchange>(
       HttpExchange::Parts{*transport_, reader_, writer_, driver, *stream},
-      static_cast<HttpExchange::Owner&>(*this), request, std::move(open_stream), request_id_,
-      keep_alive);
+      static_cast<HttpExchange::Owner&>(*this), request, std::move(open_stream), route.prefix,
+      request_id_, keep_alive);
   state_ = State::exchange;
   timer_.arm_in(limits::kFirstByte);
   exchange_->start();
