@@ -14,16 +14,19 @@
 namespace leat::relay {
 
 AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> carrier,
-                           const net::SessionId& session, const PublicKey& identity)
+                           const net::SessionId& session, const PublicKey& identity,
+                           std::optional<Waiting> waiting)
     : context_(context),
       identity_(identity),
       session_name_(hex(Bytes(session).first(8))),
       peer_(carrier->peer()),
       driver_(context.shard, mux::Config::native(mux::Role::server), *this, std::move(carrier)),
       control_(*this, identity),
-      hello_timer_(context.shard, [this] {
-        close(Error{Code::TIMEOUT, "no Hello"});
-      }) {}
+      hello_timer_(context.shard,
+                   [this] {
+                     close(Error{Code::TIMEOUT, "no Hello"});
+                   }),
+      waiting_(std::move(waiting)) {}
 
 AgentSession::~AgentSession() { driver_.mux().end_all(); }
 
@@ -31,6 +34,12 @@ void AgentSession::start(Bytes surplus) {
   context_.registry.add(this);
   hello_timer_.arm_in(limits::kLinkHandshake);
   driver_.start(surplus);
+}
+
+std::optional<mux::StreamHandle> AgentSession::open_stream() {
+  const Time now = context_.shard.now();
+  if (!visitor_streams_.take(1, now)) return std::nullopt;
+  return driver_.mux().open(now);
 }
 
 void AgentSession::on_stream(mux::StreamHandle stream) {
@@ -131,6 +140,7 @@ void AgentSession::on_hello(control::HelloInfo hello) {
     }
   }
   hello_timer_.disarm();
+  waiting_.reset();
   token_id_ = (*token)->id;
   credential_name_ = (*token)->name;
   log::info("agent joined", {{"session", session_name_},

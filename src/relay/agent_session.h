@@ -5,9 +5,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "base/limits.h"
 #include "control/server.h"
+#include "mux/abuse_guard.h"
 #include "mux/endpoint.h"
 #include "net/session_driver.h"
 #include "net/socket.h"
@@ -15,17 +18,27 @@
 
 namespace leat::relay {
 
+// Streams opened for strangers, a burst and a rate. Each may become a reset, and half of what the
+// agent takes from its relay (limits::kPeerResets) keeps a flood of visitors from looking like a
+// hostile relay.
+inline constexpr limits::Rate kVisitorStreams{limits::kPeerResets.burst / 2,
+                                              limits::kPeerResets.per_second / 2};
+
 class AgentSession final : private net::SessionDriver::Owner,
                            private control::ServerEvents,
                            private mux::Source,
                            private mux::Sink {
  public:
   AgentSession(Context& context, std::unique_ptr<net::Transport> carrier,
-               const net::SessionId& session, const PublicKey& identity);
+               const net::SessionId& session, const PublicKey& identity,
+               std::optional<Waiting> waiting);
   ~AgentSession();
 
   void start(Bytes surplus);
   net::SessionDriver& driver() { return driver_; }
+  // A stream for a visitor. nullopt: the agent has all it allows, or visitors come faster than it
+  // would put up with.
+  std::optional<mux::StreamHandle> open_stream();
   const PublicKey& identity() const { return identity_; }
   const std::string& credential_name() const { return credential_name_; }
 
@@ -63,6 +76,8 @@ class AgentSession final : private net::SessionDriver::Owner,
   control::Server control_;
   mux::StreamHandle control_stream_;
   net::Timer hello_timer_;
+  std::optional<Waiting> waiting_;  // until Hello is accepted
+  mux::TokenBucket visitor_streams_{kVisitorStreams};
   std::string control_out_;
   std::int64_t token_id_ = 0;  // 0: not welcomed
   std::string credential_name_;

@@ -12,7 +12,7 @@
 namespace leat::relay {
 
 void Arrival::start(Context& context, net::Fd socket, const net::TlsContext& tls) {
-  if (context.arrivals.size() >= limits::kHandshakes) return;  // the descriptor closes
+  if (context.waiting >= limits::kHandshakes) return;  // the descriptor closes
   std::unique_ptr<net::Transport> transport =
       net::make_tls_transport(context.shard, socket.release(), tls, {});
   if (!transport) return;
@@ -40,7 +40,9 @@ void Arrival::on_transport() {
   }
   if (transport_->alpn() == net::kAlpnLeat) return greet_agent();
   over_ = true;
-  context_.http_visitors.add(std::make_unique<HttpVisitor>(context_, std::move(transport_), true))
+  context_.http_visitors
+      .add(
+          std::make_unique<HttpVisitor>(context_, std::move(transport_), true, std::move(waiting_)))
       .start();
   context_.arrivals.release(*this);
 }
@@ -96,8 +98,8 @@ void Arrival::become_agent(Bytes surplus) {
   transport_->write(as_bytes(handshake_->take_output()));
   transport_->flush();
   over_ = true;
-  AgentSession& agent = context_.sessions.add(
-      std::make_unique<AgentSession>(context_, std::move(transport_), session, request.identity));
+  AgentSession& agent = context_.sessions.add(std::make_unique<AgentSession>(
+      context_, std::move(transport_), session, request.identity, std::move(waiting_)));
   agent.start(surplus);
   context_.arrivals.release(*this);
 }

@@ -31,6 +31,7 @@ class Arrival final : private net::TransportOwner {
 
   Context& context_;
   std::unique_ptr<net::Transport> transport_;
+  std::optional<Waiting> waiting_;                 // handed on with the connection
   std::optional<net::ServerHandshake> handshake_;  // set: an agent
   std::string output_;
   net::Timer timer_;

@@ -4,9 +4,11 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "net/shard.h"
 #include "relay/options.h"
@@ -44,6 +46,21 @@ class Owned {
   absl::flat_hash_map<T*, std::unique_ptr<T>> objects_;
 };
 
+// Counts a TLS connection that has not yet shown what it wants, from accept to the first head or
+// the accepted Hello: at most limits::kHandshakes of them (threat 15).
+class Waiting {
+ public:
+  explicit Waiting(std::size_t& count) : count_(&count) { ++count; }
+  Waiting(Waiting&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  Waiting& operator=(Waiting&&) = delete;
+  ~Waiting() {
+    if (count_ != nullptr) --*count_;
+  }
+
+ private:
+  std::size_t* count_;
+};
+
 class HttpVisitor;
 class TcpVisitor;
 class AgentSession;
@@ -60,6 +77,7 @@ struct Context {
   std::string public_url;  // without a slash at the end
   std::string public_host;
   bool draining = false;
+  std::size_t waiting = 0;  // see Waiting
 
   // Destroyed from the last to the first: what holds streams goes before the sessions.
   Owned<AgentSession> sessions;

@@ -34,10 +34,12 @@ Code head_error(http::HeadError error) {
 
 }  // namespace
 
-HttpVisitor::HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels)
+HttpVisitor::HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels,
+                         std::optional<Waiting> waiting)
     : context_(context),
       transport_(std::move(transport)),
       timer_(context.shard, [this] { on_timer(); }),
+      waiting_(std::move(waiting)),
       tunnels_(tunnels) {
   transport_->set_owner(this);
 }
@@ -119,6 +121,7 @@ void HttpVisitor::read_heads() {
 }
 
 void HttpVisitor::handle(http::Request request) {
+  waiting_.reset();
   request_id_ = request_id_of(request);
   head_request_ = request.method == "HEAD";
   // An answer of our own reads no body, so that only a request without one leaves the connection
@@ -150,7 +153,7 @@ void HttpVisitor::open(http::Request request, const Route& route) {
     return answer(Code::AGENT_OFFLINE, keep_alive && request.body == http::BodyKind::none);
   }
   net::SessionDriver& driver = agent->driver();
-  const auto stream = driver.mux().open(context_.shard.now());
+  const auto stream = agent->open_stream();
   if (!stream) return answer(Code::AGENT_BUSY, keep_alive && request.body == http::BodyKind::none);
 
   proto::OpenStream preamble;

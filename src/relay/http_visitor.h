@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "http/head.h"
@@ -26,8 +27,10 @@ class HttpVisitor final : private net::TransportOwner,
                           private net::Deferred,
                           private HttpExchange::Owner {
  public:
-  // `tunnels`: whether this door leads to tunnels, or to the relay's own pages only.
-  HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels);
+  // `tunnels`: whether this door leads to tunnels, or to the relay's own pages only;
+  // `waiting` unset for a connection that nothing counts (plain listeners).
+  HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels,
+              std::optional<Waiting> waiting);
   ~HttpVisitor() override;
 
   void start();
@@ -59,6 +62,7 @@ class HttpVisitor final : private net::TransportOwner,
   net::HttpWriter writer_;
   std::unique_ptr<HttpExchange> exchange_;
   net::Timer timer_;
+  std::optional<Waiting> waiting_;  // until the first head
   State state_ = State::head;
   bool tunnels_;
   bool flushed_ = false;       // lingering: everything has left

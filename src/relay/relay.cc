@@ -126,7 +126,8 @@ void RelayImpl::accept_plain(net::Fd socket, bool tunnels) {
   std::unique_ptr<net::Transport> transport =
       net::make_plain_transport(context_.shard, socket.release());
   if (!transport) return;
-  context_.http_visitors.add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels))
+  context_.http_visitors
+      .add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels, std::nullopt))
       .start();
 }
 

@@ -16,8 +16,7 @@ bool TcpVisitor::start(Context& context, net::Fd socket, const std::string& tunn
       net::make_plain_transport(context.shard, socket.release());
   if (!transport) return false;
   AgentSession* agent = context.registry.find(tunnel, control::TunnelKind::tcp);
-  const auto stream =
-      agent == nullptr ? std::nullopt : agent->driver().mux().open(context.shard.now());
+  const auto stream = agent == nullptr ? std::nullopt : agent->open_stream();
   if (!stream) {
     log::info("tcp visitor refused", {{"tunnel", tunnel}, {"visitor", transport->peer()}});
     transport->abort();
