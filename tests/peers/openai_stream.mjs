@@ -7,7 +7,15 @@
 import OpenAI from "openai";
 
 const [baseURL, tokens] = process.argv.slice(2);
-const client = new OpenAI({ baseURL, apiKey: "none", maxRetries: 0, timeout: 120_000 });
+// Node's own fetch: the one this version brings along (node-fetch 2) reports a premature close of every
+// chunked answer over a connection that is kept alive, under some releases of Node 18.
+const client = new OpenAI({
+  baseURL,
+  apiKey: "none",
+  maxRetries: 0,
+  timeout: 120_000,
+  fetch: globalThis.fetch,
+});
 
 const models = await client.models.list();
 const stream = await client.chat.completions.create({
