@@ -7,7 +7,11 @@
 namespace leat::net {
 namespace {
 
-class PlainTransport final : public SocketTransport {
+// From so many bytes on a write is taken for bulk: more is likely to follow in this batch. A token
+// or a head leaves at once.
+constexpr std::size_t kBulk = 4 * limits::KiB;
+
+class PlainTransport final : public SocketTransport, private Deferred {
  public:
   using SocketTransport::SocketTransport;
   ~PlainTransport() override {
@@ -18,7 +22,10 @@ class PlainTransport final : public SocketTransport {
   bool established() const override { return true; }
   bool readable() const override { return Watched::readable() || receive_failed_; }
   std::size_t write_room() const override { return writable() ? limits::kRing : 0; }
-  bool flush() override { return true; }
+  bool flush() override {
+    push();
+    return true;
+  }
 
   IoResult read(MutableBytes into) override {
     if (receive_failed_) return {IoStatus::failed};
@@ -43,11 +50,12 @@ class PlainTransport final : public SocketTransport {
     std::size_t total = 0;
     while (total < from.size() && writable()) {
       const iovec piece{const_cast<std::uint8_t*>(from.data()) + total, from.size() - total};
-      const IoResult result = send({&piece, 1});
+      const IoResult result = send({&piece, 1}, from.size() >= kBulk);
       if (result.status == IoStatus::failed) return result;
       total += result.n;
     }
     if (total == 0) return {IoStatus::would_block};
+    if (from.size() >= kBulk) shard_.defer(*this);
     return {IoStatus::ok, total};
   }
 
@@ -64,6 +72,7 @@ class PlainTransport final : public SocketTransport {
 
  private:
   void on_ready() override { notify(); }
+  void on_deferred() override { push(); }
 
   bool receive_failed_ = false;
   bool finished_ = false;

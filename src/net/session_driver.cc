@@ -138,46 +138,39 @@ void SessionDriver::on_deferred() {
 }
 
 void SessionDriver::write() {
-  for (std::size_t moved = 0; moved < kBatch;) {
-    const auto before = link_.stats().data_sent;
-    if (!write_some()) return;
-    moved += std::max<std::size_t>(link_.stats().data_sent - before, 1);
+  std::size_t moved = 0;
+  while (moved < kBatch && fill(moved)) {
   }
-  shard_.defer(*this);
-}
-
-// Fills the carrier's ring with full records and hands it to the kernel. True: do it again.
-bool SessionDriver::write_some() {
-  bool wrote = false;
-  for (;;) {
-    if (pending_.empty()) {
-      if (carrier_->write_room() < limits::kTlsRecord) break;
-      const std::size_t room = may_send();
-      if (room == 0) break;
-      pending_ = link_.pull(room, shard_.now());
-      if (pending_.empty()) {
-        held_back_ = false;
-        break;
-      }
-      since_sample_ += pending_.size();
-    }
-    const IoResult result = carrier_->write(pending_);
-    if (result.status == IoStatus::failed) {
-      end(closing_ ? close_reason_ : carrier_->error());
-      return false;
-    }
-    if (result.status != IoStatus::ok) break;
-    pending_ = pending_.subspan(result.n);
-    wrote = true;
-  }
+  if (ended_) return;
   const bool drained = carrier_->flush();
   if (closing_ && drained && pending_.empty() && !link_.wants_pull(shard_.now())) {
     // The peer closes when it has read everything; to go first would let the kernel answer what is
     // still coming with RST, which destroys what it has not read. closing_timer_ bounds the wait.
-    carrier_->finish();
-    return false;
+    return carrier_->finish();
   }
-  return wrote && drained;
+  if (moved >= kBatch) shard_.defer(*this);
+}
+
+// One record into the carrier. False: nothing to send, or nothing may be sent now.
+bool SessionDriver::fill(std::size_t& moved) {
+  if (pending_.empty()) {
+    // Not before there is room: what has been framed can no longer be overtaken.
+    if (carrier_->write_room() < limits::kTlsRecord && !carrier_->make_room()) return false;
+    const std::size_t room = may_send();
+    if (room == 0) return false;
+    pending_ = link_.pull(room, shard_.now());
+    if (pending_.empty()) {
+      held_back_ = false;
+      return false;
+    }
+    since_sample_ += pending_.size();
+  }
+  const IoResult result = carrier_->write(pending_);
+  if (result.status == IoStatus::failed) end(closing_ ? close_reason_ : carrier_->error());
+  if (result.status != IoStatus::ok) return false;
+  pending_ = pending_.subspan(result.n);
+  moved += result.n;
+  return true;
 }
 
 // The size of the next record, or 0 with a timer set. The kernel is asked when what it said last is

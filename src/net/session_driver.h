@@ -70,7 +70,7 @@ class SessionDriver final : private TransportOwner,
   void read();
   void feed(Bytes received);
   void write();
-  bool write_some();
+  bool fill(std::size_t& moved);
   std::size_t may_send();
   void sample_path();
   void on_deadline();

@@ -206,8 +206,10 @@ void Shard::Impl::dispatch(std::uint32_t events, std::uint64_t key) {
   const bool hang_up = (events & kHangUpEvents) != 0 && !watched->hung_up_;
   if (read) watched->readable_ = true;
   if (write) watched->writable_ = true;
+  const bool breaking = (events & EPOLLERR) != 0 && !watched->broken_;
   if (hang_up) watched->hung_up_ = true;
-  if (read || write || hang_up) watched->on_ready();
+  if (breaking) watched->broken_ = true;
+  if (read || write || hang_up || breaking) watched->on_ready();
 }
 
 void Shard::Impl::bury_all() {
@@ -245,7 +247,7 @@ bool Shard::watch(int fd, Watched& watched) {
   watched.shard_ = this;
   watched.fd_ = fd;
   watched.slot_ = slot;
-  watched.readable_ = watched.writable_ = watched.hung_up_ = false;
+  watched.readable_ = watched.writable_ = watched.hung_up_ = watched.broken_ = false;
   return true;
 }
 

@@ -42,6 +42,8 @@ class Watched {
   bool writable() const { return writable_; }
   // The peer has sent FIN or the connection is gone. A short read is then not yet the last one.
   bool hung_up() const { return hung_up_; }
+  // The connection is gone, by RST for one. Told even to whoever is not reading or writing now.
+  bool broken() const { return broken_; }
   void clear_readable() { readable_ = false; }  // a read said EAGAIN
   void clear_writable() { writable_ = false; }  // a write said EAGAIN
 
@@ -55,7 +57,7 @@ class Watched {
   Shard* shard_ = nullptr;
   int fd_ = -1;
   std::uint32_t slot_ = 0;
-  bool readable_ = false, writable_ = false, hung_up_ = false;
+  bool readable_ = false, writable_ = false, hung_up_ = false, broken_ = false;
 };
 
 // Runs once after the current batch of events; what is deferred from a deferred call runs in the

@@ -1,5 +1,7 @@
 #include "net/socket_transport.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -53,17 +55,18 @@ IoResult SocketTransport::receive(MutableBytes into) {
   }
 }
 
-IoResult SocketTransport::send(std::span<const iovec> from) {
+IoResult SocketTransport::send(std::span<const iovec> from, bool more) {
   std::size_t total = 0;
   for (const iovec& piece : from) total += piece.iov_len;
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(from.data());
   message.msg_iovlen = from.size();
   for (;;) {
-    const ssize_t n = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    const ssize_t n = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
     if (n > 0) {
       const auto sent = static_cast<std::size_t>(n);
       if (sent < total) clear_writable();
+      held_back_ = more;
       ++counters_.sends;
       counters_.sent += sent;
       return {IoStatus::ok, sent};
@@ -76,6 +79,13 @@ IoResult SocketTransport::send(std::span<const iovec> from) {
     clear_writable();
     return {IoStatus::would_block};
   }
+}
+
+// Setting TCP_NODELAY, which is set already, sends what was kept back (tcp(7)).
+void SocketTransport::push() {
+  if (!std::exchange(held_back_, false) || !fd_) return;
+  const int on = 1;
+  ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void SocketTransport::shut_down() { ::shutdown(fd_.get(), SHUT_WR); }

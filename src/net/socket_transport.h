@@ -23,6 +23,7 @@ class SocketTransport : public Transport, protected Watched {
   bool watch() { return shard_.watch(fd_.get(), *this); }
 
   void abort() override;
+  bool broken() const override { return Watched::broken(); }
   int fd() const override { return fd_.get(); }
   std::string peer() const override;
   std::string peer_host() const override;
@@ -31,8 +32,10 @@ class SocketTransport : public Transport, protected Watched {
  protected:
   // recv once. `end` is a FIN.
   IoResult receive(MutableBytes into);
-  // sendmsg once.
-  IoResult send(std::span<const iovec> from);
+  // sendmsg once. With `more` the kernel keeps a last, incomplete segment back until the next send
+  // or push(): what is bulk then leaves in whole segments, however it is cut into calls.
+  IoResult send(std::span<const iovec> from, bool more);
+  void push();
   void shut_down();  // FIN
   void reset_on_close();
 
@@ -50,6 +53,7 @@ class SocketTransport : public Transport, protected Watched {
 
   Fd fd_;
   SocketAddress peer_;
+  bool held_back_ = false;  // the last send was one with `more`
   bool failed_ = false;
   Error error_{Code::CARRIER_CUT, {}};
 };

@@ -34,6 +34,8 @@ void Splice::cancel() {
 
 void Splice::on_transport() {
   if (over_) return;
+  // A reset is met by reading or writing; with an end received and nothing to send, by neither.
+  if (transport_->broken()) return fail();
   // Sending first: what the ring holds is older than what resume() brings.
   if (transport_->flush()) driver_.mux().resume(stream_);
   if (!over_ && !source_ended_) driver_.mux().wake(stream_);

@@ -51,6 +51,10 @@ class TlsTransport final : public SocketTransport, private Deferred {
   }
   IoResult write(Bytes from) override;
   std::size_t write_room() const override;
+  bool make_room() override {
+    send_unsent(true);
+    return write_room() > 0;
+  }
   bool flush() override;
   void finish() override;
   void abort() override;
@@ -70,7 +74,7 @@ class TlsTransport final : public SocketTransport, private Deferred {
   bool accept_peer();
   bool receive_more();
   bool has_record_room() const;
-  void send_unsent();
+  void send_unsent(bool more = false);
   void say_goodbye();
   void update_key();
   void fail_tls();
@@ -306,7 +310,7 @@ IoResult TlsTransport::write(Bytes from) {
   ERR_clear_error();
   std::size_t total = 0;
   while (total < from.size()) {
-    if (!has_record_room()) send_unsent();
+    if (!has_record_room()) send_unsent(true);
     if (failed() || !has_record_room()) break;
     if (under_key_ >= settings_.key_update) update_key();
     const Bytes record = from.subspan(total, std::min(from.size() - total, limits::kTlsRecord));
@@ -329,13 +333,14 @@ void TlsTransport::update_key() {
   if (SSL_version(ssl_) >= TLS1_3_VERSION) SSL_key_update(ssl_, SSL_KEY_UPDATE_NOT_REQUESTED);
 }
 
-void TlsTransport::send_unsent() {
+void TlsTransport::send_unsent(bool more) {
   std::array<iovec, 2> pieces;
   while (!unsent_.empty() && writable()) {
-    const IoResult result = send(std::span(pieces).first(unsent_.pieces(pieces)));
+    const IoResult result = send(std::span(pieces).first(unsent_.pieces(pieces)), more);
     if (result.status == IoStatus::failed) return unsent_.clear();
     unsent_.consume(result.n);
   }
+  if (!more) push();
   if (said_goodbye_ && unsent_.empty() && !std::exchange(shut_down_, true)) shut_down();
 }
 

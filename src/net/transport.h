@@ -59,12 +59,15 @@ class Transport {
   virtual bool readable() const = 0;
 
   // Takes a prefix; less than all only when the kernel takes no more. A plain socket writes
-  // through; TLS encrypts into its ring, which goes out with flush(), when it is full, or after the
-  // batch.
+  // through, but for the incomplete last segment of a large write; TLS encrypts into its ring. Both
+  // go out with flush(), when there is more, or after the batch.
   virtual IoResult write(Bytes from) = 0;
   // Bytes that write() would take without sending: for TLS in whole records of 16 KiB, and exactly.
   // For a plain socket an estimate, 0 once it has met EAGAIN.
   virtual std::size_t write_room() const = 0;
+  // With more to write at once and no room for it: hands what is in the ring to the kernel, which
+  // may keep the last, incomplete segment until flush(). True: there is room for a record.
+  virtual bool make_room() { return write_room() > 0; }
   // Hands what is in the ring to the kernel. True: the ring is empty, be it because the transport
   // has failed and dropped it. False: on_transport follows.
   virtual bool flush() = 0;
@@ -75,6 +78,9 @@ class Transport {
   // Gives up at once: RST and no close_notify, which the peer cannot take for an end. The
   // descriptor is closed; everything says failed from here on.
   virtual void abort() = 0;
+
+  // The peer has reset the connection. It is told of even while nothing is read or written.
+  virtual bool broken() const = 0;
 
   virtual int fd() const = 0;                 // -1 after abort()
   virtual std::string peer() const = 0;       // "192.0.2.1:5000", for logs and X-Forwarded-For
