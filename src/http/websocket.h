@@ -33,6 +33,7 @@ enum class Opcode : std::uint8_t {
 inline constexpr std::uint16_t kNormal = 1000;
 inline constexpr std::uint16_t kGoingAway = 1001;
 inline constexpr std::uint16_t kProtocolError = 1002;
+inline constexpr std::uint16_t kUnsupported = 1003;
 inline constexpr std::uint16_t kNoStatus = 1005;  // never on the wire
 inline constexpr std::uint16_t kBadData = 1007;
 inline constexpr std::uint16_t kPolicy = 1008;

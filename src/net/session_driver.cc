@@ -32,6 +32,7 @@ SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& own
     : shard_(shard),
       owner_(owner),
       carrier_(std::move(carrier)),
+      record_(carrier_->best_write()),
       link_(*this),
       mux_(config, *this, shard.now()),
       governor_(!use_bbr(carrier_->fd())),
@@ -155,7 +156,7 @@ void SessionDriver::write() {
 bool SessionDriver::fill(std::size_t& moved) {
   if (pending_.empty()) {
     // Not before there is room: what has been framed can no longer be overtaken.
-    if (carrier_->write_room() < limits::kTlsRecord && !carrier_->make_room()) return false;
+    if (carrier_->write_room() < record_ && !carrier_->make_room()) return false;
     const std::size_t room = may_send();
     if (room == 0) return false;
     pending_ = link_.pull(room, shard_.now());
@@ -176,7 +177,7 @@ bool SessionDriver::fill(std::size_t& moved) {
 // The size of the next record, or 0 with a timer set. The kernel is asked when what it said last is
 // old or used up, so that at speed one question serves many records.
 std::size_t SessionDriver::may_send() {
-  if (!governed_) return limits::kTlsRecord;
+  if (!governed_) return record_;
   if (shard_.now() - sampled_ >= governor_.sample_every()) sample_path();
   std::size_t room = governor_.allowance(since_sample_);
   if (room < kLeastRecord) {
@@ -187,7 +188,7 @@ std::size_t SessionDriver::may_send() {
     if (link_.wants_pull(shard_.now()) || mux_.wants_pull()) pace_.arm_in(governor_.retry_in());
     return 0;
   }
-  return std::min(room, limits::kTlsRecord);
+  return std::min(room, record_);
 }
 
 void SessionDriver::sample_path() {

@@ -80,6 +80,7 @@ class SessionDriver final : private TransportOwner,
   Shard& shard_;
   Owner& owner_;
   std::unique_ptr<Transport> carrier_;
+  const std::size_t record_;  // bytes that make a full record of the carrier
   Link link_;
   mux::Session mux_;
   mux::Fatal fatal_ = mux::Fatal::none;

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/limits.h"
 
 namespace leat::net {
 
@@ -62,6 +63,8 @@ class Transport {
   // through, but for the incomplete last segment of a large write; TLS encrypts into its ring. Both
   // go out with flush(), when there is more, or after the batch.
   virtual IoResult write(Bytes from) = 0;
+  // The write that makes best use of a record; room is counted in these.
+  virtual std::size_t best_write() const { return limits::kTlsRecord; }
   // Bytes that write() would take without sending: for TLS in whole records of 16 KiB, and exactly.
   // For a plain socket an estimate, 0 once it has met EAGAIN.
   virtual std::size_t write_room() const = 0;

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "net/tls_fixture.h"
+#include "net/websocket_transport.h"
 
 namespace leat::net {
 namespace {
@@ -18,27 +19,29 @@ constexpr std::size_t kBulk = 1 << 20;
 constexpr std::size_t kBulk = 8 << 20;
 #endif
 
-// Every behaviour that plain sockets and TLS share.
-class TransportTest : public ::testing::TestWithParam<bool> {
+enum class Kind { plain, tls, websocket, secure_websocket };
+
+// Every behaviour that all transports share.
+class TransportTest : public ::testing::TestWithParam<Kind> {
  protected:
   void SetUp() override { connect(1); }
 
+  static bool secure() { return GetParam() == Kind::tls || GetParam() == Kind::secure_websocket; }
+  std::unique_ptr<Transport> wrap(std::unique_ptr<Transport> inner, http::ws::Role role) {
+    if (GetParam() == Kind::plain || GetParam() == Kind::tls) return inner;
+    return make_websocket_transport(loop.shard, std::move(inner), role, {});
+  }
   void connect(unsigned seed) {
     TcpPair pair = tcp_pair();
     server_fd = pair.server.get();
     client_fd = pair.client.get();
-    if (GetParam()) {
-      server = std::make_unique<Talker>(
-          loop, make_tls_transport(loop.shard, pair.server.release(), server_context, ""), seed);
-      client = std::make_unique<Talker>(
-          loop, make_tls_transport(loop.shard, pair.client.release(), client_context, "relay.test"),
-          seed + 1);
-    } else {
-      server = std::make_unique<Talker>(
-          loop, make_plain_transport(loop.shard, pair.server.release()), seed);
-      client = std::make_unique<Talker>(
-          loop, make_plain_transport(loop.shard, pair.client.release()), seed + 1);
-    }
+    auto near = secure() ? make_tls_transport(loop.shard, pair.server.release(), server_context, "")
+                         : make_plain_transport(loop.shard, pair.server.release());
+    auto far = secure() ? make_tls_transport(loop.shard, pair.client.release(), client_context,
+                                             "relay.test")
+                        : make_plain_transport(loop.shard, pair.client.release());
+    server = std::make_unique<Talker>(loop, wrap(std::move(near), http::ws::Role::server), seed);
+    client = std::make_unique<Talker>(loop, wrap(std::move(far), http::ws::Role::client), seed + 1);
   }
   bool establish() {
     return loop.run(
@@ -52,11 +55,37 @@ class TransportTest : public ::testing::TestWithParam<bool> {
   int server_fd = -1, client_fd = -1;
   std::unique_ptr<Talker> server, client;
 };
+// Those of transports whose directions end one by one. A WebSocket closes both at once.
+class HalfCloseTest : public TransportTest {};
 
-INSTANTIATE_TEST_SUITE_P(Carriers, TransportTest, ::testing::Bool(),
-                         [](const auto& param) { return param.param ? "Tls" : "Plain"; });
+std::string name_of(const ::testing::TestParamInfo<Kind>& info) {
+  constexpr const char* kNames[] = {"Plain", "Tls", "WebSocket", "SecureWebSocket"};
+  return kNames[static_cast<int>(info.param)];
+}
+INSTANTIATE_TEST_SUITE_P(Carriers, TransportTest,
+                         ::testing::Values(Kind::plain, Kind::tls, Kind::websocket,
+                                           Kind::secure_websocket),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Carriers, HalfCloseTest, ::testing::Values(Kind::plain, Kind::tls),
+                         name_of);
 
-TEST_P(TransportTest, MegabytesBothWaysInPiecesOfAnySize) {
+TEST_P(TransportTest, MegabytesBothWaysThenAnEnd) {
+  const std::string up = random_text(kBulk, 3), down = random_text(kBulk, 4);
+  client->send(up, false);
+  server->send(down, false);
+  ASSERT_TRUE(loop.run([&] {
+    return server->received.size() == up.size() && client->received.size() == down.size();
+  }));
+  EXPECT_TRUE(server->received == up);
+  EXPECT_TRUE(client->received == down);
+  client->send("and the last", true);
+  ASSERT_TRUE(loop.run([&] { return server->ended; }));
+  EXPECT_TRUE(server->received.ends_with("and the last"));
+  EXPECT_FALSE(server->failed || client->failed);
+  EXPECT_EQ(server->transport->secure(), secure());
+}
+
+TEST_P(HalfCloseTest, MegabytesBothWaysInPiecesOfAnySize) {
   const std::string up = random_text(kBulk, 3), down = random_text(kBulk, 4);
   client->send(up, true);
   server->send(down, true);
@@ -64,10 +93,10 @@ TEST_P(TransportTest, MegabytesBothWaysInPiecesOfAnySize) {
   EXPECT_TRUE(server->received == up);
   EXPECT_TRUE(client->received == down);
   EXPECT_FALSE(server->failed || client->failed);
-  EXPECT_EQ(server->transport->secure(), GetParam());
+  EXPECT_EQ(server->transport->secure(), secure());
 }
 
-TEST_P(TransportTest, HalfCloseLeavesTheOtherDirectionOpen) {
+TEST_P(HalfCloseTest, LeavesTheOtherDirectionOpen) {
   client->send("question", true);
   ASSERT_TRUE(loop.run([&] { return server->ended; }));
   EXPECT_EQ(server->received, "question");
@@ -128,9 +157,11 @@ TEST_P(TransportTest, TinySendBuffersAndTinyReads) {
   server->read_at_most = 50;
   client->read_at_most = 5000;
   const std::string up = random_text(kBulk / 16, 3), down = random_text(kBulk / 16, 4);
-  client->send(up, true);
-  server->send(down, true);
-  ASSERT_TRUE(loop.run([&] { return server->ended && client->ended; }));
+  client->send(up, false);
+  server->send(down, false);
+  ASSERT_TRUE(loop.run([&] {
+    return server->received.size() == up.size() && client->received.size() == down.size();
+  }));
   EXPECT_TRUE(server->received == up);
   EXPECT_TRUE(client->received == down);
 }

@@ -1,0 +1,259 @@
+#include "net/websocket_transport.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/crypto_util.h"
+#include "base/limits.h"
+
+namespace leat::net {
+namespace {
+
+using http::ws::Event;
+using http::ws::FrameReader;
+using http::ws::MaskKey;
+using http::ws::Opcode;
+using http::ws::Role;
+
+// Two bytes, a 16 bit length, a key: frames stay below 64 KiB.
+constexpr std::size_t kHeader = 8;
+constexpr std::size_t kPayload = limits::kTlsRecord - kHeader;
+
+class WebSocketTransport final : public Transport, private TransportOwner, private Deferred {
+ public:
+  WebSocketTransport(Shard& shard, std::unique_ptr<Transport> inner, Role role, std::string surplus)
+      : shard_(shard),
+        inner_(std::move(inner)),
+        role_(role),
+        frames_(role, std::numeric_limits<std::uint64_t>::max()),
+        surplus_(std::move(surplus)) {
+    inner_->set_owner(this);
+  }
+  ~WebSocketTransport() override { inner_->set_owner(nullptr); }
+
+  bool established() const override { return inner_->established(); }
+  IoResult read(MutableBytes into) override;
+  bool readable() const override {
+    return ended_ || failed_ || !surplus_.empty() || inner_->readable();
+  }
+  IoResult write(Bytes from) override;
+  std::size_t best_write() const override { return kPayload; }
+  std::size_t write_room() const override {
+    if (failed_ || finishing_ || !queue_.empty()) return 0;
+    const std::size_t room = inner_->write_room();
+    return room / limits::kTlsRecord * kPayload;
+  }
+  bool make_room() override { return send_queue() && inner_->make_room() && write_room() > 0; }
+  bool flush() override;
+  void finish() override;
+  void abort() override {
+    fail({Code::CARRIER_CUT, inner_->peer() + ": given up"});
+    queue_.clear();
+    inner_->abort();
+  }
+
+  int fd() const override { return inner_->fd(); }
+  std::string peer() const override { return inner_->peer(); }
+  std::string peer_host() const override { return inner_->peer_host(); }
+  Error error() const override { return error_; }
+  bool broken() const override { return inner_->broken(); }
+  bool secure() const override { return inner_->secure(); }
+  std::string sni() const override { return inner_->sni(); }
+  // No channel binding: TLS may end at a proxy, and then each side has another one.
+
+ private:
+  void on_transport() override;
+  void on_deferred() override { flush(); }
+
+  IoResult receive(MutableBytes into);
+  std::size_t unwrap(MutableBytes bytes);
+  void control_frame(Opcode opcode, Bytes payload);
+  void close_frame(std::uint16_t code, std::string_view reason);
+  bool send_queue();
+  const MaskKey* fresh_key();
+  void fail(Error why);
+
+  Shard& shard_;
+  const std::unique_ptr<Transport> inner_;
+  const Role role_;
+  FrameReader frames_;
+  std::string surplus_;
+  std::string queue_;  // what inner_ has not taken: a frame's rest, control frames behind it
+  MaskKey key_{};
+  Error error_{Code::CARRIER_CUT, {}};
+  bool closed_ = false;     // our close frame has been queued
+  bool finishing_ = false;  // finish() was called
+  bool shut_ = false;       // inner_ was told to finish
+  bool ended_ = false;      // the peer's close frame was read
+  bool failed_ = false;
+};
+
+// --- received ---
+
+IoResult WebSocketTransport::receive(MutableBytes into) {
+  if (surplus_.empty()) return inner_->read(into);
+  const std::size_t n = std::min(into.size(), surplus_.size());
+  std::memcpy(into.data(), surplus_.data(), n);
+  surplus_.erase(0, n);
+  return {IoStatus::ok, n};
+}
+
+IoResult WebSocketTransport::read(MutableBytes into) {
+  std::size_t total = 0;
+  while (total < into.size() && !failed_ && !ended_) {
+    const MutableBytes rest = into.subspan(total);
+    const IoResult got = receive(rest);
+    if (got.status == IoStatus::would_block) break;
+    if (got.status == IoStatus::failed) {
+      fail(inner_->error());
+    } else if (got.status == IoStatus::end) {
+      fail({Code::CARRIER_CUT, inner_->peer() + ": closed without a WebSocket close"});
+    } else {
+      total += unwrap(rest.first(got.n));
+    }
+  }
+  // What came before an end or a failure is handed over first; the next call tells of it.
+  if (total > 0) return {IoStatus::ok, total};
+  if (failed_) return {IoStatus::failed};
+  return {ended_ ? IoStatus::end : IoStatus::would_block};
+}
+
+// Moves the payload to the front, over the headers, and returns how much there is.
+std::size_t WebSocketTransport::unwrap(MutableBytes bytes) {
+  std::size_t out = 0, at = 0;
+  for (;;) {
+    std::size_t used = 0;
+    const Event event = frames_.feed(bytes.subspan(at), used);
+    switch (event.kind) {
+      case Event::Kind::none:
+        return out;
+      case Event::Kind::data:
+        if (event.opcode != Opcode::binary) {
+          close_frame(http::ws::kUnsupported, "binary messages only");
+          fail({Code::PROTOCOL, inner_->peer() + ": a text message on a carrier"});
+          return out;
+        }
+        if (!event.payload.empty()) {
+          std::memmove(bytes.data() + out, event.payload.data(), event.payload.size());
+          out += event.payload.size();
+        }
+        break;
+      case Event::Kind::ping:
+        control_frame(Opcode::pong, event.payload);
+        break;
+      case Event::Kind::pong:
+        break;
+      case Event::Kind::close:
+        close_frame(event.code, {});
+        ended_ = true;
+        return out;
+      case Event::Kind::error:
+        close_frame(event.code, {});
+        fail({Code::PROTOCOL, inner_->peer() + ": WebSocket error " + std::to_string(event.code)});
+        return out;
+    }
+    at += used;
+  }
+}
+
+// --- sent ---
+
+const MaskKey* WebSocketTransport::fresh_key() {
+  if (role_ == Role::server) return nullptr;
+  random_bytes(key_);
+  return &key_;
+}
+
+IoResult WebSocketTransport::write(Bytes from) {
+  if (failed_) return {IoStatus::failed};
+  // Built in one piece, so that TLS makes one record of it.
+  static thread_local std::array<std::uint8_t, limits::kTlsRecord + http::ws::kMaxHeader> frame;
+  std::size_t total = 0;
+  while (total < from.size() && !closed_ && send_queue()) {
+    if (inner_->write_room() < limits::kTlsRecord && !inner_->make_room()) {
+      if (inner_->write({}).status == IoStatus::failed) fail(inner_->error());
+      break;
+    }
+    const Bytes payload = from.subspan(total, std::min(from.size() - total, kPayload));
+    const MaskKey* const key = fresh_key();
+    const std::size_t header = http::ws::write_header(
+        std::span(frame).first<http::ws::kMaxHeader>(), Opcode::binary, true, payload.size(), key);
+    std::memcpy(frame.data() + header, payload.data(), payload.size());
+    const MutableBytes body(frame.data() + header, payload.size());
+    if (key != nullptr) http::ws::mask(body, *key);
+    const Bytes whole(frame.data(), header + payload.size());
+    const IoResult sent = inner_->write(whole);
+    if (sent.status == IoStatus::failed) {
+      fail(inner_->error());
+      break;
+    }
+    if (sent.status != IoStatus::ok) break;
+    queue_ = as_chars(whole.subspan(sent.n));  // a plain socket may take part of a frame
+    total += payload.size();
+  }
+  if (total > 0) shard_.defer(*this);
+  if (total > 0) return {IoStatus::ok, total};
+  return {failed_ ? IoStatus::failed : IoStatus::would_block};
+}
+
+// Pongs: the last ping counts (RFC 6455 §5.5.3), and a peer that never reads gets no more.
+void WebSocketTransport::control_frame(Opcode opcode, Bytes payload) {
+  constexpr std::size_t kWaiting = 2 * limits::kTlsRecord;
+  if (closed_ || queue_.size() > kWaiting) return;
+  http::ws::append_frame(queue_, opcode, payload, fresh_key());
+  shard_.defer(*this);
+}
+
+void WebSocketTransport::close_frame(std::uint16_t code, std::string_view reason) {
+  if (std::exchange(closed_, true)) return;
+  http::ws::append_close(queue_, code, reason, fresh_key());
+  shard_.defer(*this);
+}
+
+// False: something still waits.
+bool WebSocketTransport::send_queue() {
+  while (!queue_.empty()) {
+    const IoResult sent = inner_->write(as_bytes(queue_));
+    if (sent.status != IoStatus::ok) {
+      if (sent.status == IoStatus::failed) queue_.clear();  // told by the next read or write
+      return false;
+    }
+    queue_.erase(0, sent.n);
+  }
+  return true;
+}
+
+bool WebSocketTransport::flush() {
+  send_queue();
+  const bool drained = inner_->flush() && queue_.empty();
+  if (finishing_ && queue_.empty() && !std::exchange(shut_, true)) inner_->finish();
+  return drained;
+}
+
+void WebSocketTransport::finish() {
+  if (std::exchange(finishing_, true)) return;
+  close_frame(http::ws::kNormal, {});
+  flush();
+}
+
+void WebSocketTransport::on_transport() {
+  flush();
+  if (owner_ != nullptr) owner_->on_transport();
+}
+
+void WebSocketTransport::fail(Error why) {
+  if (std::exchange(failed_, true)) return;
+  error_ = std::move(why);
+}
+
+}  // namespace
+
+std::unique_ptr<Transport> make_websocket_transport(Shard& shard, std::unique_ptr<Transport> inner,
+                                                    Role role, std::string surplus) {
+  return std::make_unique<WebSocketTransport>(shard, std::move(inner), role, std::move(surplus));
+}
+
+}  // namespace leat::net

@@ -1,0 +1,24 @@
+// A byte pipe inside binary WebSocket messages (RFC 6455), for carriers that have to pass where
+// only HTTPS does. Message boundaries mean nothing: what one write made one message may arrive as
+// any number of reads. No extension, no text.
+//
+//   write: one frame of at most a TLS record with its header, built in one piece (the one copy)
+//   read:  frames are unmasked where they were read and moved together over their headers
+//
+// An end is a close frame; a connection that goes without one has been cut.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "http/websocket.h"
+#include "net/shard.h"
+#include "net/transport.h"
+
+namespace leat::net {
+
+// `inner` has completed the upgrade; `surplus` are bytes received behind its head. Never fails.
+std::unique_ptr<Transport> make_websocket_transport(Shard& shard, std::unique_ptr<Transport> inner,
+                                                    http::ws::Role role, std::string surplus);
+
+}  // namespace leat::net

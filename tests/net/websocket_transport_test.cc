@@ -1,0 +1,159 @@
+// The other end of a WebSocket carrier is a plain socket here, which can say what no transport of
+// ours would.
+#include "net/websocket_transport.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/tls_fixture.h"
+
+namespace leat::net {
+namespace {
+
+using http::ws::Opcode;
+using http::ws::Role;
+
+constexpr http::ws::MaskKey kKey = {1, 2, 3, 4};
+
+std::string frame(Opcode opcode, std::string_view payload, bool masked = true, bool fin = true) {
+  std::string out;
+  http::ws::append_frame(out, opcode, as_bytes(payload), masked ? &kKey : nullptr, fin);
+  return out;
+}
+
+class WebSocketTransportTest : public ::testing::Test {
+ protected:
+  void start(Role role, std::string surplus = {}) {
+    TcpPair pair = tcp_pair();
+    peer =
+        std::make_unique<Talker>(loop, make_plain_transport(loop.shard, pair.client.release()), 1);
+    ours = std::make_unique<Talker>(
+        loop,
+        make_websocket_transport(loop.shard,
+                                 make_plain_transport(loop.shard, pair.server.release()), role,
+                                 std::move(surplus)),
+        2);
+  }
+  // What the peer has received, frame by frame.
+  struct Frame {
+    Opcode opcode;
+    std::string payload;
+    std::uint16_t code;
+  };
+  std::vector<Frame> frames(Role peer_role) {
+    std::vector<Frame> out;
+    http::ws::FrameReader reader(peer_role, 1 << 30);
+    std::string bytes = peer->received;
+    MutableBytes rest(reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size());
+    for (;;) {
+      std::size_t used = 0;
+      const http::ws::Event event = reader.feed(rest, used);
+      rest = rest.subspan(used);
+      using Kind = http::ws::Event::Kind;
+      if (event.kind == Kind::none) return out;
+      const Opcode opcode = event.kind == Kind::close  ? Opcode::close
+                            : event.kind == Kind::pong ? Opcode::pong
+                            : event.kind == Kind::ping ? Opcode::ping
+                                                       : event.opcode;
+      EXPECT_NE(event.kind, Kind::error);
+      out.push_back({opcode, std::string(as_chars(event.payload)), event.code});
+      if (event.kind == Kind::close || event.kind == Kind::error) return out;
+    }
+  }
+
+  Loop loop;
+  std::unique_ptr<Talker> peer, ours;
+};
+
+TEST_F(WebSocketTransportTest, BytesBehindTheUpgradeComeFirst) {
+  start(Role::server, frame(Opcode::binary, "early ").substr(0, 9));
+  peer->send(frame(Opcode::binary, "early ").substr(9) + frame(Opcode::binary, "late"), false);
+  ours->work();
+  ASSERT_TRUE(loop.run([&] { return ours->received == "early late"; }));
+}
+
+TEST_F(WebSocketTransportTest, FragmentsAndEmptyMessagesAreBytesOnly) {
+  start(Role::server);
+  peer->send(frame(Opcode::binary, "a", true, false) + frame(Opcode::ping, "x") +
+                 frame(Opcode::continuation, "", true, false) + frame(Opcode::continuation, "b") +
+                 frame(Opcode::binary, "") + frame(Opcode::binary, "c"),
+             false);
+  ASSERT_TRUE(loop.run([&] { return ours->received == "abc" && !peer->received.empty(); }));
+  const auto got = frames(Role::client);
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got[0].opcode, Opcode::pong);
+  EXPECT_EQ(got[0].payload, "x");
+}
+
+TEST_F(WebSocketTransportTest, AClientMasksWithAFreshKey) {
+  start(Role::client);
+  ours->send("the same", false);
+  ASSERT_TRUE(loop.run([&] { return peer->received.size() == 14; }));
+  ours->send("the same", false);
+  ASSERT_TRUE(loop.run([&] { return peer->received.size() == 28; }));
+  const auto got = frames(Role::server);
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(got[0].payload, "the same");
+  EXPECT_EQ(got[1].payload, "the same");
+  EXPECT_NE(peer->received.substr(2, 4), peer->received.substr(16, 4));
+}
+
+TEST_F(WebSocketTransportTest, TextIsRefused) {
+  start(Role::server);
+  peer->send(frame(Opcode::text, "hello"), false);
+  ASSERT_TRUE(loop.run([&] { return ours->failed && !peer->received.empty(); }));
+  EXPECT_EQ(ours->transport->error().code, Code::PROTOCOL);
+  EXPECT_EQ(frames(Role::client).at(0).code, http::ws::kUnsupported);
+  EXPECT_EQ(ours->received, "");
+}
+
+TEST_F(WebSocketTransportTest, AFrameThatIsNotMaskedIsRefused) {
+  start(Role::server);
+  peer->send(frame(Opcode::binary, "good") + frame(Opcode::binary, "bad", false), false);
+  ASSERT_TRUE(loop.run([&] { return ours->failed && !peer->received.empty(); }));
+  EXPECT_EQ(ours->received, "good");
+  EXPECT_EQ(frames(Role::client).at(0).code, http::ws::kProtocolError);
+}
+
+TEST_F(WebSocketTransportTest, ACloseIsAnsweredAndIsAnEnd) {
+  start(Role::server);
+  std::string close;
+  http::ws::append_close(close, http::ws::kGoingAway, "bye", &kKey);
+  peer->send(frame(Opcode::binary, "last") + close, false);
+  ASSERT_TRUE(loop.run([&] { return ours->ended && !peer->received.empty(); }));
+  EXPECT_EQ(ours->received, "last");
+  EXPECT_EQ(frames(Role::client).at(0).code, http::ws::kGoingAway);
+}
+
+TEST_F(WebSocketTransportTest, AnEndWithoutACloseIsACut) {
+  start(Role::server);
+  peer->send(frame(Opcode::binary, "last"), true);
+  ASSERT_TRUE(loop.run([&] { return ours->failed; }));
+  EXPECT_EQ(ours->received, "last");
+  EXPECT_EQ(ours->transport->error().code, Code::CARRIER_CUT);
+}
+
+// A peer that pings and never reads: what waits for it stays small.
+TEST_F(WebSocketTransportTest, PingsOfAPeerThatNeverReadsAreNotCollected) {
+  start(Role::server);
+  const int size = 100'000;  // given, so that the kernel does not let them grow
+  ::setsockopt(ours->transport->fd(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  ::setsockopt(peer->transport->fd(), SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+  peer->reading = false;
+  std::string pings;
+  for (int i = 0; i < 200'000; ++i) pings += frame(Opcode::ping, std::string(100, 'p'));
+  peer->send(pings + frame(Opcode::binary, "done"), false);
+  ASSERT_TRUE(loop.run([&] { return ours->received == "done"; }));
+  peer->reading = true;
+  peer->work();
+  ours->send("and goes on", false);
+  ASSERT_TRUE(loop.run([&] { return peer->received.ends_with("and goes on"); }));
+  EXPECT_LT(peer->received.size(), pings.size() / 20);  // sockets' buffers, and 32 KiB of ours
+}
+
+}  // namespace
+}  // namespace leat::net
