@@ -22,8 +22,8 @@ const char* name(LinkFault fault) {
   return "unknown";
 }
 
-Link::Link(LinkUpper& upper, std::size_t log_limit)
-    : impl_(std::make_unique<Impl>(upper, log_limit)) {}
+Link::Link(LinkUpper& upper, Framing framing, std::size_t log_limit)
+    : impl_(std::make_unique<Impl>(upper, framing, log_limit)) {}
 
 Link::~Link() = default;
 
@@ -68,7 +68,7 @@ bool Link::wants_pull(Time now) const {
   const Impl& i = *impl_;
   if (!i.attached || i.close_sent) return false;
   if (i.closing) return true;
-  if (i.fault != LinkFault::none) return false;
+  if (i.bare || i.fault != LinkFault::none) return false;
   return i.pong_waits || i.ping_waits || i.ack_due(now) || i.resending();
 }
 
@@ -80,7 +80,7 @@ bool Link::Impl::ack_due(Time now) const { return ack_is_due || ack_at <= now; }
 // blocked.
 Time Link::next_deadline() const {
   const Impl& i = *impl_;
-  if (!i.attached || i.fault != LinkFault::none) return kNever;
+  if (i.bare || !i.attached || i.fault != LinkFault::none) return kNever;
   const Time dead = i.last_received + limits::kLinkDead;
   if (i.closing) return dead;
   const bool pinging = i.ping_waits || i.ping_unanswered;
@@ -96,7 +96,7 @@ void Link::paused(Time now) {
 
 LinkFault Link::on_deadline(Time now) {
   Impl& i = *impl_;
-  if (!i.attached) return LinkFault::none;
+  if (i.bare || !i.attached) return LinkFault::none;
   if (i.fault != LinkFault::none) return i.fault;
   if (i.ack_due(now)) {
     i.ack_is_due = true;

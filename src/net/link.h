@@ -60,10 +60,18 @@ struct LinkStats {
   Duration rtt{0};                                 // of the last answered ping
 };
 
+enum class Framing : std::uint8_t {
+  chunks,
+  // No layer at all, for peers that know yamux only: session bytes as they are, nothing is kept,
+  // acknowledged, pinged or said at a close, and the session ends with its carrier.
+  bare,
+};
+
 class Link {
  public:
   // `log_limit`: memory of the log in bytes, counted in slabs of 64 KiB; at least one.
-  explicit Link(LinkUpper& upper, std::size_t log_limit = limits::kLinkLog);
+  explicit Link(LinkUpper& upper, Framing framing = Framing::chunks,
+                std::size_t log_limit = limits::kLinkLog);
   ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;

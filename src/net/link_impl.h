@@ -12,7 +12,8 @@
 namespace leat::net {
 
 struct Link::Impl {
-  Impl(LinkUpper& u, std::size_t log_limit) : upper(u), log(log_limit) {}
+  Impl(LinkUpper& u, Framing f, std::size_t log_limit)
+      : upper(u), bare(f == Framing::bare), log(log_limit) {}
 
   // link_send.cc
   Bytes pull(std::size_t max, Time now);
@@ -20,6 +21,7 @@ struct Link::Impl {
   MutableBytes new_data(std::size_t max);
   MutableBytes logged_data(std::size_t max);
   Bytes close_out(std::size_t max);
+  Bytes pull_bare(std::size_t max);
   bool resending() const { return sent < log.end(); }
 
   // link_receive.cc
@@ -33,6 +35,7 @@ struct Link::Impl {
   bool ack_due(Time now) const;
 
   LinkUpper& upper;
+  const bool bare;
   LinkLog log;
   LinkStats stats;
   bool attached = false;

@@ -11,6 +11,11 @@ LinkFault Link::Impl::feed(Bytes in, Time now) {
   if (!attached || over || closing) return LinkFault::none;
   if (fault != LinkFault::none) return fault;
   if (!in.empty()) last_received = now;
+  if (bare) {
+    stats.data_received = received += in.size();
+    over = !upper.on_link_data(in);
+    return LinkFault::none;
+  }
   while (!in.empty()) {
     if (header_size < limits::kChunkHeader) {
       if (!take_header(in)) return fault;

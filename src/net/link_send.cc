@@ -24,6 +24,7 @@ std::uint8_t* store_number(std::uint8_t* p, ChunkKind kind, std::uint64_t value)
 
 Bytes Link::Impl::pull(std::size_t max, Time now) {
   if (!attached || close_sent) return {};
+  if (bare) return pull_bare(max);
   if (closing) return close_out(max);
   if (fault != LinkFault::none) return {};
 
@@ -55,6 +56,16 @@ Bytes Link::Impl::pull(std::size_t max, Time now) {
     ack_is_due = false;
   }
   return {start, front + chunk.size()};
+}
+
+// The log lends its slab and forgets at once; release() leaves the bytes as they are until then.
+Bytes Link::Impl::pull_bare(std::size_t max) {
+  close_sent = closing;  // what is ready now goes, nothing after it
+  if (max < kLeastData) return {};
+  const MutableBytes data = new_data(max);
+  log.release(log.end());
+  stats.acked = log.end();
+  return data;
 }
 
 // A data chunk of at most `max` bytes, header included, in memory with room for the control chunks

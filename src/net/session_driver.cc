@@ -28,12 +28,13 @@ MutableBytes receive_buffer() {
 }  // namespace
 
 SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& owner,
-                             std::unique_ptr<Transport> carrier)
+                             std::unique_ptr<Transport> carrier, Framing framing)
     : shard_(shard),
       owner_(owner),
       carrier_(std::move(carrier)),
+      framing_(framing),
       record_(carrier_->best_write()),
-      link_(*this),
+      link_(*this, framing),
       mux_(config, *this, shard.now()),
       governor_(!use_bbr(carrier_->fd())),
       deadline_(shard, [this] { on_deadline(); }),
@@ -231,6 +232,9 @@ void SessionDriver::close(Code code, std::string_view text) {
   if (closing_ || ended_) return;
   closing_ = true;
   close_reason_ = Error{code, std::string(text)};
+  if (framing_ == Framing::bare) {
+    mux_.go_away(code == Code::PROTOCOL ? mux::GoAway::protocol_error : mux::GoAway::normal);
+  }
   link_.close(info(code).name, text);
   closing_timer_.arm_in(kCloseTimeout);
   shard_.defer(*this);

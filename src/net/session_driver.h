@@ -38,9 +38,10 @@ class SessionDriver final : private TransportOwner,
     ~Owner() = default;
   };
 
-  // `carrier` has finished its handshakes (TLS and the link's).
+  // `carrier` has finished its handshakes (TLS and the link's). Framing::bare goes with
+  // mux::Config::bare.
   SessionDriver(Shard& shard, const mux::Config& config, Owner& owner,
-                std::unique_ptr<Transport> carrier);
+                std::unique_ptr<Transport> carrier, Framing framing = Framing::chunks);
   ~SessionDriver() override;
 
   // Begins to read and write. `surplus`: bytes that came behind the link's handshake.
@@ -53,8 +54,8 @@ class SessionDriver final : private TransportOwner,
   const SendGovernor& governor() const { return governor_; }
   bool ended() const { return ended_; }
 
-  // Tells the peer why, once what is queued has been sent, and ends. on_ended follows, at the
-  // latest after two seconds.
+  // Tells the peer why (a bare one by go-away), once what is queued has been sent, and ends.
+  // on_ended follows, at the latest after two seconds.
   void close(Code code, std::string_view text);
 
  private:
@@ -80,6 +81,7 @@ class SessionDriver final : private TransportOwner,
   Shard& shard_;
   Owner& owner_;
   std::unique_ptr<Transport> carrier_;
+  const Framing framing_;
   const std::size_t record_;  // bytes that make a full record of the carrier
   Link link_;
   mux::Session mux_;

@@ -88,10 +88,10 @@ TEST(Secret, LeavesNothingInAnObjectMovedFrom) {
   Secret a{std::string(kShort)};
   ASSERT_TRUE(holds_sentinel(&a, sizeof a)) << "strings of this library are never short";
   Secret b = std::move(a);
-  EXPECT_FALSE(holds_sentinel(&a, sizeof a));
+  EXPECT_FALSE(holds_sentinel(&a, sizeof a));  // NOLINT(bugprone-use-after-move)
   Secret c;
   c = std::move(b);
-  EXPECT_FALSE(holds_sentinel(&b, sizeof b));
+  EXPECT_FALSE(holds_sentinel(&b, sizeof b));  // NOLINT(bugprone-use-after-move)
   EXPECT_EQ(c.reveal(), kShort);
   c = Secret();
   EXPECT_FALSE(holds_sentinel(&c, sizeof c));

@@ -28,7 +28,7 @@ void require(bool holds) {
 
 Outcome run(Bytes in, std::size_t step) {
   test::TestUpper upper;
-  Link link(upper, 2 * limits::kLogSlab);
+  Link link(upper, Framing::chunks, 2 * limits::kLogSlab);
   Time now = test::kStart;
   require(link.attach(0, now));
   upper.to_send = test::pattern(kSent);

@@ -104,7 +104,7 @@ TEST(Body, ChunkedHostile) {
     EXPECT_EQ(chunked(text).state, State::error) << text;
     EXPECT_FALSE(chunked(text).complete_at_close) << text;
   }
-  EXPECT_EQ(chunked(std::string_view("0\r\nX: \0\r\n\r\n", 12)).state, State::error);
+  EXPECT_EQ(chunked(std::string_view("0\r\nX: \0\r\n\r\n", 11)).state, State::error);
   EXPECT_EQ(chunked(std::string_view("\0\r\n", 3)).state, State::error);
 }
 

@@ -111,7 +111,7 @@ class Upper final : public LinkUpper {
 
 struct Side {
   Side(Random& random, std::uint64_t total, std::uint64_t salt, std::size_t log_limit)
-      : upper(random, total, salt), link(upper, log_limit) {}
+      : upper(random, total, salt), link(upper, Framing::chunks, log_limit) {}
   Upper upper;
   Link link;
   Bytes pending;  // pulled, not all written

@@ -22,7 +22,7 @@ class LinkTest : public ::testing::Test {
   }
 
   TestUpper upper;
-  Link link{upper, 4 * limits::kLogSlab};
+  Link link{upper, Framing::chunks, 4 * limits::kLogSlab};
   Time now = kStart;
 };
 

@@ -23,14 +23,15 @@ constexpr std::size_t kBulk = 2 << 20;
 constexpr std::size_t kBulk = 32 << 20;
 #endif
 
-class SpliceTest : public ::testing::Test {
+class SpliceTest : public ::testing::TestWithParam<Framing> {
  protected:
   // One end of the carrier and what it joins the stream to.
   struct End final : SessionDriver::Owner, Splice::Owner {
     End(SpliceTest& owner, mux::Role role, Fd carrier)
         : test(owner),
-          driver(owner.loop.shard, mux::Config::native(role), *this,
-                 make_plain_transport(owner.loop.shard, carrier.release())) {}
+          driver(owner.loop.shard,
+                 GetParam() == Framing::bare ? mux::Config::bare(role) : mux::Config::native(role),
+                 *this, make_plain_transport(owner.loop.shard, carrier.release()), GetParam()) {}
 
     void join(mux::StreamHandle stream, Fd local) {
       splice = std::make_unique<Splice>(
@@ -38,7 +39,11 @@ class SpliceTest : public ::testing::Test {
       splice->start();
     }
     void on_stream(mux::StreamHandle stream) override { join(stream, std::move(waiting)); }
-    void on_ended(const Error& why) override { ADD_FAILURE() << why.detail; }
+    void on_ended(const Error& why) override {
+      EXPECT_TRUE(closed) << why.detail;
+      over = true;
+      test.loop.poke();
+    }
     void on_splice_end(Splice&, bool was_clean) override {
       ended = true;
       clean = was_clean;
@@ -50,7 +55,8 @@ class SpliceTest : public ::testing::Test {
     SessionDriver driver;
     Fd waiting;
     std::unique_ptr<Splice> splice;
-    bool ended = false, clean = false;
+    bool ended = false, clean = false;  // the splice
+    bool closed = false, over = false;  // the session: expected, and happened
   };
 
   void SetUp() override {
@@ -76,7 +82,12 @@ class SpliceTest : public ::testing::Test {
   std::unique_ptr<Talker> visitor, service;
 };
 
-TEST_F(SpliceTest, MegabytesBothWaysAndAnEndOfEach) {
+INSTANTIATE_TEST_SUITE_P(Framings, SpliceTest, ::testing::Values(Framing::chunks, Framing::bare),
+                         [](const auto& param) {
+                           return param.param == Framing::bare ? "Bare" : "Chunks";
+                         });
+
+TEST_P(SpliceTest, MegabytesBothWaysAndAnEndOfEach) {
   const std::string up = random_text(kBulk, 3), down = random_text(kBulk, 4);
   visitor->send(up, true);
   service->send(down, true);
@@ -86,7 +97,7 @@ TEST_F(SpliceTest, MegabytesBothWaysAndAnEndOfEach) {
   EXPECT_TRUE(near->clean && far->clean);
 }
 
-TEST_F(SpliceTest, HalfClosePassesAndTheOtherDirectionGoesOn) {
+TEST_P(SpliceTest, HalfClosePassesAndTheOtherDirectionGoesOn) {
   visitor->send("question", true);
   ASSERT_TRUE(loop.run([&] { return service->ended; }));
   EXPECT_EQ(service->received, "question");
@@ -98,7 +109,7 @@ TEST_F(SpliceTest, HalfClosePassesAndTheOtherDirectionGoesOn) {
 
 // What is large goes out in whole segments, the last of which the kernel keeps back for up to 200
 // ms if nobody asks for it: then a hundred messages of a segment and a bit would take 20 s.
-TEST_F(SpliceTest, TheRestOfALargeWriteIsNotKeptBack) {
+TEST_P(SpliceTest, TheRestOfALargeWriteIsNotKeptBack) {
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t round = 1; round <= 100; ++round) {
     const std::size_t size = 4096 + 977 * round;
@@ -109,7 +120,7 @@ TEST_F(SpliceTest, TheRestOfALargeWriteIsNotKeptBack) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
-TEST_F(SpliceTest, AResetOnOneSideIsAResetOnTheOther) {
+TEST_P(SpliceTest, AResetOnOneSideIsAResetOnTheOther) {
   visitor->send("question", false);
   ASSERT_TRUE(loop.run([&] { return service->received == "question"; }));
   visitor->transport->abort();
@@ -119,7 +130,7 @@ TEST_F(SpliceTest, AResetOnOneSideIsAResetOnTheOther) {
 }
 
 // Nobody reads from the visitor any more, and the service has nothing to send to it.
-TEST_F(SpliceTest, AResetAfterItsEndIsNoticedWhileTheServiceIsSilent) {
+TEST_P(SpliceTest, AResetAfterItsEndIsNoticedWhileTheServiceIsSilent) {
   visitor->send("question", true);
   ASSERT_TRUE(loop.run([&] { return service->ended; }));
   visitor->transport->abort();
@@ -127,8 +138,17 @@ TEST_F(SpliceTest, AResetAfterItsEndIsNoticedWhileTheServiceIsSilent) {
   EXPECT_FALSE(near->clean || far->clean);
 }
 
+TEST_P(SpliceTest, AClosedSessionTellsItsPeer) {
+  visitor->send("question", false);
+  ASSERT_TRUE(loop.run([&] { return service->received == "question"; }));
+  near->closed = far->closed = true;
+  near->driver.close(Code::DRAINING, "enough");
+  ASSERT_TRUE(loop.run([&] { return near->over && far->over && both_ended(); }));
+  EXPECT_FALSE(near->clean || far->clean);
+}
+
 // The service takes nothing, so the stream has no window and the visitor is not read.
-TEST_F(SpliceTest, AResetIsNoticedWhileTheServiceDoesNotRead) {
+TEST_P(SpliceTest, AResetIsNoticedWhileTheServiceDoesNotRead) {
   service->reading = false;
   visitor->send(random_text(64 << 20, 5), false);
   std::size_t last = 0;
