@@ -92,8 +92,8 @@ class Agent {
   ~Agent();
 
   void start();
-  // Gives the tunnels back, lets running streams end for nearly limits::kDrain, closes, and calls
-  // `done` once, never from inside.
+  // Gives the tunnels back, gives visitors nearly limits::kDrain to take what is theirs, closes,
+  // and calls `done` once, never from inside.
   void drain(std::function<void()> done);
   const Status& status() const;
 

@@ -15,11 +15,8 @@ using State = Status::State;
 // A session that ends sooner has not shown that the relay is well again: the backoff goes on.
 constexpr auto kProven = std::chrono::seconds(1);
 
-// A draining agent leaves itself time to close within limits::kDrain.
-constexpr auto kDrainStreams = limits::kDrain - std::chrono::seconds(3);
-
-// Streams the relay opened before it read our Unbind arrive about one round trip later.
-constexpr Duration kSettle = std::chrono::milliseconds(100);
+// How long visitors have to take what is theirs; the rest of limits::kDrain is for closing.
+constexpr auto kLeave = limits::kDrain - std::chrono::seconds(3);
 
 }  // namespace
 
@@ -71,8 +68,7 @@ Agent::Impl::Impl(net::Shard& shard, Options options, Listener& events, SigningK
       tls_(std::move(tls)),
       kept_(KeptIds::load(options_.state_dir)),
       retry_(shard, [this] { connect(); }),
-      settle_(shard, [this] { leave_if_idle(); }),
-      drain_deadline_(shard, [this] { leave("the time to drain is over"); }) {
+      leave_deadline_(shard, [this] { cut("the time to drain is over"); }) {
   status_.relay = options_.relay.text();
   for (const Service& service : options_.services) add_service(service);
 }
@@ -124,6 +120,7 @@ void Agent::Impl::on_lost(const Error& why) {
   past_received_ = status_.bytes_received;
   ever_verified_ |= connection_->verified();
   shard_.dispose(std::move(connection_));
+  leave_deadline_.disarm();
   if (fatal_) return give_up(*fatal_);
   if (status_.state == State::draining) return stop();
   if (gives_up(why.code)) return give_up(why);
@@ -168,20 +165,16 @@ void Agent::Impl::drain(std::function<void()> done) {
     shard_.dispose(std::move(connection_));
     return stop();
   }
-  for (const auto& [id, egress] : by_id_) connection_->unbind(id);
-  settle_.arm_in(std::max(kSettle, 2 * connection_->session()->link_stats().rtt));
-  drain_deadline_.arm_in(kDrainStreams);
+  leave();
 }
 
-void Agent::Impl::on_idle() { leave_if_idle(); }
-
-void Agent::Impl::leave_if_idle() {
-  if (!connection_ || connection_->streams() > 0) return;
-  if (status_.state == State::draining && !settle_.armed()) leave("the agent is stopping");
-  if (relay_drains_) leave("leaving as asked");
+// on_lost() follows.
+void Agent::Impl::leave() {
+  connection_->leave();
+  leave_deadline_.arm_in(kLeave);
 }
 
-void Agent::Impl::leave(std::string_view why) {
+void Agent::Impl::cut(std::string_view why) {
   if (connection_) connection_->close(Code::DRAINING, why);
 }
 
@@ -191,14 +184,10 @@ void Agent::Impl::give_up(const Error& why) {
   if (connection_) return connection_->close(why.code, why.detail);
   status_.last_error = why;
   log::write(log::Level::error, "agent.refused", why, {{"relay", status_.relay}});
-  settle_.disarm();
-  drain_deadline_.disarm();
   set_state(State::refused);
 }
 
 void Agent::Impl::stop() {
-  settle_.disarm();
-  drain_deadline_.disarm();
   set_state(State::stopped);
   log::info("agent.stopped", {});
 }

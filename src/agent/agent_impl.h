@@ -51,11 +51,10 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   // Trying and giving up: agent_impl.cc
   void connect();
   void on_lost(const Error& why) override;
-  void on_idle() override;
   bool gives_up(Code code) const;
   void log_lost(const Error& why, Duration delay);
-  void leave_if_idle();
-  void leave(std::string_view why);
+  void leave();
+  void cut(std::string_view why);
   void give_up(const Error& why);
   void stop();
 
@@ -87,8 +86,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   std::optional<Error> logged_;  // the failure logged last …
   std::uint64_t repeated_ = 0;   // … and how often it came again
 
-  net::Timer settle_;          // draining: streams on their way to us are waited for
-  net::Timer drain_deadline_;  // draining: those that run are cut
+  net::Timer leave_deadline_;  // leaving: visitors that are not done by then are cut
   std::function<void()> done_;
   std::optional<Error> fatal_;  // given up, and not yet told
   bool changed_ = false;        // status_, since it was published

@@ -24,6 +24,7 @@ void Agent::Impl::on_welcome(const std::string& session, const std::string& cred
                               {"tries", repeated_ + 1}});
   logged_.reset();
   repeated_ = 0;
+  if (relay_drains_) leave();  // it said so before it had read Hello
 }
 
 void Agent::Impl::on_bound(std::size_t index, const control::TunnelBound& tunnel) {
@@ -67,15 +68,16 @@ void Agent::Impl::on_bind_failed(std::size_t index, const Error& error) {
 
 // Online means that every tunnel has its answer, so that who waits for it finds the URLs.
 void Agent::Impl::answered() {
-  if (++answers_ < egresses_.size() || status_.state == State::draining) return publish();
-  if (ask_again_) return leave("asking for other ids");
+  const bool leaving = status_.state == State::draining || relay_drains_;
+  if (++answers_ < egresses_.size() || leaving) return publish();
+  if (ask_again_) return cut("asking for other ids");
   if (bound_ > 0) return set_state(State::online);
   const auto refused = std::ranges::find_if(
       status_.tunnels, [](const auto& tunnel) { return tunnel.error.has_value(); });
   // Refused from the start, it is the configuration; later it is a state of the relay, which may
   // pass.
   if (!ever_bound_) return give_up(*refused->error);
-  leave("no tunnel is bound");
+  cut("no tunnel is bound");
 }
 
 void Agent::Impl::keep_id(std::size_t index, std::string_view id) {
@@ -83,14 +85,14 @@ void Agent::Impl::keep_id(std::size_t index, std::string_view id) {
   if (!kept) log::write(log::Level::warn, "state.unwritten", kept.error());
 }
 
-// Streams that run go on; with the last of them the agent leaves, and comes back when it was told
-// to.
+// Streams that run go on; when the last of them has ended the relay closes, and the agent comes
+// back when it was told to.
 void Agent::Impl::on_drain(const std::string& reason, std::uint32_t retry_after_ms,
                            const std::vector<std::string>&) {
   log::info("relay.draining",
             {{"relay", status_.relay}, {"reason", reason}, {"retry_after_ms", retry_after_ms}});
   relay_drains_ = std::chrono::milliseconds(retry_after_ms);
-  leave_if_idle();
+  if (welcomed_) leave();
 }
 
 void Agent::Impl::on_notice(const Error& error) {

@@ -103,15 +103,14 @@ void Connection::on_stream(mux::StreamHandle stream) {
 void Connection::retire(Stream& stream) {
   if (!streams_.remove(stream)) return;
   stream.detach();
-  if (streams_.size() == 0 && !lost_) owner_.on_idle();
 }
 
 void Connection::replace(Stream& from, std::unique_ptr<Stream> to) {
   streams_.replace(from, std::move(to));
 }
 
-void Connection::unbind(const std::string& tunnel) {
-  if (driver_ && !lost_) control_.unbind(tunnel);
+void Connection::leave() {
+  if (driver_ && !lost_) control_.leave();
 }
 
 void Connection::close(Code code, std::string_view text) {

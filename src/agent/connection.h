@@ -35,8 +35,6 @@ class Connection final : public StreamHost,
   class Owner : public control::ClientEvents {
    public:
     virtual Egress* find_egress(std::string_view tunnel) = 0;
-    // The last stream the relay had open has ended.
-    virtual void on_idle() = 0;
     // Called once, never from inside start(); give the connection to Shard::dispose.
     virtual void on_lost(const Error& why) = 0;
 
@@ -55,7 +53,9 @@ class Connection final : public StreamHost,
   ~Connection();
 
   void start();
-  void unbind(const std::string& tunnel);
+  // Asks the relay to send nobody any more and to end the session, which on_lost tells, when all
+  // visitors have what is theirs.
+  void leave();
   // Tells the relay why; on_lost follows with the same, at the latest after two seconds.
   void close(Code code, std::string_view text);
 

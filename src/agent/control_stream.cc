@@ -15,8 +15,8 @@ void ControlStream::start(mux::Session& session, Time now) {
   session.attach(stream_, this, this);
 }
 
-void ControlStream::unbind(const std::string& tunnel) {
-  client_.unbind(tunnel);
+void ControlStream::leave() {
+  client_.leave();
   session_->wake(stream_);
 }
 

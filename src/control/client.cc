@@ -80,6 +80,7 @@ void Client::on_message(const proto::Control& message) {
     case proto::Control::kHello:
     case proto::Control::kBind:
     case proto::Control::kUnbind:
+    case proto::Control::kLeave:
       break;
     case proto::Control::MESSAGE_NOT_SET:  // of a newer version
       return;
@@ -132,6 +133,13 @@ void Client::unbind(const std::string& tunnel) {
   if (state_ != State::welcomed) return;
   proto::Control message;
   message.mutable_unbind()->set_tunnel(tunnel);
+  append_message(message, out_);
+}
+
+void Client::leave() {
+  if (state_ != State::welcomed) return;
+  proto::Control message;
+  message.mutable_leave();
   append_message(message, out_);
 }
 

@@ -70,6 +70,8 @@ class Client {
   bool has_output() const { return !out_.empty(); }
   bool welcomed() const { return state_ == State::welcomed; }
   void unbind(const std::string& tunnel);
+  // Gives all tunnels back; the relay closes the session when its visitors have everything.
+  void leave();
 
  private:
   enum class State : std::uint8_t { greeting, welcomed, failed };

@@ -50,6 +50,9 @@ void Server::on_message(proto::Control& message) {
     case proto::Control::kUnbind:
       if (state_ != State::welcomed) break;
       return on_unbind(message.unbind().tunnel());
+    case proto::Control::kLeave:
+      if (state_ != State::welcomed) break;
+      return events_.on_leave();
     case proto::Control::kFailure:
       error_ = from_wire(message.failure());
       state_ = State::failed;

@@ -38,6 +38,7 @@ class ServerEvents {
   virtual void on_bind(std::uint32_t request,
                        const TunnelRequest& tunnel) = 0;  // bound() or refused()
   virtual void on_unbind(const std::string& tunnel) = 0;
+  virtual void on_leave() = 0;  // end the session once its visitors have everything
 
  protected:
   ~ServerEvents() = default;

@@ -12,6 +12,12 @@
 #include "relay/tcp_visitor.h"
 
 namespace leat::relay {
+namespace {
+
+// How often a session whose agent wants to leave is looked at.
+constexpr auto kLeavePoll = std::chrono::milliseconds(10);
+
+}  // namespace
 
 AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> carrier,
                            const net::SessionId& session, const PublicKey& identity,
@@ -26,6 +32,7 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
                    [this] {
                      close(Error{Code::TIMEOUT, "no Hello"});
                    }),
+      leave_timer_(context.shard, [this] { part(); }),
       waiting_(std::move(waiting)) {}
 
 AgentSession::~AgentSession() { driver_.mux().end_all(); }
@@ -58,6 +65,7 @@ void AgentSession::on_ended(const Error& why) {
   log::write(log::Level::info, "agent left", why,
              {{"session", session_name_}, {"peer", peer_}, {"credential", credential_name_}});
   hello_timer_.disarm();
+  leave_timer_.disarm();
   tunnels_.clear();
   context_.registry.remove(this);
   context_.sessions.release(*this);
@@ -167,7 +175,7 @@ void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& 
 }
 
 Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
-  if (context_.draining) return leat::fail(Code::DRAINING);
+  if (context_.draining || leave_timer_.armed()) return leat::fail(Code::DRAINING);
   if (tunnel.kind != control::TunnelKind::http && tunnel.kind != control::TunnelKind::tcp) {
     return leat::fail(Code::PROTOCOL, "this relay serves http and tcp tunnels");
   }
@@ -226,6 +234,22 @@ void AgentSession::on_unbind(const std::string& tunnel) {
   tunnels_.erase(tunnel);
   context_.registry.unbind(tunnel, this);
   log::info("tunnel unbound", {{"tunnel", tunnel}});
+}
+
+void AgentSession::on_leave() {
+  // No ghost either: the same agent may be back on another connection before this one has ended.
+  context_.registry.remove(this);
+  tunnels_.clear();
+  leave_timer_.arm_in(Duration(0));
+}
+
+// The agent cannot know when a visitor has taken the last byte of an answer; what it has finished
+// may still lie here. Only the relay can say that everything was delivered.
+void AgentSession::part() {
+  const mux::Stats& stats = driver_.mux().stats();
+  const bool served = stats.streams <= 1 && stats.buffered == 0;  // the control stream is left
+  if (!served) return leave_timer_.arm_in(kLeavePoll);
+  refuse(Error{Code::DRAINING, "the agent has left"});
 }
 
 void AgentSession::check_credential() {

@@ -57,6 +57,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   void on_hello(control::HelloInfo hello) override;
   void on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) override;
   void on_unbind(const std::string& tunnel) override;
+  void on_leave() override;
   // The control stream
   mux::Produced produce(MutableBytes out) override;
   std::size_t deliver(Bytes data) override;
@@ -67,6 +68,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   Result<std::uint16_t> bind_port(const std::string& id, std::uint16_t wanted);
   void send();
   void refuse(const Error& why);
+  void part();
 
   Context& context_;
   PublicKey identity_;
@@ -76,6 +78,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   control::Server control_;
   mux::StreamHandle control_stream_;
   net::Timer hello_timer_;
+  net::Timer leave_timer_;          // armed: the agent wants to leave, and visitors still wait
   std::optional<Waiting> waiting_;  // until Hello is accepted
   mux::TokenBucket visitor_streams_{kVisitorStreams};
   std::string control_out_;

@@ -292,8 +292,7 @@ TEST_F(Life, DrainsStreamsThatRun) {
     done = true;
     loop.poke();
   });
-  ASSERT_TRUE(until([&] { return !relay.session().unbound().empty(); }));
-  EXPECT_EQ(relay.session().unbound(), std::vector<std::string>{"ssh"});
+  ASSERT_TRUE(until([&] { return relay.session().left(); }));
   EXPECT_EQ(file()["state"], "draining");
   // A stream that was on its way when the agent said so.
   Visit& late = visit_ssh().send("late").finish();
@@ -322,6 +321,39 @@ TEST_F(Life, ADrainLosesNothingThatWasAnswered) {
   ASSERT_TRUE(until([&] { return got.over(); }));
   EXPECT_TRUE(got.ended());
   EXPECT_TRUE(got.text().ends_with(body));
+}
+
+TEST_F(Life, StaysUntilAVisitorWhoReadsSlowlyHasEverything) {
+  const std::string body = net::random_text(200'000, 1);
+  Origin& web = origin(on_head([&](OriginConnection& c, const std::string&) {
+    c.send("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + body);
+  }));
+  online({http(web)});
+  Visit& slow = World::visit("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  slow.pause(true);
+  // All of it fits the stream's window: the agent has done its part, the visitor has nothing.
+  ASSERT_TRUE(until([&] { return web.connections.size() == 1; }));
+  ASSERT_TRUE(idle());
+  bool done = false;
+  agent->drain([&] {
+    done = true;
+    loop.poke();
+  });
+  ASSERT_TRUE(until([&] { return relay.session().left(); }));
+  EXPECT_EQ(agent->status().streams, 0u);
+  EXPECT_FALSE(done);
+  slow.pause(false);
+  ASSERT_TRUE(until([&] { return done; }));
+  EXPECT_TRUE(slow.ended());
+  EXPECT_TRUE(slow.text().ends_with(body));
+}
+
+TEST_F(Life, ADrainSaidBeforeWelcomeIsHeeded) {
+  relay.drains_at_once = true;
+  start(options({ssh()}));
+  ASSERT_TRUE(until([&] { return relay.sessions.size() == 2; }));
+  EXPECT_TRUE(relay.sessions.front()->left());
+  EXPECT_FALSE(fatal);
 }
 
 TEST_F(Life, StopsAtOnceWhenThereIsNoSession) {

@@ -85,7 +85,11 @@ void Visit::reset(mux::ResetReason) {
 // --- RelaySession ---
 
 RelaySession::RelaySession(FakeRelay& relay, std::unique_ptr<net::Transport> transport)
-    : relay_(relay), transport_(std::move(transport)) {
+    : relay_(relay), transport_(std::move(transport)), part_(relay.loop().shard, [this] {
+        const mux::Stats& stats = driver_->mux().stats();
+        if (stats.streams <= 1 && stats.buffered == 0) return close(Code::DRAINING);
+        part_.arm_in(std::chrono::milliseconds(1));
+      }) {
   transport_->set_owner(this);
 }
 
@@ -133,6 +137,7 @@ void RelaySession::on_stream(mux::StreamHandle stream) {
 
 void RelaySession::on_ended(const Error& why) {
   ended_ = why;
+  part_.disarm();
   relay_.loop().poke();
 }
 
@@ -141,6 +146,7 @@ void RelaySession::on_hello(control::HelloInfo hello) {
   if (const auto refused = relay_.on_hello(hello_)) {
     control_->fail(*refused);
   } else {
+    if (relay_.drains_at_once) drain(1);
     control_->welcome("s1", "test");
     welcomed_ = true;
   }
@@ -149,7 +155,9 @@ void RelaySession::on_hello(control::HelloInfo hello) {
 
 void RelaySession::on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) {
   relay_.binds.push_back(tunnel);
-  if (const auto bound = relay_.on_bind(tunnel)) {
+  if (relay_.drains_at_once) {
+    control_->refused(request, {Code::DRAINING, {}});
+  } else if (const auto bound = relay_.on_bind(tunnel)) {
     control_->bound(request, *bound);
     ++bound_;
   } else {
@@ -158,8 +166,9 @@ void RelaySession::on_bind(std::uint32_t request, const control::TunnelRequest& 
   relay_.loop().poke();
 }
 
-void RelaySession::on_unbind(const std::string& tunnel) {
-  unbound_.push_back(tunnel);
+void RelaySession::on_leave() {
+  left_ = true;
+  part_.arm_in(Duration(0));
   relay_.loop().poke();
 }
 

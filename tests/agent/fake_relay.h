@@ -75,7 +75,7 @@ class RelaySession final : private net::TransportOwner,
   const PublicKey& identity() const { return identity_; }
   const control::HelloInfo& hello() const { return hello_; }
   std::size_t bound() const { return bound_; }
-  const std::vector<std::string>& unbound() const { return unbound_; }
+  bool left() const { return left_; }
   net::SessionDriver& driver() { return *driver_; }
 
   void close(Code code) { driver_->close(code, "told so by the test"); }
@@ -89,7 +89,8 @@ class RelaySession final : private net::TransportOwner,
   void on_ended(const Error& why) override;
   void on_hello(control::HelloInfo hello) override;
   void on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) override;
-  void on_unbind(const std::string& tunnel) override;
+  void on_unbind(const std::string&) override {}
+  void on_leave() override;
   mux::Produced produce(MutableBytes out) override;
   std::size_t deliver(Bytes data) override;
   void end() override {}
@@ -106,7 +107,8 @@ class RelaySession final : private net::TransportOwner,
   std::string out_;
   bool welcomed_ = false;
   std::size_t bound_ = 0;
-  std::vector<std::string> unbound_;
+  bool left_ = false;
+  net::Timer part_;  // left: the session ends when its streams have
   std::optional<Error> ended_;
   std::unique_ptr<net::SessionDriver> driver_;
 };
@@ -134,6 +136,8 @@ class FakeRelay {
   std::function<std::optional<Error>(const control::HelloInfo&)> on_hello;
   std::function<Result<control::TunnelBound>(const control::TunnelRequest&)> on_bind;
   std::vector<control::TunnelRequest> binds;
+
+  bool drains_at_once = false;  // Drain goes out before Welcome, and nothing is bound
 
   // Lives as long as the relay.
   Visit& open(const std::string& tunnel, control::TunnelKind kind,

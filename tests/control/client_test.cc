@@ -130,6 +130,15 @@ TEST_F(ClientTest, UnbindIsSentOnceWelcome) {
   EXPECT_EQ(messages(client.take_output()).at(0).unbind().tunnel(), "chat");
 }
 
+TEST_F(ClientTest, LeaveIsSentOnceWelcome) {
+  client.take_output();
+  client.leave();
+  EXPECT_FALSE(client.has_output());
+  greet();
+  client.leave();
+  EXPECT_TRUE(messages(client.take_output()).at(0).has_leave());
+}
+
 TEST_F(ClientTest, AFailureOfTheRelayEndsTheSession) {
   client.take_output();
   const auto result = feed(failure("LEAT_BAD_TOKEN") + welcome());
@@ -165,6 +174,7 @@ TEST_F(ClientTest, EveryStateAndMessage) {
       {"Hello", hello(), error, error},
       {"Bind", bind(1, "chat"), error, error},
       {"Unbind", unbind("chat"), error, error},
+      {"Leave", leave(), error, error},
       {"newer", newer(), ok, ok},
       {"empty", std::string(1, '\0'), ok, ok},
       {"malformed", "\3abc", error, error},

@@ -78,6 +78,11 @@ inline std::string unbind(const std::string& tunnel) {
   message.mutable_unbind()->set_tunnel(tunnel);
   return framed(message);
 }
+inline std::string leave() {
+  proto::Control message;
+  message.mutable_leave();
+  return framed(message);
+}
 inline std::string drain() {
   proto::Control message;
   message.mutable_drain()->set_reason("update");
@@ -140,6 +145,7 @@ struct ServerLog final : ServerEvents {
     if (on_bind_then) on_bind_then(request, tunnel);
   }
   void on_unbind(const std::string& tunnel) override { log.push_back("unbind " + tunnel); }
+  void on_leave() override { log.push_back("leave"); }
 
   std::vector<std::string> log;
   HelloInfo last_hello;

@@ -36,13 +36,14 @@ TEST(ControlPair, FromHelloToDrain) {
   exchange();
   client.unbind("chat");
   server.drain("update", 100, 30000);
+  client.leave();
   exchange();
   EXPECT_EQ(agent.log,
             (std::vector<std::string>{"welcome s1 home", "bound 0 chat", "bound 1 made 7",
                                       "failed 2 LEAT_TUNNEL_TAKEN", "drain update 100"}));
   EXPECT_EQ(relay.log,
             (std::vector<std::string>{"hello t0ken", "bind 1 chat http 0 public", "bind 2  tcp 0",
-                                      "bind 3 taken ws 0 public", "unbind chat"}));
+                                      "bind 3 taken ws 0 public", "unbind chat", "leave"}));
 }
 
 }  // namespace

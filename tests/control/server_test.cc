@@ -251,6 +251,7 @@ TEST_F(ServerTest, EveryStateAndMessage) {
       {"Hello", hello(), ok, error, error},
       {"Bind", bind(1, "chat"), error, error, ok},
       {"Unbind", unbind("chat"), error, error, ok},
+      {"Leave", leave(), error, error, ok},
       {"Failure", failure(), failed, failed, failed},
       {"Welcome", welcome(), error, error, error},
       {"Bound", bound(1, "chat"), error, error, error},
@@ -282,7 +283,7 @@ TEST_F(ServerTest, EveryStateAndMessage) {
 }
 
 TEST_F(ServerTest, EveryChunkingGivesTheSameEvents) {
-  const std::string bytes = hello() + newer() + bind(1, "a") + bind(2, "b") + unbind("a");
+  const std::string bytes = hello() + newer() + bind(1, "a") + bind(2, "b") + unbind("a") + leave();
   std::vector<std::string> whole;
   for (std::size_t step = bytes.size(); step > 0; --step) {
     ServerLog log;
@@ -297,7 +298,7 @@ TEST_F(ServerTest, EveryChunkingGivesTheSameEvents) {
     if (whole.empty()) whole = log.log;
     ASSERT_EQ(log.log, whole) << step;
   }
-  EXPECT_EQ(whole.size(), 4u);
+  EXPECT_EQ(whole.size(), 5u);
 }
 
 }  // namespace

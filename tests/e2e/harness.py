@@ -153,13 +153,17 @@ class Relay:
             raise AssertionError(f"token create: {made}")
         return made.stdout.strip()
 
-    def connect(self):
+    def connect(self, receive_buffer=None):
         """A TLS connection as a visitor makes it; the certificate is known by its pin, not its name."""
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.set_alpn_protocols(["http/1.1"])
-        plain = socket.create_connection((self.host, self.port), timeout=SOON)
+        plain = socket.socket()
+        plain.settimeout(SOON)
+        if receive_buffer:  # else the kernel may take many MiB for a reader that does not read
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        plain.connect((self.host, self.port))
         return context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False)
 
     def curl_pin(self):

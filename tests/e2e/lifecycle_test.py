@@ -1,12 +1,16 @@
 """Starts, ends and deaths: nothing is lost that need not be, and nothing that was cut looks complete."""
 
+import contextlib
+import hashlib
+import itertools
 import signal
 import socket
+import subprocess
 import threading
 
 import harness
-from harness import DRAIN, PATIENCE, SOON, report, run_leat, wait_until
-from wire import Client, Cut, Origin, Stopwatch, answer, chunk
+from harness import DRAIN, PATIENCE, SOON, KiB, MiB, report, run_leat, scaled, wait_until
+from wire import Client, Cut, Data, Origin, Stopwatch, answer, chunk
 
 
 class Gate:
@@ -15,13 +19,14 @@ class Gate:
     def __init__(self):
         self.begun = threading.Event()
         self.opened = threading.Event()
+        self.answer = lambda request, connection: answer(connection, b"hello")
 
     def open(self):
         self.opened.set()
 
     def __call__(self, request, connection):
         if request.words[1] != "/gate":
-            return answer(connection, b"hello")
+            return self.answer(request, connection)
         connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"first "))
         self.begun.set()
         if not self.opened.wait(DRAIN * 2):
@@ -152,6 +157,45 @@ class LifecycleTest(harness.Case):
         self.gate.open()
         self.rest(client)
         self.assertEqual(self.tunnel.process.wait(DRAIN), 0)
+
+    def read_slowly(self, process):
+        """Slow visitors get everything, though the process is told to end meanwhile. Their answers end at
+        different times of a socket's buffer being emptied, some of them while it is full."""
+        bodies = [Data(scaled(8 * MiB) + number * 192 * KiB, number) for number in range(8)]
+
+        def serve(request, connection):
+            data = bodies[int(request.words[1].removeprefix("/slow/"))]
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % data.size)
+            for piece in data.pieces():
+                connection.send(piece)
+            return True
+        self.gate.answer = serve
+        visitors = []
+        for number, data in enumerate(bodies):
+            client = Client(self.server.connect(receive_buffer=64 * KiB))
+            self.addCleanup(client.close)
+            client.request("GET", f"{self.path}/slow/{number}")
+            self.assertEqual(client.head().status, 200)
+            visitors.append((client.reader.pieces(data.size), hashlib.sha256()))
+        process.send_signal(signal.SIGTERM)
+        reading = set(range(len(bodies)))
+        while reading:
+            for number in sorted(reading):
+                pieces, digest = visitors[number]
+                taken = sum(digest.update(piece) or 1 for piece in itertools.islice(pieces, 4))
+                if taken == 0:
+                    reading.remove(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.005)
+        for (_, digest), data in zip(visitors, bodies):
+            self.assertEqual(digest.hexdigest(), data.sha256())
+        self.assertEqual(process.wait(DRAIN), 0)
+
+    def test_an_agent_that_drains_waits_for_a_slow_visitor(self):
+        self.read_slowly(self.tunnel.process)
+
+    def test_a_relay_that_drains_waits_for_a_slow_visitor(self):
+        self.read_slowly(self.server.process)
 
     def test_what_never_ends_is_ended_after_thirty_seconds(self):
         client = self.download()
