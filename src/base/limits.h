@@ -89,6 +89,8 @@ inline constexpr std::size_t kControlMessage = 64 * KiB;
 inline constexpr std::size_t kOpenStreamMessage = 4 * KiB;
 inline constexpr std::size_t kControlTunnels = 1024;    // of one session, bound or asked for
 inline constexpr std::size_t kControlOutput = 1 * MiB;  // answers the agent has not read
+inline constexpr std::size_t kTokenTunnels = 4096;      // ids that one credential may own …
+inline constexpr Rate kTokenClaims{1024, 16};           // … and how fast new ones are written down
 
 inline constexpr auto kDrain = 30s;
 

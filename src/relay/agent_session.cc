@@ -83,6 +83,7 @@ mux::Produced AgentSession::produce(MutableBytes out) {
 
 std::size_t AgentSession::deliver(Bytes data) {
   const Result<void> fed = control_.feed(data);
+  if (fed) answer_binds();
   send();
   if (!fed) {
     refuse(fed.error());
@@ -161,73 +162,86 @@ void AgentSession::on_hello(control::HelloInfo hello) {
 }
 
 void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) {
-  const Result<control::TunnelBound> result = bind(tunnel);
-  if (!result) {
-    log::write(log::Level::warn, "tunnel refused", result.error(),
-               {{"tunnel", tunnel.id}, {"credential", credential_name_}});
-    return control_.refused(request, result.error());
-  }
-  log::info("tunnel bound", {{"tunnel", result->id},
-                             {"kind", control::name(tunnel.kind)},
-                             {"port", result->remote_port},
-                             {"credential", credential_name_}});
-  control_.bound(request, *result);
+  binds_.push_back({request, tunnel});
 }
 
-Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
+// All that came at once are written down at once: a wait for the disk stops everything else.
+void AgentSession::answer_binds() {
+  std::vector<Asked> binds = std::exchange(binds_, {});
+  std::vector<Asked*> unwritten;
+  std::vector<store::Claim> claims;
+  for (Asked& asked : binds) {
+    const Result<bool> known = check(asked);
+    if (!known) {
+      asked.allowed = tl::unexpected(known.error());
+    } else if (!*known && !context_.may_claim(token_id_)) {
+      asked.allowed = leat::fail(Code::TOO_MANY_BINDS);
+    } else if (!*known) {
+      unwritten.push_back(&asked);
+      claims.push_back({asked.tunnel.id, asked.generated});
+    }
+  }
+  const std::vector<Result<void>> written = context_.store.claim(claims, token_id_, identity_);
+  for (std::size_t i = 0; i < written.size(); ++i) unwritten[i]->allowed = written[i];
+  for (const Asked& asked : binds) answer(asked);
+}
+
+// Whether the store has this very claim already, if it may be made at all.
+Result<bool> AgentSession::check(Asked& asked) {
+  control::TunnelRequest& tunnel = asked.tunnel;
   if (context_.draining || leave_timer_.armed()) return leat::fail(Code::DRAINING);
   if (tunnel.kind != control::TunnelKind::http && tunnel.kind != control::TunnelKind::tcp) {
     return leat::fail(Code::PROTOCOL, "this relay serves http and tcp tunnels");
   }
-  control::TunnelBound bound;
-  bound.id = tunnel.id.empty() ? random_id() : tunnel.id;
-  if (!control::valid_tunnel_id(bound.id)) return leat::fail(Code::BAD_TUNNEL_ID, bound.id);
+  if (tunnel.id.empty()) {
+    asked.generated = true;
+    tunnel.id = random_id();
+    return false;
+  }
   // A generated id is a secret, which its owner may ask for again; any other http id can be
   // guessed. A tcp tunnel is reached by its port, whatever it is called.
-  if (!tunnel.id.empty() && tunnel.kind == control::TunnelKind::http && !tunnel.is_public) {
-    const Result<bool> generated = context_.store.is_generated(bound.id, token_id_);
-    if (!generated) return tl::unexpected(generated.error());
-    if (!*generated) return leat::fail(Code::NAME_IS_PUBLIC, bound.id);
+  if (tunnel.kind == control::TunnelKind::http && !tunnel.is_public) {
+    const Result<bool> generated = context_.store.is_generated(tunnel.id, token_id_);
+    if (!generated) return generated;
+    if (!*generated) return leat::fail(Code::NAME_IS_PUBLIC, tunnel.id);
   }
-  const Result<void> claimed =
-      context_.store.claim(bound.id, token_id_, identity_, tunnel.id.empty());
-  if (!claimed) return tl::unexpected(claimed.error());
-
-  std::unique_ptr<net::Listener> listener;
-  if (tunnel.kind == control::TunnelKind::tcp) {
-    tunnels_.erase(bound.id);  // bound again: its port is given back first
-    const Result<std::uint16_t> port = bind_port(bound.id, tunnel.remote_port);
-    if (!port) return tl::unexpected(port.error());
-    bound.remote_port = *port;
-    bound.urls.push_back("tcp://" + HostPort{context_.public_host, *port}.text());
-  } else {
-    tunnels_[bound.id] = nullptr;
-    bound.urls.push_back(context_.public_url + "/tunnel/" + bound.id + "/");
-  }
-  context_.registry.bind(bound.id, tunnel.kind, this);
-  return bound;
+  return context_.store.owns(tunnel.id, token_id_, identity_);
 }
 
-Result<std::uint16_t> AgentSession::bind_port(const std::string& id, std::uint16_t wanted) {
-  const PortRange& range = context_.options.tcp_ports;
-  if (range.high == 0) return leat::fail(Code::PORT_REFUSED, "the relay lends no ports");
-  if (wanted != 0 && !range.contains(wanted)) {
-    return leat::fail(Code::PORT_REFUSED, std::to_string(wanted));
+void AgentSession::answer(const Asked& asked) {
+  const Result<control::TunnelBound> result =
+      asked.allowed.and_then([&] { return bind(asked.tunnel); });
+  if (!result) {
+    log::write(log::Level::warn, "tunnel refused", result.error(),
+               {{"tunnel", asked.tunnel.id}, {"credential", credential_name_}});
+    return control_.refused(asked.request, result.error());
   }
-  Context& context = context_;
-  const auto on_accept = [&context, id](net::Fd socket) {
-    TcpVisitor::start(context, std::move(socket), id);
-  };
-  const std::uint32_t first = wanted != 0 ? wanted : range.low;
-  const std::uint32_t last = wanted != 0 ? wanted : range.high;
-  for (std::uint32_t port = first; port <= last; ++port) {
-    Result<std::unique_ptr<net::Listener>> listener = net::Listener::open(
-        context.shard, {context.options.listen.host, static_cast<std::uint16_t>(port)}, on_accept);
-    if (!listener) continue;
-    tunnels_[id] = std::move(*listener);
-    return static_cast<std::uint16_t>(port);
+  log::info("tunnel bound", {{"tunnel", result->id},
+                             {"kind", control::name(asked.tunnel.kind)},
+                             {"port", result->remote_port},
+                             {"credential", credential_name_}});
+  control_.bound(asked.request, *result);
+}
+
+Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
+  control::TunnelBound bound{tunnel.id, {}, 0};
+  std::unique_ptr<Ports::Lease> lease;
+  if (tunnel.kind == control::TunnelKind::tcp) {
+    tunnels_.erase(tunnel.id);  // bound again: its port is given back first
+    auto lent = context_.ports.lend(tunnel.remote_port,
+                                    [&context = context_, id = tunnel.id](net::Fd socket) {
+                                      TcpVisitor::start(context, std::move(socket), id);
+                                    });
+    if (!lent) return tl::unexpected(lent.error());
+    lease = std::move(*lent);
+    bound.remote_port = lease->port();
+    bound.urls.push_back("tcp://" + HostPort{context_.public_host, lease->port()}.text());
+  } else {
+    bound.urls.push_back(context_.public_url + "/tunnel/" + tunnel.id + "/");
   }
-  return leat::fail(Code::PORT_TAKEN, wanted != 0 ? std::to_string(wanted) : "the whole range");
+  tunnels_[tunnel.id] = std::move(lease);
+  context_.registry.bind(tunnel.id, tunnel.kind, this);
+  return bound;
 }
 
 void AgentSession::on_unbind(const std::string& tunnel) {

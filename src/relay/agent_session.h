@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/limits.h"
 #include "control/server.h"
@@ -64,8 +65,17 @@ class AgentSession final : private net::SessionDriver::Owner,
   void end() override;
   void reset(mux::ResetReason reason) override;
 
+  // A Bind on its way to its Bound.
+  struct Asked {
+    std::uint32_t request;
+    control::TunnelRequest tunnel;
+    bool generated = false;  // the id is one we made now
+    Result<void> allowed = {};
+  };
+  void answer_binds();
+  Result<bool> check(Asked& asked);
+  void answer(const Asked& asked);
   Result<control::TunnelBound> bind(const control::TunnelRequest& tunnel);
-  Result<std::uint16_t> bind_port(const std::string& id, std::uint16_t wanted);
   void send();
   void refuse(const Error& why);
   void part();
@@ -84,7 +94,8 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::string control_out_;
   std::int64_t token_id_ = 0;  // 0: not welcomed
   std::string credential_name_;
-  absl::flat_hash_map<std::string, std::unique_ptr<net::Listener>> tunnels_;  // listener: tcp only
+  std::vector<Asked> binds_;  // of the bytes that are being fed
+  absl::flat_hash_map<std::string, std::unique_ptr<Ports::Lease>> tunnels_;  // a port: tcp only
   bool over_ = false;
 };
 

@@ -10,8 +10,10 @@
 #include <string>
 #include <utility>
 
+#include "mux/abuse_guard.h"
 #include "net/shard.h"
 #include "relay/options.h"
+#include "relay/ports.h"
 #include "relay/registry.h"
 #include "store/store.h"
 
@@ -74,10 +76,15 @@ struct Context {
   store::Store& store;
   Options options;
   Registry registry;
+  Ports ports;
   std::string public_url;  // without a slash at the end
   std::string public_host;
   bool draining = false;
   std::size_t waiting = 0;  // see Waiting
+
+  // How fast each token may have new ids written down; each costs a wait for the disk.
+  bool may_claim(std::int64_t token);
+  absl::flat_hash_map<std::int64_t, mux::TokenBucket> claims;
 
   // Destroyed from the last to the first: what holds streams goes before the sessions.
   Owned<AgentSession> sessions;

@@ -23,12 +23,17 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
     : shard(s),
       store(st),
       options(std::move(o)),
+      ports(s, options.tcp_ports),
       sessions(s),
       arrivals(s),
       tcp_visitors(s),
       http_visitors(s) {}
 
 Context::~Context() = default;
+
+bool Context::may_claim(std::int64_t token) {
+  return claims.try_emplace(token, limits::kTokenClaims).first->second.take(1, shard.now());
+}
 
 namespace {
 
@@ -101,6 +106,7 @@ Result<void> RelayImpl::listen() {
   if (!tls) return tl::unexpected(tls.error());
   tls_listener_ = std::move(*tls);
   info_.listen = tls_listener_->address();
+  context_.ports.listen_at(info_.listen.host);
 
   const auto open_plain = [&](const std::optional<HostPort>& address, bool tunnels,
                               std::unique_ptr<net::Listener>& listener,

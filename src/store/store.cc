@@ -10,6 +10,7 @@
 
 #include "base/crypto_util.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
 
@@ -81,20 +82,23 @@ class SqliteStore final : public Store {
   Result<void> revoke_token(std::string_view name) override;
   Result<std::optional<TokenInfo>> verify(const Secret& token) override;
   Result<bool> is_live(std::int64_t token) override;
-  Result<void> claim(std::string_view tunnel, std::int64_t token, const PublicKey& identity,
-                     bool generated) override;
+  std::vector<Result<void>> claim(const std::vector<Claim>& claims, std::int64_t token,
+                                  const PublicKey& identity) override;
+  Result<bool> owns(std::string_view tunnel, std::int64_t token,
+                    const PublicKey& identity) override;
   Result<bool> is_generated(std::string_view tunnel, std::int64_t token) override;
   Result<bool> release(std::string_view tunnel) override;
   bool changed() override;
 
  private:
   void touch(const TokenInfo& token);
+  Result<void> write(const Claim& claim, std::int64_t token, const PublicKey& identity);
 
   Database database_;
   const std::chrono::milliseconds patience_;
   // Finalised before the database is closed.
   Statement create_token_, list_tokens_, revoke_token_, find_token_, touch_token_, token_live_;
-  Statement find_claim_, claim_, find_generated_, release_, data_version_;
+  Statement find_claim_, count_others_, claim_, find_generated_, release_, data_version_;
   std::int64_t seen_version_ = 0;
   bool changed_here_ = false;  // the counter leaves out this connection's own commits
 };
@@ -114,6 +118,7 @@ Result<void> SqliteStore::prepare() {
       {touch_token_, "UPDATE token SET last_used = ?2 WHERE id = ?1"},
       {token_live_, "SELECT 1 FROM token WHERE id = ?1 AND revoked IS NULL"},
       {find_claim_, "SELECT 1 FROM tunnel WHERE id = ?1 AND token = ?2 AND identity = ?3"},
+      {count_others_, "SELECT count(*) FROM tunnel WHERE token = ?2 AND id <> ?1"},
       {claim_,
        "INSERT INTO tunnel (id, token, identity, generated, created) VALUES (?1, ?2, ?3, ?4, ?5)"
        " ON CONFLICT (id) DO UPDATE SET token = ?2, identity = ?3"
@@ -199,17 +204,54 @@ Result<bool> SqliteStore::is_live(std::int64_t token) {
 
 // --- tunnels ---
 
-Result<void> SqliteStore::claim(std::string_view tunnel, std::int64_t token,
-                                const PublicKey& identity, bool generated) {
+std::vector<Result<void>> SqliteStore::claim(const std::vector<Claim>& claims, std::int64_t token,
+                                             const PublicKey& identity) {
   // The usual case, an agent that comes back, writes nothing: it works with a full disk too.
-  const auto same = Query(database_, find_claim_, tunnel, token, identity).step();
-  if (!same) return tl::unexpected(same.error());
-  if (*same) return {};
+  std::vector<Result<void>> results(claims.size());
+  std::vector<std::size_t> unwritten;
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    const auto same = owns(claims[i].tunnel, token, identity);
+    if (!same) {
+      results[i] = tl::unexpected(same.error());
+    } else if (!*same) {
+      unwritten.push_back(i);
+    }
+  }
+  if (unwritten.empty()) return results;
+
   const Durably durably(database_);
-  Query query(database_, claim_, tunnel, token, identity, std::int64_t{generated}, now());
+  Result<void> done = database_.run("BEGIN IMMEDIATE");
+  for (auto at = unwritten.begin(); done && at != unwritten.end(); ++at) {
+    results[*at] = write(claims[*at], token, identity);
+    if (!results[*at] && results[*at].error().code == Code::STORE) done = results[*at];
+  }
+  if (done) done = database_.run("COMMIT");
+  if (!done) {
+    (void)database_.run("ROLLBACK");
+    for (const std::size_t i : unwritten) results[i] = done;
+  }
+  return results;
+}
+
+Result<void> SqliteStore::write(const Claim& claim, std::int64_t token, const PublicKey& identity) {
+  {
+    Query others(database_, count_others_, claim.tunnel, token);
+    const auto row = others.step();
+    if (!row) return tl::unexpected(row.error());
+    if (others.integer(0) >= static_cast<std::int64_t>(limits::kTokenTunnels)) {
+      return fail(Code::TUNNEL_LIMIT);
+    }
+  }
+  Query query(database_, claim_, claim.tunnel, token, identity, std::int64_t{claim.generated},
+              now());
   if (const auto done = query.run(); !done) return done;
-  if (database_.rows_changed() == 0) return fail(Code::TUNNEL_TAKEN, std::string(tunnel));
+  if (database_.rows_changed() == 0) return fail(Code::TUNNEL_TAKEN, claim.tunnel);
   return {};
+}
+
+Result<bool> SqliteStore::owns(std::string_view tunnel, std::int64_t token,
+                               const PublicKey& identity) {
+  return Query(database_, find_claim_, tunnel, token, identity).step();
 }
 
 Result<bool> SqliteStore::is_generated(std::string_view tunnel, std::int64_t token) {

@@ -25,6 +25,11 @@ struct TokenInfo {
   std::optional<std::chrono::sys_seconds> revoked;
 };
 
+struct Claim {
+  std::string tunnel;
+  bool generated = false;  // the relay made the id up
+};
+
 // For one thread. Every failure of the database is LEAT_STORE; a caller that decides on a
 // credential refuses it then.
 class Store {
@@ -47,11 +52,20 @@ class Store {
   virtual Result<std::optional<TokenInfo>> verify(const Secret& token) = 0;
   virtual Result<bool> is_live(std::int64_t token) = 0;  // exists and is not revoked
 
-  // Makes the token the owner of the tunnel id, for ever or until released. LEAT_TUNNEL_TAKEN if
-  // another one owns it. When the owner's token was revoked, the agent that last bound the id keeps
-  // it under its new token; nobody else gets it. `generated`: the relay made the id up.
-  virtual Result<void> claim(std::string_view tunnel, std::int64_t token, const PublicKey& identity,
-                             bool generated) = 0;
+  // Makes the token the owner of each tunnel id, for ever or until released; the answers are in the
+  // order of the claims. LEAT_TUNNEL_TAKEN if another one owns it, LEAT_TUNNEL_LIMIT if the token
+  // owns limits::kTokenTunnels others. When the owner's token was revoked, the agent that last
+  // bound the id keeps it under its new token; nobody else gets it. What has to be written is
+  // written together, with one wait for the disk, and if that fails none of it is.
+  virtual std::vector<Result<void>> claim(const std::vector<Claim>& claims, std::int64_t token,
+                                          const PublicKey& identity) = 0;
+  Result<void> claim(std::string_view tunnel, std::int64_t token, const PublicKey& identity,
+                     bool generated) {
+    return claim({Claim{std::string(tunnel), generated}}, token, identity).front();
+  }
+  // A claim of it would write nothing.
+  virtual Result<bool> owns(std::string_view tunnel, std::int64_t token,
+                            const PublicKey& identity) = 0;
   // The relay once made this id up, for that token or for one that was revoked since.
   virtual Result<bool> is_generated(std::string_view tunnel, std::int64_t token) = 0;
   virtual Result<bool> release(std::string_view tunnel) = 0;  // false: nobody owned it

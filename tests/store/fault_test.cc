@@ -80,6 +80,24 @@ TEST_F(StoreFault, WithAFullDiskAgentsStillComeBack) {
   EXPECT_TRUE(store->claim("more", id, kAgent, false));
 }
 
+TEST_F(StoreFault, ClaimsTogetherFailTogether) {
+  const auto store = open();
+  ASSERT_TRUE(store->create_token("home"));
+  const std::int64_t id = store->tokens().value().front().id;
+  ASSERT_TRUE(store->claim("notes", id, kAgent, false));
+  std::vector<Claim> claims{{"notes", false}};
+  for (int i = 0; i < 100; ++i) claims.push_back({"t" + std::to_string(i), true});
+  {
+    const FullDisk full;
+    const auto results = store->claim(claims, id, kAgent);
+    EXPECT_TRUE(results.front()) << "what is owned already needs no disk";
+    for (std::size_t i = 1; i < results.size(); ++i) expect_store_error(results[i]);
+  }
+  EXPECT_EQ(store->is_generated("t0", id), false);
+  for (const auto& result : store->claim(claims, id, kAgent)) EXPECT_TRUE(result);
+  EXPECT_EQ(store->is_generated("t99", id), true);
+}
+
 TEST_F(StoreFault, AFullDiskIsSaidAtStart) {
   const FullDisk full;
   expect_store_error(Store::open(path_));

@@ -15,6 +15,7 @@
 
 #include "base/crypto_util.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "support/temp_dir.h"
 
 namespace leat::store {
@@ -263,6 +264,46 @@ TEST_F(StoreTest, TunnelsFollowTheAgentToItsNewToken) {
   EXPECT_EQ(store->is_generated("x7r2", fresh), true) << "how an id was made is not forgotten";
   EXPECT_EQ(store->is_generated("x7r2", bob), false);
   EXPECT_EQ(store->claim("notes", bob, kAlice, false).error().code, Code::TUNNEL_TAKEN);
+}
+
+TEST_F(StoreTest, ClaimsTogetherAreAnsweredOneByOne) {
+  const auto store = open();
+  const std::int64_t alice = id_of(*store, store->create_token("alice").value());
+  const std::int64_t bob = id_of(*store, store->create_token("bob").value());
+  ASSERT_TRUE(store->claim("notes", bob, kBob, false));
+  ASSERT_TRUE(store->claim("mine", alice, kAlice, false));
+  const auto results = store->claim(
+      {{"new", false}, {"notes", false}, {"mine", false}, {"x7r2", true}}, alice, kAlice);
+  ASSERT_EQ(results.size(), 4u);
+  EXPECT_TRUE(results[0]);
+  EXPECT_EQ(results[1].error().code, Code::TUNNEL_TAKEN);
+  EXPECT_TRUE(results[2]);
+  EXPECT_TRUE(results[3]);
+  EXPECT_EQ(store->owns("new", alice, kAlice), true);
+  EXPECT_EQ(store->owns("new", alice, kBob), false);
+  EXPECT_EQ(store->owns("new", bob, kAlice), false);
+  EXPECT_EQ(store->owns("notes", bob, kBob), true);
+  EXPECT_EQ(store->is_generated("x7r2", alice), true);
+  EXPECT_EQ(store->is_generated("new", alice), false);
+}
+
+TEST_F(StoreTest, ATokenOwnsSoManyAndNoMore) {
+  const auto store = open();
+  const std::int64_t alice = id_of(*store, store->create_token("alice").value());
+  const std::int64_t bob = id_of(*store, store->create_token("bob").value());
+  std::vector<Claim> claims;
+  for (std::size_t i = 0; i <= limits::kTokenTunnels; ++i) {
+    claims.push_back({"t" + std::to_string(i), i % 2 == 0});
+  }
+  const auto results = store->claim(claims, alice, kAlice);
+  for (std::size_t i = 0; i < limits::kTokenTunnels; ++i) ASSERT_TRUE(results[i]) << i;
+  EXPECT_EQ(results.back().error().code, Code::TUNNEL_LIMIT);
+  EXPECT_EQ(store->claim("more", alice, kAlice, false).error().code, Code::TUNNEL_LIMIT);
+  EXPECT_TRUE(store->claim("t0", alice, kAlice, false)) << "its own, again";
+  EXPECT_TRUE(store->claim("t0", alice, kBob, false)) << "… also for another agent of its";
+  EXPECT_TRUE(store->claim("more", bob, kBob, false)) << "nobody else is concerned";
+  ASSERT_TRUE(store->release("t7"));
+  EXPECT_TRUE(store->claim("instead", alice, kAlice, false));
 }
 
 TEST_F(StoreTest, ATunnelNeedsAnOwnerThatExists) {

@@ -1,0 +1,53 @@
+// The ports a relay lends to tcp tunnels. One that is given back is the last to be lent again, so
+// that a visitor who still uses it does not meet somebody else there.
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "net/shard.h"
+#include "net/socket.h"
+#include "relay/options.h"
+
+namespace leat::relay {
+
+class Ports {
+ public:
+  // Listens, until it goes. Outlived by the Ports it came from.
+  class Lease {
+   public:
+    Lease(Ports& ports, std::uint16_t port, std::unique_ptr<net::Listener> listener);
+    ~Lease();
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    std::uint16_t port() const { return port_; }
+
+   private:
+    Ports& ports_;
+    const std::uint16_t port_;
+    const std::unique_ptr<net::Listener> listener_;
+  };
+
+  Ports(net::Shard& shard, PortRange range) : shard_(shard), range_(range), next_(range.low) {}
+
+  // A numeric address: no name is looked up while the relay serves.
+  void listen_at(std::string host) { host_ = std::move(host); }
+
+  // `wanted` 0: any. LEAT_PORT_REFUSED, or LEAT_PORT_TAKEN, be it by another tunnel or by another
+  // program; of any, so many are tried as one call may take time for.
+  Result<std::unique_ptr<Lease>> lend(std::uint16_t wanted, net::Listener::OnAccept on_accept);
+
+ private:
+  Result<std::unique_ptr<Lease>> open(std::uint16_t port, net::Listener::OnAccept on_accept);
+
+  net::Shard& shard_;
+  const PortRange range_;
+  std::string host_;
+  std::uint32_t next_;  // to be tried
+  std::bitset<65536> lent_;
+};
+
+}  // namespace leat::relay

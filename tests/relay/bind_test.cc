@@ -1,0 +1,90 @@
+// Binds: what they cost the relay, and ports that are lent and given back.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/limits.h"
+#include "relay/world.h"
+
+namespace leat::relay {
+namespace {
+
+using Binds = World;
+
+TEST_F(Binds, AreAnsweredAndServe) {
+  const auto agent = online({http(), {"", control::TunnelKind::http, false, 0}, tcp()});
+  ASSERT_TRUE(agent->refused().empty());
+  EXPECT_EQ(agent->bound().at(0).id, "web");
+  EXPECT_EQ(agent->bound().at(1).id.size(), 16u);
+  EXPECT_TRUE(ports.contains(agent->bound().at(2).remote_port));
+  answer_all(*agent, kHello);
+  expect_served("web");
+  expect_served(agent->bound().at(1).id);
+}
+
+// Ids that are given back at once and never asked for again leave a row each (threat: the disk and
+// the loop of a shared relay).
+TEST_F(Binds, NewIdsAreWrittenOnlySoFast) {
+  const std::size_t burst = limits::kTokenClaims.burst;
+  std::vector<control::TunnelRequest> tunnels;
+  for (std::size_t i = 0; i < burst; ++i) tunnels.push_back(http("t" + std::to_string(i)));
+  auto agent = online(std::move(tunnels));
+  EXPECT_TRUE(agent->refused().empty());
+
+  // Another agent of the same token's, at once: the ids it takes over have to be written as well.
+  const auto other_key = SigningKey::load_or_create(dir / "other.pem").value();
+  std::vector<control::TunnelRequest> more;
+  for (std::size_t i = 0; i < 512; ++i) more.push_back(http("t" + std::to_string(i)));
+  FakeAgent other(loop, {relay->info().listen, *agent_tls, other_key, token, std::move(more)});
+  ASSERT_TRUE(until([&] { return other.settled() || other.ended(); }));
+  ASSERT_TRUE(other.settled());
+  ASSERT_GT(other.refused().size(), 256u) << "one bucket for all sessions of a token";
+  for (const auto& [index, error] : other.refused()) {
+    ASSERT_EQ(error.code, Code::TOO_MANY_BINDS) << index;
+  }
+
+  // Who comes back with what is known already costs nothing and is not held up.
+  tunnels.clear();
+  for (std::size_t i = 512; i < burst; ++i) tunnels.push_back(http("t" + std::to_string(i)));
+  agent = online(std::move(tunnels));
+  EXPECT_TRUE(agent->refused().empty());
+}
+
+TEST_F(Binds, PortsAreLentInTurn) {
+  auto agent = online({tcp("a"), tcp("b"), tcp("c"), tcp("d"), tcp("e")});
+  std::set<std::uint16_t> lent;
+  for (const auto& [index, tunnel] : agent->bound()) lent.insert(tunnel.remote_port);
+  EXPECT_EQ(lent.size(), 4u);
+  ASSERT_EQ(agent->refused().size(), 1u);
+  EXPECT_EQ(agent->refused().begin()->second.code, Code::PORT_TAKEN);
+
+  // What is given back is the last to be lent again.
+  const std::uint16_t b = agent->bound().at(1).remote_port, c = agent->bound().at(2).remote_port;
+  agent->control().unbind("b");
+  agent->control().unbind("c");
+  agent->wake();
+  const auto other_key = SigningKey::load_or_create(dir / "other.pem").value();
+  FakeAgent other(loop, {relay->info().listen, *agent_tls, other_key, token, {tcp("x")}});
+  ASSERT_TRUE(until([&] { return other.settled(); }));
+  ASSERT_EQ(other.bound().size(), 1u);
+  EXPECT_TRUE(other.bound().at(0).remote_port == b || other.bound().at(0).remote_port == c);
+  FakeAgent wrong(loop, {relay->info().listen,
+                         *agent_tls,
+                         other_key,
+                         token,
+                         {tcp("y", static_cast<std::uint16_t>(ports.high + 1))}});
+  ASSERT_TRUE(until([&] { return wrong.settled(); }));
+  EXPECT_EQ(wrong.refused().at(0).code, Code::PORT_REFUSED);
+}
+
+TEST_F(Binds, APortOfAnotherProgramIsLeftOut) {
+  const auto taken = net::Listener::open(loop.shard, {"127.0.0.1", ports.low}, [](net::Fd) {});
+  ASSERT_TRUE(taken);
+  const auto agent = online({tcp("a"), tcp("b", ports.low)});
+  ASSERT_EQ(agent->bound().size(), 1u);
+  EXPECT_NE(agent->bound().at(0).remote_port, ports.low);
+  EXPECT_EQ(agent->refused().at(1).code, Code::PORT_TAKEN);
+}
+
+}  // namespace
+}  // namespace leat::relay
