@@ -13,11 +13,11 @@
 namespace leat::relay {
 
 HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
-                           std::string open_stream, std::string prefix, std::string request_id,
+                           std::string opening, std::string prefix, std::string request_id,
                            bool keep_alive)
     : parts_(parts),
       owner_(owner),
-      prefix_(std::move(open_stream)),
+      prefix_(std::move(opening)),
       method_(request.method),
       minor_(request.minor),
       upgrade_(request.upgrade),
@@ -25,7 +25,6 @@ HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request
       request_id_(std::move(request_id)),
       keep_alive_(keep_alive),
       reply_(limits::kOpenStreamMessage) {
-  http::serialise(request, prefix_);
   parts_.reader.begin_body(request.body, request.length);
 }
 

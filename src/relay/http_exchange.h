@@ -48,12 +48,11 @@ class HttpExchange final : private mux::Source, private mux::Sink {
     ~Owner() = default;
   };
 
-  // `request` as it goes out; `open_stream` is the serialised preamble; `prefix` what was taken off
-  // the target. `keep_alive`: whether the visitor wants, and the relay allows, the connection to go
-  // on.
-  HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
-               std::string open_stream, std::string prefix, std::string request_id,
-               bool keep_alive);
+  // `request` as it goes out; `opening` is what the stream begins with, the preamble and the
+  // request's head; `prefix` what was taken off the target. `keep_alive`: whether the visitor
+  // wants, and the relay allows, the connection to go on.
+  HttpExchange(const Parts& parts, Owner& owner, const http::Request& request, std::string opening,
+               std::string prefix, std::string request_id, bool keep_alive);
   ~HttpExchange();
   HttpExchange(const HttpExchange&) = delete;
   HttpExchange& operator=(const HttpExchange&) = delete;

@@ -149,12 +149,8 @@ void HttpVisitor::handle(http::Request request) {
 void HttpVisitor::open(http::Request request, const Route& route) {
   const bool keep_alive = request.keep_alive;
   AgentSession* agent = context_.registry.find(route.tunnel, control::TunnelKind::http);
-  if (agent == nullptr) {
-    return answer(Code::AGENT_OFFLINE, keep_alive && request.body == http::BodyKind::none);
-  }
-  net::SessionDriver& driver = agent->driver();
-  const auto stream = agent->open_stream();
-  if (!stream) return answer(Code::AGENT_BUSY, keep_alive && request.body == http::BodyKind::none);
+  const bool bodiless = request.body == http::BodyKind::none;
+  if (agent == nullptr) return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
 
   proto::OpenStream preamble;
   preamble.set_tunnel(route.tunnel);
@@ -169,17 +165,26 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   if (const std::string* host = request.fields.find("Host"); host && host->size() <= 512) {
     preamble.set_visitor_host(*host);
   }
-  std::string open_stream;
-  control::append_message(preamble, open_stream);
+  rewrite_request(request, route, {transport_->peer_host(), transport_->secure(), request_id_});
+  std::string head;
+  http::serialise(request, head);
+  // With what was added it may be more than the agent would take.
+  if (request.fields.all().size() > limits::kHeaderFields || head.size() > limits::kHead) {
+    return answer(Code::HEAD_TOO_LARGE, keep_alive && bodiless);
+  }
+  const auto stream = agent->open_stream();
+  if (!stream) return answer(Code::AGENT_BUSY, keep_alive && bodiless);
 
   log::debug("request", {{"request_id", request_id_},
                          {"tunnel", route.tunnel},
                          {"method", request.method},
                          {"visitor", transport_->peer()}});
-  rewrite_request(request, route, {transport_->peer_host(), transport_->secure(), request_id_});
+  std::string opening;
+  control::append_message(preamble, opening);
+  opening += head;
   exchange_ = std::make_unique<HttpExchange>(
-      HttpExchange::Parts{*transport_, reader_, writer_, driver, *stream},
-      static_cast<HttpExchange::Owner&>(*this), request, std::move(open_stream), route.prefix,
+      HttpExchange::Parts{*transport_, reader_, writer_, agent->driver(), *stream},
+      static_cast<HttpExchange::Owner&>(*this), request, std::move(opening), route.prefix,
       request_id_, keep_alive);
   state_ = State::exchange;
   timer_.arm_in(limits::kFirstByte);

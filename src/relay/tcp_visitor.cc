@@ -43,9 +43,13 @@ TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::Stream
                        std::string tunnel)
     : context_(context),
       reply_(limits::kOpenStreamMessage),
+      reply_timer_(context.shard,
+                   [this] { refuse(Code::AGENT_LOST, "the agent did not reply in time"); }),
       tunnel_(std::move(tunnel)),
       peer_(transport->peer()),
-      splice_(driver, stream, std::move(transport), std::move(preamble), *this) {}
+      splice_(driver, stream, std::move(transport), std::move(preamble), *this) {
+  reply_timer_.arm_in(limits::kOpenReply);
+}
 
 TcpVisitor::~TcpVisitor() = default;
 
@@ -60,6 +64,7 @@ std::size_t TcpVisitor::deliver(Bytes data) {
     refuse(code_from_name(reply.failure().code()).value_or(Code::SERVICE_UNREACHABLE),
            reply.failure().text());
   } else {
+    reply_timer_.disarm();
     splice_.start();  // the rest of `data` goes to the socket
   }
   return used;
@@ -74,6 +79,7 @@ void TcpVisitor::reset(mux::ResetReason) {
 void TcpVisitor::refuse(Code code, std::string_view detail) {
   if (over_) return;
   over_ = true;
+  reply_timer_.disarm();
   log::write(log::Level::info, "tcp visitor refused", Error{code, std::string(detail)},
              {{"tunnel", tunnel_}, {"visitor", peer_}});
   splice_.cancel();
@@ -83,6 +89,7 @@ void TcpVisitor::refuse(Code code, std::string_view detail) {
 void TcpVisitor::on_splice_end(net::Splice& splice, bool clean) {
   if (over_) return;
   over_ = true;
+  reply_timer_.disarm();
   log::info("tcp visitor left", {{"tunnel", tunnel_},
                                  {"visitor", peer_},
                                  {"clean", clean},

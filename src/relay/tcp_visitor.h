@@ -35,6 +35,7 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
 
   Context& context_;
   control::MessageReader reply_;
+  net::Timer reply_timer_;  // until the agent's OpenReply
   std::string tunnel_;
   std::string peer_;
   net::Splice splice_;

@@ -91,6 +91,7 @@ class FakeAgent final : private net::TransportOwner,
   // Onto the control stream as it is, behind what the client has to say.
   void say(std::string_view bytes);
   void stop_reading_control() { reads_control_ = false; }
+  std::size_t unsaid() const { return out_.size(); }
   // As if the network were gone: nothing is read or sent any more, and no FIN tells the relay.
   void vanish();
 
