@@ -20,7 +20,10 @@ void Arrival::start(Context& context, net::Fd socket, const net::TlsContext& tls
 }
 
 Arrival::Arrival(Context& context, std::unique_ptr<net::Transport> transport)
-    : context_(context), transport_(std::move(transport)), timer_(context.shard, [this] {
+    : context_(context),
+      transport_(std::move(transport)),
+      waiting_(std::in_place, context.waiting),
+      timer_(context.shard, [this] {
         give_up(Error{Code::TIMEOUT, "handshake"});
       }) {
   transport_->set_owner(this);

@@ -1,0 +1,149 @@
+// What strangers and token holders try against a relay (threats 3, 4, 9, 15), with real sockets.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <string>
+
+#include "base/limits.h"
+#include "proto/control.pb.h"
+#include "relay/world.h"
+
+namespace leat::relay {
+namespace {
+
+using namespace std::chrono_literals;
+
+using Attack = World;
+
+// Every Bind has an answer, and an agent that grants no window takes none of them.
+TEST_F(Attack, AnAgentThatDoesNotReadItsControlStreamIsEnded) {
+  const auto honest = online({http()});
+  const auto other_key = SigningKey::load_or_create(dir / "other.pem").value();
+  FakeAgent hostile(loop, {relay->info().listen, *agent_tls, other_key, token, {}});
+  ASSERT_TRUE(until([&] { return hostile.control().welcomed(); }));
+  hostile.stop_reading_control();
+  std::string binds;
+  for (std::uint32_t i = 1; i <= 100'000; ++i) {
+    proto::Control message;
+    message.mutable_bind()->set_request(i);
+    message.mutable_bind()->set_tunnel("-");
+    control::append_message(message, binds);
+  }
+  hostile.say(binds);
+  ASSERT_TRUE(until([&] { return hostile.ended(); }));
+  EXPECT_EQ(hostile.why().code, Code::PROTOCOL);
+  // Not all of it was taken, let alone answered.
+  EXPECT_GT(hostile.unsaid(), binds.size() / 4);
+  answer_all(*honest, kHello);
+  expect_served();
+}
+
+// The agent's address has changed: the relay has yet to notice, and the agent is back already.
+TEST_F(Attack, AGhostGivesBackItsPortsAndNamesAtOnce) {
+  auto before = online({http(), tcp("raw", ports.low)});
+  ASSERT_TRUE(before->refused().empty());
+  before->vanish();
+  const auto begin = std::chrono::steady_clock::now();
+  const auto after = online({http(), tcp("raw", ports.low)});
+  EXPECT_TRUE(after->refused().empty());
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s) << "not the time a half-open ghost takes";
+  answer_all(*after, kHello);
+  expect_served();
+  const auto guest = tcp_visitor(ports.low);
+  guest->send("x");
+  ASSERT_TRUE(until([&] { return after->streams.size() == 2 && after->streams[1]->has("x"); }));
+}
+
+// Connections without end that are reset as soon as the agent has heard of them. The agent counts
+// resets, and would take its relay for hostile.
+TEST_F(Attack, AFloodOfVisitorsEndsAtTheRelay) {
+#ifdef LEAT_SANITIZED
+  constexpr int kRounds = 50;
+#else
+  constexpr int kRounds = 150;
+#endif
+  constexpr int kAtOnce = 200;
+  const auto agent = online({http(), tcp("raw", ports.low)});
+  // One who was there before.
+  const auto honest = tcp_visitor(ports.low);
+  honest->send("x");
+  ASSERT_TRUE(until([&] { return agent->streams.size() == 1 && agent->streams[0]->has("x"); }));
+  agent->streams[0]->reply();
+
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(ports.low);
+  for (int round = 0; round < kRounds && !agent->ended(); ++round) {
+    std::vector<net::Fd> flood;
+    for (int i = 0; i < kAtOnce; ++i) {
+      flood.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      ASSERT_EQ(
+          ::connect(flood.back().get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+      const linger reset{1, 0};
+      ::setsockopt(flood.back().get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
+    pass(3ms);  // the agent hears of them, as far as it does
+    flood.clear();
+    pass(3ms);
+  }
+  ASSERT_FALSE(agent->ended()) << agent->why().text();
+  EXPECT_LT(agent->streams.size(), static_cast<std::size_t>(kRounds) * kAtOnce)
+      << "not all of them came through";
+  agent->streams[0]->send("y");
+  honest->send("z");
+  ASSERT_TRUE(until([&] { return honest->has("y") && agent->streams[0]->has("z"); }));
+}
+
+// Connections that say nothing: before their handshakes, after them as visitors, and as agents.
+TEST_F(Attack, SoManyMayWaitAndNoMore) {
+  constexpr std::size_t kOfEach = 50;
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = files.rlim_max;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+  if (files.rlim_cur < 2 * limits::kHandshakes + 100) GTEST_SKIP() << "too few descriptors";
+
+  const auto agent = online({http()});
+  answer_all(*agent, kHello);
+  // It has shown what it wants, and waits no more.
+  const auto regular = visitor();
+  regular->get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return regular->has("hello"); }));
+
+  std::vector<std::unique_ptr<Visitor>> silent;
+  std::vector<std::unique_ptr<FakeAgent>> mute;
+  const auto key = SigningKey::load_or_create(dir / "mute.pem").value();
+  const FakeAgent::Settings says_nothing{relay->info().listen, *agent_tls, key, token, {}, false};
+  for (std::size_t i = 0; i < kOfEach; ++i) {
+    silent.push_back(visitor());
+    mute.push_back(std::make_unique<FakeAgent>(loop, says_nothing));
+  }
+  ASSERT_TRUE(until([&] {
+    return std::ranges::all_of(silent, [](const auto& one) { return one->ready(); }) &&
+           std::ranges::all_of(mute, [](const auto& one) { return one->in_session(); });
+  }));
+  // The rest has not even begun its handshake.
+  for (std::size_t i = 2 * kOfEach; i < limits::kHandshakes; ++i) {
+    silent.push_back(std::make_unique<Visitor>(loop, relay->info().listen, nullptr));
+  }
+  ASSERT_TRUE(until(
+      [&] { return std::ranges::all_of(silent, [](const auto& one) { return one->ready(); }); }));
+  const auto refused = visitor();
+  ASSERT_TRUE(until([&] { return refused->over(); }));
+  EXPECT_FALSE(refused->ready());
+  for (const auto& one : silent) ASSERT_FALSE(one->over()) << "they wait for ten seconds";
+  regular->get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return regular->count("hello") == 2; })) << "who is in stays in";
+
+  silent.clear();
+  mute.clear();
+  pass(100ms);
+  expect_served();
+}
+
+}  // namespace
+}  // namespace leat::relay
