@@ -45,7 +45,7 @@ struct TunnelStatus {
   std::vector<std::string> urls;  // empty while not bound
   std::uint16_t remote_port = 0;
   std::string target;
-  std::optional<Error> error;  // why it is not bound
+  std::optional<Error> error;  // why it is not bound; asked for again, where that can help
 };
 
 struct Status {

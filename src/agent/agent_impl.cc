@@ -68,7 +68,8 @@ Agent::Impl::Impl(net::Shard& shard, Options options, Listener& events, SigningK
       tls_(std::move(tls)),
       kept_(KeptIds::load(options_.state_dir)),
       retry_(shard, [this] { connect(); }),
-      leave_deadline_(shard, [this] { cut("the time to drain is over"); }) {
+      ask_again_(shard, [this] { ask_again(); }),
+      leave_deadline_(shard, [this] { cut(); }) {
   status_.relay = options_.relay.text();
   for (const Service& service : options_.services) add_service(service);
 }
@@ -99,11 +100,10 @@ void Agent::Impl::start() {
 
 void Agent::Impl::connect() {
   std::vector<control::TunnelRequest> requests;
-  for (const auto& egress : egresses_) {
-    const Service& service = egress->service;
-    requests.push_back({egress->id, service.kind, service.is_public, service.remote_port});
-  }
-  welcomed_ = ask_again_ = false;
+  for (std::size_t i = 0; i < egresses_.size(); ++i) requests.push_back(request(i));
+  welcomed_ = false;
+  refused_.clear();
+  ask_backoff_.succeeded();
   answers_ = bound_ = 0;
   relay_drains_.reset();
   control::Client client(*this, key_.public_key(), options_.token, options_.host_name,
@@ -121,17 +121,16 @@ void Agent::Impl::on_lost(const Error& why) {
   ever_verified_ |= connection_->verified();
   shard_.dispose(std::move(connection_));
   leave_deadline_.disarm();
+  ask_again_.disarm();
   if (fatal_) return give_up(*fatal_);
   if (status_.state == State::draining) return stop();
   if (gives_up(why.code)) return give_up(why);
   const Time now = shard_.now();
   if (welcomed_ && now - welcomed_at_ >= kProven) backoff_.succeeded();
-  Duration delay = ask_again_ ? Duration(0) : backoff_.next(now);
+  Duration delay = backoff_.next(now);
   if (relay_drains_) delay = std::max(delay, *relay_drains_);
-  if (!ask_again_) {
-    status_.last_error = why;
-    log_lost(why, delay);
-  }
+  status_.last_error = why;
+  log_lost(why, delay);
   set_state(State::connecting);
   retry_.arm_in(delay);
 }
@@ -170,12 +169,13 @@ void Agent::Impl::drain(std::function<void()> done) {
 
 // on_lost() follows.
 void Agent::Impl::leave() {
+  ask_again_.disarm();
   connection_->leave();
   leave_deadline_.arm_in(kLeave);
 }
 
-void Agent::Impl::cut(std::string_view why) {
-  if (connection_) connection_->close(Code::DRAINING, why);
+void Agent::Impl::cut() {
+  if (connection_) connection_->close(Code::DRAINING, "the time to drain is over");
 }
 
 // The relay is told by closing; on_lost() comes back here.

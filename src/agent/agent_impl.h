@@ -47,6 +47,8 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   void on_notice(const Error& error) override;
   void answered();
   void keep_id(std::size_t index, std::string_view id);
+  void ask_again();
+  control::TunnelRequest request(std::size_t index) const;
 
   // Trying and giving up: agent_impl.cc
   void connect();
@@ -54,7 +56,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   bool gives_up(Code code) const;
   void log_lost(const Error& why, Duration delay);
   void leave();
-  void cut(std::string_view why);
+  void cut();
   void give_up(const Error& why);
   void stop();
 
@@ -79,8 +81,10 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   net::Timer retry_;
   bool welcomed_ = false;  // this connection
   Time welcomed_at_ = kNever;
-  std::size_t answers_ = 0, bound_ = 0;   // to this connection's Binds
-  bool ask_again_ = false;                // a kept id was refused: ask for new ones
+  std::size_t answers_ = 0, bound_ = 0;  // to this connection's Binds
+  std::vector<std::size_t> refused_;     // tunnels to be asked for again …
+  net::Timer ask_again_;                 // … in a while
+  net::Backoff ask_backoff_;
   std::optional<Duration> relay_drains_;  // it is shutting down; come back after so long
   bool ever_welcomed_ = false, ever_verified_ = false, ever_bound_ = false;
   std::optional<Error> logged_;  // the failure logged last …

@@ -9,6 +9,28 @@ namespace leat::agent {
 
 using State = Status::State;
 
+namespace {
+
+// Neither time nor anybody else's doing makes these good while the session lasts.
+bool may_pass(Code code) {
+  switch (code) {
+    case Code::BAD_TUNNEL_ID:
+    case Code::NAME_IS_PUBLIC:
+    case Code::PORT_REFUSED:
+    case Code::VERSION_MISMATCH:
+    case Code::CONFIG:
+      return false;
+    default:
+      return true;
+  }
+}
+
+bool is_relays_trouble(Code code) {
+  return code == Code::STORE || code == Code::TOO_MANY_BINDS || code == Code::DRAINING;
+}
+
+}  // namespace
+
 Egress* Agent::Impl::find_egress(std::string_view tunnel) {
   const auto found = by_id_.find(tunnel);
   return found == by_id_.end() ? nullptr : found->second;
@@ -44,6 +66,7 @@ void Agent::Impl::on_bound(std::size_t index, const control::TunnelBound& tunnel
                              {"remote_port", tunnel.remote_port}});
   ++bound_;
   ever_bound_ = true;
+  if (refused_.empty()) ask_backoff_.succeeded();
   answered();
 }
 
@@ -51,8 +74,9 @@ void Agent::Impl::on_bind_failed(std::size_t index, const Error& error) {
   Egress& egress = *egresses_[index];
   TunnelStatus& status = status_.tunnels[index];
   status.urls.clear();
+  const bool again = status.error && status.error->code == error.code;
   status.error = error;
-  log::write(log::Level::error, "tunnel.refused", error,
+  log::write(again ? log::Level::debug : log::Level::error, "tunnel.refused", error,
              {{"tunnel", egress.id}, {"target", status.target}});
   const bool forgotten = error.code == Code::NAME_IS_PUBLIC || error.code == Code::TUNNEL_TAKEN;
   if (forgotten && egress.service.id.empty() && !egress.id.empty()) {
@@ -61,23 +85,39 @@ void Agent::Impl::on_bind_failed(std::size_t index, const Error& error) {
     by_id_.erase(egress.id);
     egress.id.clear();
     status.id.clear();
-    ask_again_ = true;
+    return connection_->bind(index, request(index));
+  }
+  if (may_pass(error.code)) {
+    refused_.push_back(index);
+    if (!ask_again_.armed()) ask_again_.arm_in(ask_backoff_.next(shard_.now()));
   }
   answered();
+}
+
+// The others are served meanwhile.
+void Agent::Impl::ask_again() {
+  for (const std::size_t index : std::exchange(refused_, {})) {
+    connection_->bind(index, request(index));
+  }
+}
+
+control::TunnelRequest Agent::Impl::request(std::size_t index) const {
+  const Service& service = egresses_[index]->service;
+  return {egresses_[index]->id, service.kind, service.is_public, service.remote_port};
 }
 
 // Online means that every tunnel has its answer, so that who waits for it finds the URLs.
 void Agent::Impl::answered() {
   const bool leaving = status_.state == State::draining || relay_drains_;
-  if (++answers_ < egresses_.size() || leaving) return publish();
-  if (ask_again_) return cut("asking for other ids");
+  if (++answers_ < egresses_.size() || leaving || status_.state == State::online) return publish();
   if (bound_ > 0) return set_state(State::online);
-  const auto refused = std::ranges::find_if(
-      status_.tunnels, [](const auto& tunnel) { return tunnel.error.has_value(); });
   // Refused from the start, it is the configuration; later it is a state of the relay, which may
-  // pass.
-  if (!ever_bound_) return give_up(*refused->error);
-  cut("no tunnel is bound");
+  // pass, and so may its own trouble at any time.
+  const auto refused = std::ranges::find_if(status_.tunnels, [](const auto& tunnel) {
+    return tunnel.error && !is_relays_trouble(tunnel.error->code);
+  });
+  if (!ever_bound_ && refused != status_.tunnels.end()) return give_up(*refused->error);
+  publish();
 }
 
 void Agent::Impl::keep_id(std::size_t index, std::string_view id) {

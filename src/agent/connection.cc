@@ -109,6 +109,10 @@ void Connection::replace(Stream& from, std::unique_ptr<Stream> to) {
   streams_.replace(from, std::move(to));
 }
 
+void Connection::bind(std::size_t index, const control::TunnelRequest& tunnel) {
+  if (driver_ && !lost_) control_.bind(index, tunnel);
+}
+
 void Connection::leave() {
   if (driver_ && !lost_) control_.leave();
 }

@@ -53,6 +53,8 @@ class Connection final : public StreamHost,
   ~Connection();
 
   void start();
+  // Asks for a tunnel again that was refused.
+  void bind(std::size_t index, const control::TunnelRequest& tunnel);
   // Asks the relay to send nobody any more and to end the session, which on_lost tells, when all
   // visitors have what is theirs.
   void leave();

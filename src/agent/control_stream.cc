@@ -15,6 +15,11 @@ void ControlStream::start(mux::Session& session, Time now) {
   session.attach(stream_, this, this);
 }
 
+void ControlStream::bind(std::size_t index, const control::TunnelRequest& tunnel) {
+  client_.bind(index, tunnel);
+  session_->wake(stream_);
+}
+
 void ControlStream::leave() {
   client_.leave();
   session_->wake(stream_);

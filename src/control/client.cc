@@ -21,10 +21,7 @@ std::string peer_text(const std::string& text) { return printable(text, kNameTex
 
 Client::Client(ClientEvents& events, const PublicKey& identity, Secret token, std::string host_name,
                std::vector<TunnelRequest> tunnels)
-    : events_(events),
-      tunnels_(std::move(tunnels)),
-      answered_(tunnels_.size()),
-      reader_(limits::kControlMessage) {
+    : events_(events), tunnels_(std::move(tunnels)), reader_(limits::kControlMessage) {
   proto::Control message;
   proto::Hello& hello = *message.mutable_hello();
   hello.set_version_min(kVersion);
@@ -94,33 +91,41 @@ void Client::on_welcome(const proto::Welcome& welcome) {
   }
   state_ = State::welcomed;
   const std::size_t asked = std::min(tunnels_.size(), limits::kControlTunnels);
-  for (std::size_t i = 0; i < asked; ++i) {
-    proto::Control message;
-    proto::Bind& bind = *message.mutable_bind();
-    bind.set_request(static_cast<std::uint32_t>(i + 1));
-    bind.set_tunnel(tunnels_[i].id);
-    bind.set_kind(to_wire(tunnels_[i].kind));
-    bind.set_public_(tunnels_[i].is_public);
-    bind.set_remote_port(tunnels_[i].remote_port);
-    append_message(message, out_);
-  }
+  for (std::size_t i = 0; i < asked; ++i) ask(i);
   events_.on_welcome(peer_text(welcome.session()), peer_text(welcome.credential_name()));
   for (std::size_t i = asked; i < tunnels_.size(); ++i) {
-    answered_[i] = true;
     events_.on_bind_failed(i, {Code::CONFIG, "more than 1,024 tunnels of one agent"});
   }
 }
 
+void Client::ask(std::size_t index) {
+  const TunnelRequest& tunnel = tunnels_[index];
+  asked_[++last_request_] = index;
+  proto::Control message;
+  proto::Bind& bind = *message.mutable_bind();
+  bind.set_request(last_request_);
+  bind.set_tunnel(tunnel.id);
+  bind.set_kind(to_wire(tunnel.kind));
+  bind.set_public_(tunnel.is_public);
+  bind.set_remote_port(tunnel.remote_port);
+  append_message(message, out_);
+}
+
+void Client::bind(std::size_t index, const TunnelRequest& tunnel) {
+  if (state_ != State::welcomed) return;
+  tunnels_[index] = tunnel;
+  ask(index);
+}
+
 void Client::on_bound(const proto::Bound& bound) {
-  const std::size_t index = bound.request() - std::size_t{1};
-  if (index >= tunnels_.size() || answered_[index]) {
-    return fail(Code::PROTOCOL, "Bound answers no Bind");
-  }
-  answered_[index] = true;
+  const auto asked = asked_.find(bound.request());
+  if (asked == asked_.end()) return fail(Code::PROTOCOL, "Bound answers no Bind");
+  const std::size_t index = asked->second;
+  asked_.erase(asked);
   if (bound.has_failure()) return events_.on_bind_failed(index, from_wire(bound.failure()));
 
-  const std::string& asked = tunnels_[index].id;
-  if (!valid_tunnel_id(bound.tunnel()) || (!asked.empty() && asked != bound.tunnel()) ||
+  const std::string& wanted = tunnels_[index].id;
+  if (!valid_tunnel_id(bound.tunnel()) || (!wanted.empty() && wanted != bound.tunnel()) ||
       bound.remote_port() > 65535) {
     return fail(Code::PROTOCOL, "Bound is not what Bind asked for");
   }

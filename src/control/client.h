@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,6 +70,8 @@ class Client {
   std::string take_output();
   bool has_output() const { return !out_.empty(); }
   bool welcomed() const { return state_ == State::welcomed; }
+  // Asks once more for a tunnel that was refused, as it says now.
+  void bind(std::size_t index, const TunnelRequest& tunnel);
   void unbind(const std::string& tunnel);
   // Gives all tunnels back; the relay closes the session when its visitors have everything.
   void leave();
@@ -78,12 +81,14 @@ class Client {
 
   void on_message(const proto::Control& message);
   void on_welcome(const proto::Welcome& welcome);
+  void ask(std::size_t index);
   void on_bound(const proto::Bound& bound);
   void fail(Code code, std::string_view text);
 
   ClientEvents& events_;
   std::vector<TunnelRequest> tunnels_;
-  std::vector<bool> answered_;  // the tunnel of this index is bound or refused
+  std::map<std::uint32_t, std::size_t> asked_;  // the Binds without a Bound, and for which tunnel
+  std::uint32_t last_request_ = 0;
   MessageReader reader_;
   std::string out_;
   State state_ = State::greeting;

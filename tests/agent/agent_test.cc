@@ -208,6 +208,45 @@ TEST_F(Life, IfSomeCanBeBoundTheyAreServed) {
   EXPECT_TRUE(until([&] { return visit.has("x"); }));
 }
 
+TEST_F(Life, WhatIsRefusedIsAskedForAgainWhileTheOthersServe) {
+  const auto accept = relay.on_bind;
+  int refusals = 0, never = 0;
+  relay.on_bind = [&, accept](const control::TunnelRequest& tunnel) {
+    if (tunnel.id == "never" && ++never > 0) {
+      return Result<control::TunnelBound>(fail(Code::PORT_REFUSED));
+    }
+    if (tunnel.id == "later" && ++refusals <= 4) {
+      return Result<control::TunnelBound>(fail(Code::PORT_TAKEN, "somebody's"));
+    }
+    return accept(tunnel);
+  };
+  online({service("later", TunnelKind::tcp, {"127.0.0.1", 1}),
+          service("never", TunnelKind::tcp, {"127.0.0.1", 1}), ssh()});
+  EXPECT_EQ(file()["tunnels"][0]["error"]["code"], "LEAT_PORT_TAKEN");
+  EXPECT_EQ(file()["tunnels"][1]["error"]["code"], "LEAT_PORT_REFUSED");
+  EXPECT_EQ(file()["tunnels"][2]["error"], nullptr);
+  Visit& visit = visit_ssh().send("x");
+  ASSERT_TRUE(until([&] { return visit.has("x") && !agent->status().tunnels[0].error; }));
+  EXPECT_EQ(refusals, 5);
+  EXPECT_EQ(never, 1) << "asking again cannot help";
+  EXPECT_FALSE(agent->status().tunnels[0].urls.empty());
+  EXPECT_EQ(relay.sessions.size(), 1u);
+  visit.send("y");
+  EXPECT_TRUE(until([&] { return visit.has("y"); }));
+}
+
+TEST_F(Life, TheRelaysOwnTroubleIsNotFinal) {
+  const auto accept = relay.on_bind;
+  int refusals = 0;
+  relay.on_bind = [&, accept](const control::TunnelRequest& tunnel) {
+    if (++refusals <= 2) return Result<control::TunnelBound>(fail(Code::STORE, "disk full"));
+    return accept(tunnel);
+  };
+  online({ssh()});
+  EXPECT_FALSE(fatal);
+  EXPECT_EQ(relay.sessions.size(), 1u);
+}
+
 // --- losing the relay ---
 
 TEST_F(Life, ComesBackAndCutsWhatRan) {

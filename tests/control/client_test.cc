@@ -104,6 +104,24 @@ TEST_F(ClientTest, BoundMustAnswerABindOnceAndToTheLetter) {
   refused(framed(port));
 }
 
+TEST_F(ClientTest, ARefusedTunnelMayBeAskedForAgain) {
+  client.bind(0, {"early", TunnelKind::http, true, 0});
+  greet();
+  EXPECT_FALSE(client.has_output()) << "not before Welcome";
+  proto::Control refused;
+  refused.mutable_bound()->set_request(1);
+  refused.mutable_bound()->mutable_failure()->set_code("LEAT_TUNNEL_TAKEN");
+  ASSERT_TRUE(feed(framed(refused)));
+  client.bind(0, {"", TunnelKind::http, true, 0});
+  const auto out = messages(client.take_output());
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0].bind().request(), 3u);
+  EXPECT_EQ(out[0].bind().tunnel(), "");
+  ASSERT_TRUE(feed(bound(3, "generated")));
+  EXPECT_EQ(events.log.back(), "bound 0 generated");
+  EXPECT_FALSE(feed(bound(3, "generated"))) << "once for each request";
+}
+
 TEST_F(ClientTest, WhatTheRelaySaysIsMadePrintable) {
   greet();
   proto::Control message;
