@@ -1,8 +1,10 @@
 """Starts, ends and deaths: nothing is lost that need not be, and nothing that was cut looks complete."""
 
 import contextlib
+import datetime
 import hashlib
 import itertools
+import json
 import signal
 import socket
 import subprocess
@@ -109,6 +111,7 @@ class LifecycleTest(harness.Case):
         with self.assertRaises(Cut):
             self.rest(client)
         report("visitor told of the agent's death after", f"{watch.seconds():.2f} s")
+        self.assertLess(watch.seconds(), 1.0 * PATIENCE)
         again = self.agent(self.server, "http", self.origin.address, "--id", "life", "--public",
                            token=self.token, folder=self.tunnel.folder, name="agent-again")
         self.assertTrue(again.online())
@@ -118,8 +121,30 @@ class LifecycleTest(harness.Case):
         self.tunnel.process.kill()
         again = self.agent(self.server, "http", self.origin.address, "--id", "life", "--public",
                            token=self.token, folder=self.tunnel.folder, name="agent-again")
-        self.assertTrue(again.online())
+        self.name_is_back(again)
+
+    def test_a_frozen_agent_does_not_keep_its_name(self):
+        """A half-open connection: the relay hears nothing, not even an end, while the same agent is back."""
+        self.tunnel.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.tunnel.process.send_signal, signal.SIGCONT)
+        again = self.agent(self.server, "http", self.origin.address, "--id", "life", "--public",
+                           token=self.token, folder=self.tunnel.folder, name="agent-again")
+        self.name_is_back(again)
+        # Awake again, it learns that it was replaced, and does not fight.
+        self.tunnel.process.send_signal(signal.SIGCONT)
+        self.assertEqual(self.tunnel.process.wait(SOON), 1)
+        self.assertIn("LEAT_REPLACED", self.tunnel.process.log())
         self.assertTrue(self.works())
+
+    def name_is_back(self, agent):
+        """From the agent's welcome on: what comes before is the time a process takes to start."""
+        self.assertTrue(agent.online())
+        self.assertTrue(self.works())
+        events = [json.loads(line) for line in agent.process.log().splitlines() if line.startswith("{")]
+        times = {event["event"]: datetime.datetime.fromisoformat(event["ts"]) for event in events}
+        taken = (times["tunnel.bound"] - times["relay.welcome"]).total_seconds()
+        report("name back after", f"{taken:.3f} s")
+        self.assertLess(taken, 0.2 * PATIENCE)
 
     def test_an_agent_started_before_its_relay_waits_for_it(self):
         listen, folder = self.server.address, self.server.folder
