@@ -50,7 +50,8 @@ struct End final : mux::Source, mux::Sink {
 
 struct Peer final : LinkUpper, mux::Events {
   Peer(mux::Role role, std::size_t log_limit)
-      : link(*this, Framing::chunks, log_limit), session(mux::Config::native(role), *this, kStart) {}
+      : link(*this, Framing::chunks, log_limit),
+        session(mux::Config::native(role), *this, kStart) {}
 
   bool on_link_data(Bytes data) override {
     EXPECT_EQ(session.feed(data, now), mux::Fatal::none);
