@@ -26,12 +26,19 @@
 #include "base/time.h"
 #include "control/client.h"
 #include "net/shard.h"
+#include "net/socket.h"
 #include "net/tls.h"
 
 namespace leat::agent {
 
+// How the relay is reached. Where TLS is refused because no leat/1 is spoken there, an agent tries
+// a WebSocket by itself.
+enum class Carrier : std::uint8_t { tls, websocket, plain_websocket };
+
 struct Options {
   HostPort relay;
+  Carrier carrier = Carrier::tls;
+  std::optional<net::Proxy> proxy;  // HTTP, by CONNECT
   net::TlsContext::Trust trust;
   Secret token;
   std::string state_dir;  // made with mode 0700 if it is not there

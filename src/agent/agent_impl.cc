@@ -25,7 +25,9 @@ constexpr auto kLeave = limits::kDrain - std::chrono::seconds(3);
 Result<Agent::Impl::Contexts> Agent::Impl::make_contexts(const Options& options) {
   auto relay = net::TlsContext::client(options.trust, {net::kAlpnLeat});
   if (!relay) return tl::unexpected(relay.error());
-  Contexts contexts{std::move(*relay), std::nullopt, std::nullopt};
+  auto web_relay = net::TlsContext::client(options.trust, {net::kAlpnHttp});
+  if (!web_relay) return tl::unexpected(web_relay.error());
+  Contexts contexts{std::move(*relay), std::move(*web_relay), std::nullopt, std::nullopt};
   for (const Service& service : options.services) {
     auto& wanted = service.insecure ? contexts.insecure_services : contexts.services;
     if (!service.target_tls || wanted) continue;
@@ -108,7 +110,10 @@ void Agent::Impl::connect() {
   relay_drains_.reset();
   control::Client client(*this, key_.public_key(), options_.token, options_.host_name,
                          std::move(requests));
-  const Connection::Relay relay{options_.relay, tls_.relay, key_};
+  const bool websocket = options_.carrier != Carrier::tls || fallen_back_;
+  const net::TlsContext* tls = websocket ? &tls_.web_relay : &tls_.relay;
+  if (options_.carrier == Carrier::plain_websocket) tls = nullptr;
+  const Connection::Relay relay{options_.relay, tls, websocket, options_.proxy, key_};
   Connection::Owner& owner = *this;
   connection_ = std::make_unique<Connection>(shard_, relay, std::move(client), owner);
   connection_->start();
@@ -127,12 +132,21 @@ void Agent::Impl::on_lost(const Error& why) {
   if (gives_up(why.code)) return give_up(why);
   const Time now = shard_.now();
   if (welcomed_ && now - welcomed_at_ >= kProven) backoff_.succeeded();
-  Duration delay = backoff_.next(now);
+  Duration delay = try_the_other(why.code) ? Duration(0) : backoff_.next(now);
   if (relay_drains_) delay = std::max(delay, *relay_drains_);
   status_.last_error = why;
   log_lost(why, delay);
   set_state(State::connecting);
   retry_.arm_in(delay);
+}
+
+// A web server or a proxy that ends TLS in front of the relay refuses leat/1 and may pass a
+// WebSocket; one that does neither may be replaced by the relay one day.
+bool Agent::Impl::try_the_other(Code code) {
+  if (options_.carrier != Carrier::tls) return false;
+  if (code == Code::ALPN_REFUSED) return std::exchange(fallen_back_, true) == false;
+  if (code == Code::UPGRADE_REFUSED) fallen_back_ = false;
+  return false;
 }
 
 // A certificate that is not the one expected is never trusted, but where the relay's has been seen

@@ -30,7 +30,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
 
  private:
   struct Contexts {
-    net::TlsContext relay;
+    net::TlsContext relay, web_relay;  // leat/1, and HTTP for a WebSocket
     std::optional<net::TlsContext> services, insecure_services;
   };
   Impl(net::Shard& shard, Options options, Listener& events, SigningKey key, Contexts tls);
@@ -54,6 +54,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   void connect();
   void on_lost(const Error& why) override;
   bool gives_up(Code code) const;
+  bool try_the_other(Code code);
   void log_lost(const Error& why, Duration delay);
   void leave();
   void cut();
@@ -77,6 +78,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   std::uint64_t past_sent_ = 0, past_received_ = 0;  // bytes of sessions that are over
 
   std::unique_ptr<Connection> connection_;
+  bool fallen_back_ = false;  // to a WebSocket, where a TLS carrier was refused
   net::Backoff backoff_;
   net::Timer retry_;
   bool welcomed_ = false;  // this connection

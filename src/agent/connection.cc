@@ -5,6 +5,7 @@
 
 #include "agent/stream_intake.h"
 #include "base/limits.h"
+#include "net/websocket_transport.h"
 
 namespace leat::agent {
 
@@ -26,14 +27,22 @@ Connection::~Connection() {
 // --- until there is a session ---
 
 void Connection::start() {
-  dial_ = net::Dial::start(shard_, relay_.address, limits::kDialTimeout,
-                           [this](Result<net::Fd> fd) { on_dialled(std::move(fd)); });
+  auto done = [this](Result<net::Fd> fd) { on_dialled(std::move(fd)); };
+  dial_ = relay_.proxy
+              ? net::Dial::start_through(shard_, *relay_.proxy, relay_.address,
+                                         limits::kDialTimeout, std::move(done))
+              : net::Dial::start(shard_, relay_.address, limits::kDialTimeout, std::move(done));
 }
 
 void Connection::on_dialled(Result<net::Fd> fd) {
   shard_.dispose(std::move(dial_));
-  if (!fd) return lost({Code::RELAY_UNREACHABLE, fd.error().detail});
-  transport_ = net::make_tls_transport(shard_, fd->release(), relay_.tls, relay_.address.host);
+  if (!fd) {
+    const bool by_proxy = fd.error().code == Code::PROXY_REFUSED;
+    return lost({by_proxy ? Code::PROXY_REFUSED : Code::RELAY_UNREACHABLE, fd.error().detail});
+  }
+  transport_ = relay_.tls != nullptr ? net::make_tls_transport(shard_, fd->release(), *relay_.tls,
+                                                               relay_.address.host)
+                                     : net::make_plain_transport(shard_, fd->release());
   if (!transport_) return lost({Code::RELAY_UNREACHABLE, "out of descriptors or memory"});
   deadline_.arm_in(limits::kLinkHandshake);
   transport_->set_owner(this);
@@ -42,14 +51,18 @@ void Connection::on_dialled(Result<net::Fd> fd) {
 
 void Connection::on_transport() {
   if (lost_ || driver_) return;
-  if (transport_->established() && !handshake_ && !begin_handshake()) return;
-  transport_->flush();
+  if (transport_->established() && !upgrade_ && !handshake_ && !begin()) return;
+  send_early({});
   std::array<std::uint8_t, 4096> buffer;
   while (!lost_ && !driver_) {
     const net::IoResult result = transport_->read(buffer);
     switch (result.status) {
       case net::IoStatus::ok:
-        shake_hands(Bytes(buffer).first(result.n));
+        if (handshake_) {
+          shake_hands(Bytes(buffer).first(result.n));
+        } else {
+          upgrade(Bytes(buffer).first(result.n));
+        }
         break;
       case net::IoStatus::would_block:
         return;
@@ -61,8 +74,13 @@ void Connection::on_transport() {
   }
 }
 
-bool Connection::begin_handshake() {
-  verified_ = true;
+bool Connection::begin() {
+  verified_ = transport_->secure();
+  if (relay_.websocket) {
+    upgrade_.emplace(relay_.address, relay_.tls != nullptr, "/agent", net::kCarrierSubprotocol);
+    send_early(upgrade_->request());
+    return !lost_;
+  }
   if (transport_->alpn() != net::kAlpnLeat) {
     lost({Code::ALPN_REFUSED, relay_.address.text()});
     return false;
@@ -71,16 +89,36 @@ bool Connection::begin_handshake() {
   return true;
 }
 
+void Connection::send_early(std::string_view text) {
+  early_ += text;
+  if (early_.empty()) return;
+  const net::IoResult sent = transport_->write(as_bytes(early_));
+  if (sent.status == net::IoStatus::failed) return lost(transport_->error());
+  early_.erase(0, sent.n);
+  transport_->flush();
+}
+
+void Connection::upgrade(Bytes received) {
+  std::size_t used = 0;
+  switch (upgrade_->feed(received, used)) {
+    case net::ClientUpgrade::State::more:
+      return;
+    case net::ClientUpgrade::State::failed:
+      return lost({Code::UPGRADE_REFUSED, relay_.address.text() + ": " + upgrade_->why()});
+    case net::ClientUpgrade::State::done:
+      break;
+  }
+  transport_ = net::make_websocket_transport(shard_, std::move(transport_), http::ws::Role::client,
+                                             std::string(as_chars(received.subspan(used))));
+  transport_->set_owner(this);
+  handshake_.emplace(relay_.identity, transport_->channel_binding(), std::nullopt, 0);
+}
+
 void Connection::shake_hands(Bytes received) {
-  if (!handshake_ && !begin_handshake()) return;
   std::size_t used = 0;
   const auto state = handshake_->feed(received, used);
-  const std::string reply = handshake_->take_output();
-  // An empty ring of 64 KiB takes the hundred bytes of a handshake, or nothing more at all.
-  if (!reply.empty() && transport_->write(as_bytes(reply)).n != reply.size()) {
-    return lost(transport_->error());
-  }
-  transport_->flush();
+  send_early(handshake_->take_output());
+  if (lost_) return;
   if (state == net::ClientHandshake::State::error) return lost(handshake_->error());
   if (state == net::ClientHandshake::State::opened) begin_session(received.subspan(used));
 }

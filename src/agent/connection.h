@@ -1,9 +1,10 @@
-// One try to be connected to the relay, and the session it becomes: dial, TLS, the link's
-// handshake, the control stream, and the streams the relay opens. When it is over, a new one is
-// made.
+// One try to be connected to the relay, and the session it becomes: dial, TLS, perhaps a WebSocket
+// inside it, the link's handshake, the control stream, and the streams the relay opens. When it is
+// over, a new one is made.
 //
-//   dialling ──▶ tls ──▶ handshake ──▶ session ──▶ lost
-//       └─────────┴─────────┴────────────────────────▲
+//   dialling ──▶ tls ──┬──────────────▶ handshake ──▶ session ──▶ lost
+//       │         │    └▶ upgrading ──▶     │                       ▲
+//       └─────────┴────────────┴────────────┴───────────────────────┘
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,7 @@
 #include "net/shard.h"
 #include "net/socket.h"
 #include "net/tls.h"
+#include "net/upgrade.h"
 
 namespace leat::agent {
 
@@ -45,7 +47,9 @@ class Connection final : public StreamHost,
   // All of it outlives the connection.
   struct Relay {
     const HostPort& address;
-    const net::TlsContext& tls;
+    const net::TlsContext* tls;  // nullptr: none, for a WebSocket to a proxy of one's own
+    bool websocket;
+    const std::optional<net::Proxy>& proxy;
     const SigningKey& identity;
   };
 
@@ -62,6 +66,7 @@ class Connection final : public StreamHost,
   void close(Code code, std::string_view text);
 
   bool verified() const { return verified_; }  // the relay's certificate is the one expected
+  bool websocket() const { return relay_.websocket; }
   std::size_t streams() const { return streams_.size(); }
   net::SessionDriver* session() { return driver_.get(); }  // null before there is one
 
@@ -74,7 +79,9 @@ class Connection final : public StreamHost,
 
   void on_dialled(Result<net::Fd> fd);
   void on_transport() override;
-  bool begin_handshake();
+  bool begin();
+  void send_early(std::string_view text);
+  void upgrade(Bytes received);
   void shake_hands(Bytes received);
   void begin_session(Bytes surplus);
   void on_stream(mux::StreamHandle stream) override;
@@ -87,6 +94,8 @@ class Connection final : public StreamHost,
   Owner& owner_;
   std::unique_ptr<net::Dial> dial_;
   std::unique_ptr<net::Transport> transport_;  // until the session has it
+  std::string early_;                          // of the handshakes, not yet taken by the transport
+  std::optional<net::ClientUpgrade> upgrade_;
   std::optional<net::ClientHandshake> handshake_;
   net::Timer deadline_;  // of TLS and the link's handshake
   ControlStream control_;

@@ -22,6 +22,11 @@ ServicePool::ServicePool(net::Shard& shard, Duration idle_time)
   idle_.reserve(limits::kServicePool);
 }
 
+// An end, not a reset: the service has done nothing wrong.
+ServicePool::~ServicePool() {
+  for (const auto& connection : idle_) connection->transport->finish();
+}
+
 std::unique_ptr<ServiceConnection> ServicePool::take() {
   while (!idle_.empty()) {
     auto connection = std::move(idle_.back());

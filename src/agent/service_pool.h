@@ -39,6 +39,7 @@ class ServicePool {
  public:
   // Beyond limits::kServicePool connections the one idle longest is closed.
   explicit ServicePool(net::Shard& shard, Duration idle_time = limits::kServiceIdle);
+  ~ServicePool();
   ServicePool(const ServicePool&) = delete;
   ServicePool& operator=(const ServicePool&) = delete;
 

@@ -40,14 +40,22 @@ Result<config::AgentConfig> gather(const AgentArguments& arguments) {
     config.services = {std::move(*service)};
   }
   if (auto done = apply_gateway_variables(config); !done) return tl::unexpected(done.error());
+  if (auto done = apply_proxy_variables(config); !done) return tl::unexpected(done.error());
   if (!config.relay) return fail(Code::USAGE, "--relay: expected HOST:PORT of the relay");
-  if (config.relay->carrier != config::RelayAddress::Carrier::tls) {
-    return fail(Code::CONFIG,
-                "relay: expected HOST:PORT, a relay reached by TLS; this version has "
-                "no WebSocket carrier");
-  }
   if (config.services.empty()) return fail(Code::CONFIG, "services: expected one at least");
   return config;
+}
+
+agent::Carrier carrier(config::RelayAddress::Carrier carrier) {
+  switch (carrier) {
+    case config::RelayAddress::Carrier::tls:
+      return agent::Carrier::tls;
+    case config::RelayAddress::Carrier::websocket:
+      return agent::Carrier::websocket;
+    case config::RelayAddress::Carrier::plain_websocket:
+      return agent::Carrier::plain_websocket;
+  }
+  return agent::Carrier::tls;
 }
 
 control::TunnelKind tunnel_kind(config::Kind kind) {
@@ -106,6 +114,10 @@ Result<agent::Options> agent_options(const AgentArguments& arguments) {
   agent::Options out;
   out.token = std::move(*token);
   out.relay = config->relay->address;
+  out.carrier = carrier(config->relay->carrier);
+  if (config->proxy && !config->proxy->address.host.empty()) {
+    out.proxy = net::Proxy{config->proxy->address, config->proxy->credentials};
+  }
   out.trust.pin = config->pin;
   out.trust.ca_file = config->ca;
   out.host_name = machine_name();

@@ -57,6 +57,7 @@ constexpr Flag kAgentFlags[] = {
     {"--ca", "FILE", "trust the relay by this authority, PEM [the system's]"},
     {"--token-file", "FILE", "the credential [LEAT_TOKEN]"},
     {"--state-dir", "DIR", "identity, agent.json"},
+    {"--proxy", "URL", "HTTP proxy on the way to the relay, or none [HTTPS_PROXY]"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},
 };

@@ -84,6 +84,7 @@ constexpr Key<AgentConfig> kAgentKeys[] = {
     {"relay_token", "token", set_token},
     {"token_file", "token", set_instead<&AgentConfig::token_file, &AgentConfig::token, parse_path>},
     {"state_dir", "", set<&AgentConfig::state_dir, parse_path>},
+    {"proxy", "", set<&AgentConfig::proxy, parse_proxy>},
     {"services", "services", set_services},
     {"local_agent_url", "services", set_local_agent},
     {"log_level", "", set<&AgentConfig::log_level, parse_level>},
@@ -132,6 +133,20 @@ Result<void> apply_gateway_variables(AgentConfig& config) {
   ServiceConfig service;
   if (const auto done = apply(service, settings, Code::USAGE); !done) return done;
   config.services.push_back(std::move(service));
+  return {};
+}
+
+Result<void> apply_proxy_variables(AgentConfig& config) {
+  if (config.proxy || !config.relay) return {};
+  for (const char* name : {"https_proxy", "HTTPS_PROXY"}) {
+    const std::string url = variable(name);
+    if (url.empty()) continue;
+    const std::string exempt =
+        variable("no_proxy").empty() ? variable("NO_PROXY") : variable("no_proxy");
+    if (exempt_from_proxy(exempt, config.relay->address.host)) return {};
+    const Setting proxy{"proxy", url, name};
+    return apply(config, std::span(&proxy, 1), Code::USAGE);
+  }
   return {};
 }
 

@@ -36,6 +36,7 @@ struct AgentConfig {
   std::optional<Secret> token;            // keys "token" and "relay_token"; unsets token_file
   std::optional<std::string> token_file;  // unsets token
   std::optional<std::string> state_dir;
+  std::optional<ProxyAddress> proxy;  // to the relay; "none" is no proxy whatever HTTPS_PROXY says
   std::vector<ServiceConfig> services;  // "local_agent_url" stands for a list of one
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;
@@ -55,6 +56,9 @@ std::vector<Setting> agent_environment();
 // tunnel id and port of a WebSocket service. They fill in what is still missing, so apply them
 // last.
 Result<void> apply_gateway_variables(AgentConfig& config);
+// HTTPS_PROXY (or https_proxy) and NO_PROXY, as curl understands them, if `proxy` was not set.
+// Apply last too.
+Result<void> apply_proxy_variables(AgentConfig& config);
 bool is_agent_key(std::string_view name);
 
 // The token, or what token_file holds without the space around it. LEAT_NO_TOKEN if there is

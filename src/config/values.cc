@@ -173,6 +173,68 @@ Result<RelayAddress> parse_relay(std::string_view text) {
   return RelayAddress{*address, carrier};
 }
 
+namespace {
+
+// RFC 3986 §2.1; nullopt for a '%' that begins no pair of hex digits.
+std::optional<std::string> percent_decode(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    unsigned value = 0;
+    const std::string_view digits = text.substr(i + 1, 2);
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (error != std::errc() || end != digits.data() + 2) return std::nullopt;
+    out += static_cast<char>(value);
+    i += 2;
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<ProxyAddress> parse_proxy(std::string_view text) {
+  const auto refuse = [] {
+    return fail(Code::CONFIG, "expected http://[USER:PASSWORD@]HOST[:PORT] or none");
+  };
+  ProxyAddress proxy;
+  if (text == "none") return proxy;
+  std::string_view authority = text;
+  if (const std::size_t scheme = text.find("://"); scheme != text.npos) {
+    if (text.substr(0, scheme) != "http") return refuse();
+    authority = text.substr(scheme + 3);
+  }
+  if (authority.ends_with('/')) authority.remove_suffix(1);
+  if (const std::size_t at = authority.rfind('@'); at != authority.npos) {
+    auto credentials = percent_decode(authority.substr(0, at));
+    if (!credentials || credentials->find(':') == credentials->npos) return refuse();
+    proxy.credentials = Secret(std::move(*credentials));
+    authority = authority.substr(at + 1);
+  }
+  const auto address = with_default_port(authority, 80);
+  if (!address) return refuse();
+  proxy.address = *address;
+  return proxy;
+}
+
+bool exempt_from_proxy(std::string_view list, std::string_view host) {
+  while (!list.empty()) {
+    const std::size_t end = std::min(list.find(','), list.size());
+    std::string_view entry = list.substr(0, end);
+    list.remove_prefix(std::min(end + 1, list.size()));
+    while (entry.starts_with(' ')) entry.remove_prefix(1);
+    while (entry.ends_with(' ')) entry.remove_suffix(1);
+    if (entry == "*") return true;
+    while (entry.starts_with('.')) entry.remove_prefix(1);
+    if (entry.empty() || !host.ends_with(entry)) continue;
+    if (host.size() == entry.size() || host[host.size() - entry.size() - 1] == '.') return true;
+  }
+  return false;
+}
+
 constexpr std::array<std::pair<std::string_view, Kind>, 4> kKinds = {
     {{"http", Kind::http}, {"tcp", Kind::tcp}, {"ws", Kind::ws}, {"tls", Kind::tls}}};
 

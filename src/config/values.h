@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/time.h"
 
 namespace leat::config {
@@ -47,6 +48,16 @@ struct RelayAddress {
 // "HOST" or "HOST:PORT" (443 if there is none); "wss://HOST" and "ws://HOST" choose the WebSocket
 // carrier. Of a URL only scheme, host and port count: the path is always the relay's /agent.
 Result<RelayAddress> parse_relay(std::string_view text);
+
+struct ProxyAddress {
+  HostPort address;
+  Secret credentials;  // "user:password", percent-decoded, or empty
+};
+// "http://HOST[:PORT]" or "http://USER:PASSWORD@HOST:PORT", the scheme and a final slash may be
+// left out; 80 without a port. Messages do not repeat the text, for it may hold a password.
+Result<ProxyAddress> parse_proxy(std::string_view text);
+// Whether NO_PROXY exempts a host: "*", the name itself, or a domain it lies in.
+bool exempt_from_proxy(std::string_view list, std::string_view host);
 
 enum class Kind : std::uint8_t { http, tcp, ws, tls };
 std::string_view name(Kind kind);

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <string>
+#include <utility>
 
 #include "http/body.h"
 #include "http/head.h"
@@ -46,6 +47,8 @@ class HttpReader {
   // The next message has begun to arrive.
   bool has_held() const { return held_at_ < held_.size(); }
   std::size_t held() const { return held_.size() - held_at_; }
+  // What came behind the last head, for whoever takes the transport over.
+  std::string release_held() { return held_.substr(std::exchange(held_at_, held_.size())); }
 
  private:
   IoStatus hold_more(Transport& transport);

@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/time.h"
 #include "net/shard.h"
 
@@ -46,6 +47,11 @@ class Listener {
   virtual HostPort address() const = 0;  // as bound
 };
 
+struct Proxy {
+  HostPort address;
+  Secret credentials;  // "user:password", or empty
+};
+
 // Resolves (off-thread, through asio) and connects, trying the addresses in order, 250 ms apart
 // (RFC 8305). Destroying it cancels; the callback is called at most once, never from inside dial().
 class Dial {
@@ -53,6 +59,11 @@ class Dial {
   using OnDone = std::function<void(Result<Fd>)>;  // SERVICE_REFUSED, _TIMEOUT or _UNREACHABLE
   static std::unique_ptr<Dial> start(Shard& shard, const HostPort& address, Duration timeout,
                                      OnDone on_done);
+  // The same through an HTTP proxy, by CONNECT (RFC 9110 §9.3.6); the proxy resolves the name.
+  // LEAT_PROXY_REFUSED if it will not, what start() says if the proxy itself is not reached.
+  static std::unique_ptr<Dial> start_through(Shard& shard, const Proxy& proxy,
+                                             const HostPort& address, Duration timeout,
+                                             OnDone on_done);
   virtual ~Dial() = default;
 };
 

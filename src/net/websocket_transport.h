@@ -17,6 +17,9 @@
 
 namespace leat::net {
 
+// Of agents that speak the link's protocol inside (docs/protocol.md §2).
+inline constexpr char kCarrierSubprotocol[] = "leat.1";
+
 // `inner` has completed the upgrade; `surplus` are bytes received behind its head. Never fails.
 std::unique_ptr<Transport> make_websocket_transport(Shard& shard, std::unique_ptr<Transport> inner,
                                                     http::ws::Role role, std::string surplus);

@@ -19,6 +19,11 @@ void Arrival::start(Context& context, net::Fd socket, const net::TlsContext& tls
   context.arrivals.add(std::unique_ptr<Arrival>(new Arrival(context, std::move(transport))));
 }
 
+void Arrival::adopt(Context& context, std::unique_ptr<net::Transport> carrier) {
+  context.arrivals.add(std::unique_ptr<Arrival>(new Arrival(context, std::move(carrier))))
+      .greet_agent();
+}
+
 Arrival::Arrival(Context& context, std::unique_ptr<net::Transport> transport)
     : context_(context),
       transport_(std::move(transport)),

@@ -18,6 +18,8 @@ namespace leat::relay {
 class Arrival final : private net::TransportOwner {
  public:
   static void start(Context& context, net::Fd socket, const net::TlsContext& tls);
+  // A carrier in a WebSocket, already open: an agent.
+  static void adopt(Context& context, std::unique_ptr<net::Transport> carrier);
   ~Arrival();
 
  private:

@@ -6,8 +6,11 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/websocket_handshake.h"
+#include "net/websocket_transport.h"
 #include "proto/control.pb.h"
 #include "relay/agent_session.h"
+#include "relay/arrival.h"
 #include "relay/forward.h"
 #include "relay/route.h"
 
@@ -44,7 +47,9 @@ HttpVisitor::HttpVisitor(Context& context, std::unique_ptr<net::Transport> trans
   transport_->set_owner(this);
 }
 
-HttpVisitor::~HttpVisitor() { transport_->set_owner(nullptr); }
+HttpVisitor::~HttpVisitor() {
+  if (transport_) transport_->set_owner(nullptr);
+}
 
 void HttpVisitor::start() {
   timer_.arm_in(limits::kHeadTimeout);
@@ -140,6 +145,9 @@ void HttpVisitor::handle(http::Request request) {
       return answer(context_.draining ? 503 : 200,
                     context_.draining ? "{\"status\":\"draining\"}\n" : "{\"status\":\"ok\"}\n",
                     keep_alive);
+    case Route::Kind::agent:
+      if (context_.draining) return answer(Code::DRAINING, false);
+      return become_agent(request);
     case Route::Kind::tunnel:
       if (context_.draining) return answer(Code::DRAINING, false);
       return open(std::move(request), way);
@@ -191,6 +199,29 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   exchange_->start();
 }
 
+// An agent whose network passes nothing but HTTPS. It proves who it is inside; a page in a browser,
+// which anybody can make open a WebSocket, has no business here.
+void HttpVisitor::become_agent(const http::Request& request) {
+  using http::ws::Offer;
+  const Offer offer = http::ws::check_request(request);
+  if (offer == Offer::bad) return answer(Code::BAD_REQUEST, false);
+  if (offer != Offer::ok || !http::ws::offers(request.fields, net::kCarrierSubprotocol)) {
+    return answer(Code::WEBSOCKET_ONLY, false);
+  }
+  if (request.fields.count("Origin") != 0) return answer(Code::NOT_FOR_PAGES, false);
+  if (context_.waiting >= limits::kHandshakes) return end(true);
+  std::string accepted;
+  http::serialise(http::ws::accept(request, net::kCarrierSubprotocol), accepted);
+  writer_.write(*transport_, accepted);
+  if (!writer_.idle()) return end(true);  // it has not read the answers before this one
+  state_ = State::over;
+  timer_.disarm();
+  Arrival::adopt(context_,
+                 net::make_websocket_transport(context_.shard, std::move(transport_),
+                                               http::ws::Role::server, reader_.release_held()));
+  context_.http_visitors.release(*this);
+}
+
 void HttpVisitor::settle() {
   const std::unique_ptr<HttpExchange> exchange = std::move(exchange_);
   switch (exchange->outcome()) {
@@ -217,6 +248,7 @@ void HttpVisitor::answer(Code code, bool keep_alive) {
   std::string_view extra;
   if (about.http_status == 503) extra = "Retry-After: 2\r\n";
   if (about.http_status == 405) extra = "Allow: GET, HEAD\r\n";
+  if (about.http_status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
   answer(about.http_status == 0 ? 502 : about.http_status, Error::json(code), keep_alive, extra);
 }
 

@@ -21,6 +21,7 @@ Route route(const http::Request& request, bool tunnels) {
   const std::string_view path = whole.substr(0, whole.find('?'));
   if (is_health(path)) return {.kind = Route::Kind::health};
   if (!tunnels) return {};
+  if (path == "/agent") return {.kind = Route::Kind::agent};
   for (const std::string_view door : {"/tunnel/", "/t/"}) {
     if (!path.starts_with(door)) continue;
     const std::size_t end = path.find('/', door.size());

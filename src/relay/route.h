@@ -13,6 +13,7 @@ struct Route {
   enum class Kind {
     tunnel,   // `tunnel`, `target`, `prefix`
     health,   // the relay's own /healthz, /readyz
+    agent,    // an agent's carrier, in a WebSocket
     none,     // 404
     invalid,  // the target has no canonical form: 400
   };

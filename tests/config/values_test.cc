@@ -127,6 +127,33 @@ TEST(Relay, CarriersAndPorts) {
                                "relay:", "a b", "wss://u@h", "::1"});
 }
 
+TEST(Proxy, UrlsWithAndWithoutAPassword) {
+  const auto proxy = parse_proxy("http://me:p%40ss%3a@proxy.test:3128/");
+  ASSERT_TRUE(proxy.has_value());
+  EXPECT_EQ(proxy->address, (HostPort{"proxy.test", 3128}));
+  EXPECT_EQ(proxy->credentials.reveal(), "me:p@ss:");
+  EXPECT_EQ(parse_proxy("proxy.test")->address, (HostPort{"proxy.test", 80}));
+  EXPECT_EQ(parse_proxy("[::1]:8080")->address, (HostPort{"::1", 8080}));
+  EXPECT_TRUE(parse_proxy("none")->address.host.empty());
+  for (const char* text : {"", "https://proxy.test", "socks5://proxy.test", "http://me@proxy.test",
+                           "http://me:%4@proxy.test", "http://me:%zz@proxy.test", "http://a:b@"}) {
+    const auto refused = parse_proxy(text);
+    ASSERT_FALSE(refused.has_value()) << text;
+    EXPECT_EQ(refused.error().detail.find("me:"), std::string::npos) << "a password in a message";
+  }
+}
+
+TEST(Proxy, HostsThatNeedNone) {
+  EXPECT_TRUE(exempt_from_proxy("*", "relay.test"));
+  EXPECT_TRUE(exempt_from_proxy("a.test, relay.test", "relay.test"));
+  EXPECT_TRUE(exempt_from_proxy(".relay.test", "eu.relay.test"));
+  EXPECT_TRUE(exempt_from_proxy("relay.test", "eu.relay.test"));
+  EXPECT_FALSE(exempt_from_proxy("relay.test", "otherrelay.test"));
+  EXPECT_FALSE(exempt_from_proxy("eu.relay.test", "relay.test"));
+  EXPECT_FALSE(exempt_from_proxy("", "relay.test"));
+  EXPECT_FALSE(exempt_from_proxy(" , .", "relay.test"));
+}
+
 TEST(Target, SchemesAndPorts) {
   const struct {
     const char* text;
