@@ -41,6 +41,8 @@ class BlockPool {
   std::size_t budget() const { return budget_; }
   std::size_t used() const { return used_; }      // in blocks given out
   std::size_t cached() const { return cached_; }  // in free blocks kept
+  // Whether so many percent of the budget are used.
+  bool reached(std::size_t percent) const { return used_ * 100 >= budget_ * percent; }
 
  private:
   void drop_cache(std::size_t at_least);

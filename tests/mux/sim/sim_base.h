@@ -64,6 +64,9 @@ enum class Fault : std::uint8_t {
   stale_handle,
   stream_refused,
   go_away,
+  window_grown,
+  window_shrunk,
+  share_moved,  // one window grew, another shrank for it
   stop_growth,  // 50 % of the receive budget
   pressure_reset_stalled,
   pressure_reset_full,

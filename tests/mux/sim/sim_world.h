@@ -94,6 +94,10 @@ class Node final : public Events {
   Owner* open();
   bool feed(Bytes bytes);  // false: the session has ended
   std::size_t pull();      // into out.staged
+  // How far the receive window of a stream may grow.
+  std::uint32_t widest() const;
+  // Compares the windows of all streams with what they were; only a pull may move them.
+  void compare_windows(bool may_grow);
   void end();
 
   World& world;
@@ -104,6 +108,7 @@ class Node final : public Events {
   Pipe out;
   Node* peer = nullptr;
   std::map<std::uint32_t, std::unique_ptr<Owner>> owners;  // by id
+  std::map<std::uint32_t, std::uint32_t> windows;          // by id, as last seen
   std::vector<StreamHandle> stale;
   std::string wire;  // what it has been fed, the first part of it
   Time last_byte{};
