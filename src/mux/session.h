@@ -22,6 +22,7 @@
 #include "mux/abuse_guard.h"
 #include "mux/endpoint.h"
 #include "mux/fatal.h"
+#include "mux/memory_share.h"
 
 namespace leat::mux {
 
@@ -45,6 +46,9 @@ struct Config {
   std::uint32_t initial_window = limits::kInitialWindow;
   std::uint32_t max_window = limits::kMaxWindow;  // growth stops here; at most 512 MiB
   std::size_t receive_budget = limits::kSessionReceiveBudget;
+  // What the sessions of this thread draw on together; it outlives them. Null: this session has
+  // receive_budget to itself.
+  MemoryShare* memory = nullptr;
   std::size_t control_queue = limits::kControlQueue;
   Duration open_timeout = limits::kOpenTimeoutNative;
   // yamux pings, for bare peers only; a native session's link layer pings. 0: never.

@@ -34,9 +34,8 @@ std::uint32_t Session::Impl::grant(Stream& stream) {
   const Duration trip = std::max(rtt, kLeastRtt);
   switch (stream.receive.judge(clock, trip)) {
     case ReceiveWindow::Fit::tight:
-      if (!pool.reached(kStopGrowth)) {
-        shares.grow(stream, config.receive_budget / kGrowthPart,
-                    clock - std::max(kIdle, 12 * trip));
+      if (!pool.reached(kStopGrowth) && !pool.scarce()) {
+        shares.grow(stream, pool.limit() / kGrowthPart, clock - std::max(kIdle, 12 * trip));
       }
       break;
     case ReceiveWindow::Fit::loose:

@@ -22,6 +22,8 @@ const char* name(Fault fault) {
                              "window_shrunk",
                              "share_moved",
                              "stop_growth",
+                             "memory_scarce",
+                             "memory_gone",
                              "pressure_reset_stalled",
                              "pressure_reset_full",
                              "feed_pause",

@@ -66,8 +66,10 @@ enum class Fault : std::uint8_t {
   go_away,
   window_grown,
   window_shrunk,
-  share_moved,  // one window grew, another shrank for it
-  stop_growth,  // 50 % of the receive budget
+  share_moved,    // one window grew, another shrank for it
+  stop_growth,    // 50 % of the receive budget
+  memory_scarce,  // half of what both sessions draw on is used
+  memory_gone,    // all of it
   pressure_reset_stalled,
   pressure_reset_full,
   feed_pause,

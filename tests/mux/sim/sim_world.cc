@@ -110,7 +110,8 @@ std::size_t Node::pull() {
   check(out.staged.empty(), "a pull over bytes not yet sent");
   std::string& staged = out.staged;
   staged.resize(world.record_);
-  const bool roomy = session.stats().held * 2 < config.receive_budget;
+  const bool roomy = session.stats().held * 2 < config.receive_budget &&
+                     (config.memory == nullptr || !config.memory->scarce());
   compare_windows(false);
   pulling = true;
   wanted_in_pull = false;
@@ -150,6 +151,7 @@ World::World(std::uint64_t seed, Coverage& covered)
       large_(!small_ && !pressed_ && random.chance(20)),
       streams_left_(large_ ? random.between(1, 5) : random.spread(1, 60)),
       record_(pressed_ || large_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
+      budget_(random.spread(20'000, 2'000'000)),
       a_(*this, random_config(Role::client)),
       b_(*this, random_config(Role::server)) {
   a_.peer = &b_;
@@ -178,6 +180,7 @@ Config World::random_config(Role role) {
   if (random.chance(40)) config.max_streams = static_cast<std::uint32_t>(random.spread(1, 40));
   if (pressed_ || random.chance(20)) config.receive_budget = random.spread(8 * 1024, 128 * 1024);
   if (large_ && random.chance(50)) config.receive_budget = random.between(400'000, 3'000'000);
+  if (random.chance(pressed_ || large_ ? 30 : 10)) config.memory = &memory_;
   config.guard.waste = {1 << 30, 1 << 20};  // frames of one byte are what some seeds are about
   return config;
 }
@@ -382,6 +385,9 @@ void World::check_deadlines(Node& node) {
 }
 
 void World::invariants(Node& node) {
+  check(a_.drawn() + b_.drawn() + budget_.free() <= budget_.total(), "memory out of nowhere");
+  if (memory_.scarce()) coverage.hit(Fault::memory_scarce);
+  if (memory_.allowance() < 1024) coverage.hit(Fault::memory_gone);
   const Stats& stats = node.session.stats();
   check(stats.held <= node.config.receive_budget, "more held than the budget allows");
   if (stats.held * 2 >= node.config.receive_budget) coverage.hit(Fault::stop_growth);

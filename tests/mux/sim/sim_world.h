@@ -96,6 +96,8 @@ class Node final : public Events {
   std::size_t pull();      // into out.staged
   // How far the receive window of a stream may grow.
   std::uint32_t widest() const;
+  // What it holds of the memory that both may draw on, at least.
+  std::size_t drawn() const { return config.memory == nullptr ? 0 : session.stats().held; }
   // Compares the windows of all streams with what they were; only a pull may move them.
   void compare_windows(bool may_grow);
   void end();
@@ -156,6 +158,8 @@ class World {
   std::size_t streams_left_;  // to be opened
   std::size_t record_;        // room of a pull
   bool over_ = false;
+  MemoryBudget budget_;
+  MemoryShare memory_{budget_};  // both may draw on
   Node a_, b_;
 };
 
