@@ -184,7 +184,7 @@ void wake_and_serve(benchmark::State& state) {
 BENCHMARK(wake_and_serve)->ArgName("bulk")->Arg(8)->Arg(1000);
 
 void receive_window(benchmark::State& state) {
-  ReceiveWindow window(limits::kInitialWindow);
+  ReceiveWindow window(limits::kInitialWindow, Time{});
   for (auto _ : state) {
     benchmark::DoNotOptimize(window.receive(16369));
     window.consume(16369);

@@ -14,7 +14,8 @@ std::size_t size_class(std::size_t wanted) {
 
 }  // namespace
 
-BlockPool::BlockPool(std::size_t budget, std::size_t cache) : budget_(budget), cache_(cache) {}
+BlockPool::BlockPool(std::size_t budget, std::size_t cache, MemoryShare* share)
+    : budget_(budget), cache_(cache), share_(share) {}
 
 BlockPool::~BlockPool() {
   assert(used_ == 0);
@@ -32,6 +33,7 @@ Block* BlockPool::acquire(std::size_t wanted) {
       cached_ -= size;
     } else {
       if (used_ + cached_ + size > budget_) drop_cache(used_ + cached_ + size - budget_);
+      if (share_ != nullptr && !share_->take(size)) continue;
       block = static_cast<Block*>(::operator new(size));
     }
     used_ += size;
@@ -43,10 +45,7 @@ Block* BlockPool::acquire(std::size_t wanted) {
 
 void BlockPool::release(Block* block) {
   used_ -= block->size;
-  if (cached_ + block->size > cache_) {
-    ::operator delete(block);
-    return;
-  }
+  if (cached_ + block->size > cache_ || scarce()) return free_block(block);
   cached_ += block->size;
   Block*& head = free_[size_class(block->size)];
   block->next = head;
@@ -60,9 +59,14 @@ void BlockPool::drop_cache(std::size_t at_least) {
       Block* const block = head;
       head = block->next;
       cached_ -= block->size;
-      ::operator delete(block);
+      free_block(block);
     }
   }
+}
+
+void BlockPool::free_block(Block* block) {
+  if (share_ != nullptr) share_->give_back(block->size);
+  ::operator delete(block);
 }
 
 }  // namespace leat::mux

@@ -19,10 +19,12 @@ Config Config::bare(Role role) {
 
 namespace {
 
-// yamux grants 256 KiB whether we like it or not, and nothing is gained beyond the receive budget.
+constexpr std::uint32_t kWidest = 512 * limits::MiB;  // far from where sums of credit overflow
+
+// yamux grants 256 KiB whether we like it or not.
 Config sane(Config config) {
   config.max_frame = std::max<std::size_t>(config.max_frame, 1);
-  config.max_window = std::max(config.max_window, limits::kInitialWindow);
+  config.max_window = std::clamp(config.max_window, limits::kInitialWindow, kWidest);
   config.initial_window =
       std::clamp(config.initial_window, limits::kInitialWindow, config.max_window);
   return config;
@@ -39,8 +41,10 @@ Session::Impl::Impl(const Config& wanted, Events& to, Time now)
     : config(sane(wanted)),
       events(to),
       clock(now),
-      pool(config.receive_budget, std::min(config.receive_budget, limits::kBlockCache)),
+      pool(config.receive_budget, std::min(config.receive_budget, limits::kBlockCache),
+           config.memory),
       next_id(first_id(config)),
+      shares(config.initial_window, config.max_window),
       scheduler(static_cast<std::int64_t>(config.max_frame + kHeaderSize)),
       control(config.control_queue),
       guard(config.guard),
@@ -65,6 +69,7 @@ Fatal Session::on_deadline(Time now) { return impl_->on_deadline(now); }
 void Session::end_all() { impl_->end_all(); }
 void Session::go_away(GoAway code) { impl_->go_away(code); }
 void Session::ping(Time now) { impl_->ping(now); }
+void Session::set_rtt(Duration measured) { impl_->set_rtt(measured); }
 
 std::optional<StreamHandle> Session::open(Time now) { return impl_->open(now); }
 
@@ -110,7 +115,13 @@ std::size_t Session::buffered(StreamHandle handle) const {
   return stream == nullptr ? 0 : stream->buffer.size();
 }
 
+std::uint32_t Session::window(StreamHandle handle) const {
+  const Stream* const stream = impl_->table.get(handle);
+  return stream == nullptr ? 0 : stream->receive.target();
+}
+
 const Stats& Session::stats() const {
+  impl_->stats.grown = impl_->shares.used();
   impl_->stats.held = impl_->pool.used();
   impl_->stats.streams = static_cast<std::uint32_t>(impl_->table.known());
   return impl_->stats;

@@ -22,6 +22,7 @@
 #include "mux/abuse_guard.h"
 #include "mux/endpoint.h"
 #include "mux/fatal.h"
+#include "mux/memory_share.h"
 
 namespace leat::mux {
 
@@ -43,8 +44,11 @@ struct Config {
   std::size_t max_frame = limits::kMaxFrameNative;  // data bytes in a frame we send
   std::uint32_t max_streams = limits::kMaxStreamsNative;
   std::uint32_t initial_window = limits::kInitialWindow;
-  std::uint32_t max_window = limits::kMaxWindow;
+  std::uint32_t max_window = limits::kMaxWindow;  // growth stops here; at most 512 MiB
   std::size_t receive_budget = limits::kSessionReceiveBudget;
+  // What the sessions of this thread draw on together; it outlives them. Null: this session has
+  // receive_budget to itself.
+  MemoryShare* memory = nullptr;
   std::size_t control_queue = limits::kControlQueue;
   Duration open_timeout = limits::kOpenTimeoutNative;
   // yamux pings, for bare peers only; a native session's link layer pings. 0: never.
@@ -87,6 +91,7 @@ struct Stats {
   std::uint64_t refused = 0;  // streams of the peer beyond max_streams
   std::size_t buffered = 0;   // received and not yet delivered, bytes …
   std::size_t held = 0;       // … and the blocks they lie in: what receive_budget limits
+  std::size_t grown = 0;      // what all receive windows have beyond initial_window, together
   std::uint32_t streams = 0;  // open now
   Duration ping_rtt{0};       // of the last answered ping; 0 before the first
 };
@@ -126,6 +131,9 @@ class Session {
   void go_away(GoAway code);
   // Queues a ping unless one is outstanding; the answer updates Stats::ping_rtt.
   void ping(Time now);
+  // The round trip of the carrier as the driver measures it, whenever it does: receive windows grow
+  // with it (docs/flow_control.md). A session that pings (ping_interval) measures it by itself.
+  void set_rtt(Duration measured);
 
   // --- towards the streams' owners ---
 
@@ -150,6 +158,9 @@ class Session {
   std::uint32_t id(StreamHandle stream) const;
   // Received and not yet taken by the sink; 0 if stale.
   std::size_t buffered(StreamHandle stream) const;
+
+  // The target of its receive window, bytes; 0 if stale.
+  std::uint32_t window(StreamHandle stream) const;
 
   const Stats& stats() const;
 

@@ -32,6 +32,7 @@ Fatal Session::Impl::on_deadline(Time now) {
   if (feed_paused) {
     const Fatal fault = shed_stalled();
     if (fault != Fatal::none) return die(fault);
+    relieve();  // other sessions may have left more to this one
     if (feed_paused) return Fatal::none;
   }
   while (open_deadline() <= now) kill(*opening.front(), ResetReason::open_timeout, true);

@@ -5,6 +5,7 @@
 //   session_receive.cc   feed: header -> frame -> stream -> sink or buffer
 //   session_send.cc      pull: control -> what streams owe -> data by the scheduler
 //   session_streams.cc   open, attach, reset, and how a stream ends
+//   session_windows.cc   what a grant carries
 //   session_deadlines.cc open timeouts, pings
 //
 // A callback may end any stream, so a Stream& is not used after one unless StreamTable::get still
@@ -14,6 +15,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "mux/abuse_guard.h"
 #include "mux/block_pool.h"
@@ -25,6 +27,7 @@
 #include "mux/session.h"
 #include "mux/stream.h"
 #include "mux/stream_table.h"
+#include "mux/window_shares.h"
 
 namespace leat::mux {
 
@@ -52,6 +55,10 @@ struct Session::Impl {
   void drain(Stream& stream);
   void settle(Stream& stream);
   void relieve();
+
+  std::uint32_t grant(Stream& stream);
+  void set_rtt(Duration measured);
+  void on_pong();
 
   // --- sending ---
   std::size_t pull(MutableBytes out, Time now);
@@ -107,6 +114,9 @@ struct Session::Impl {
   List<Stream, OpeningTag> opening;
   List<Stream, OwingTag> owing;
   Holders holders;
+  WindowShares shares;
+  Duration rtt{0};                // of the carrier; 0: not known
+  std::optional<Time> rtt_asked;  // by a ping of ours
   Scheduler scheduler;
   ControlQueue control;
   AbuseGuard guard;

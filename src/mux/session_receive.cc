@@ -16,10 +16,6 @@ constexpr std::size_t kPauseFeed = 90;
 constexpr std::size_t kResumeFeed = 75;
 constexpr Duration kStallCheckInterval = Duration(limits::kStalled) / 50;
 
-bool reached(const BlockPool& pool, std::size_t percent) {
-  return pool.used() * 100 >= pool.budget() * percent;
-}
-
 }  // namespace
 
 Fatal Session::Impl::feed(Bytes in, Time now) {
@@ -87,8 +83,7 @@ Fatal Session::Impl::on_frame(const Header& header) {
 Fatal Session::Impl::on_ping(const Header& header) {
   const bool answer = header.has(flag::ack);
   if (answer && ping_outstanding && !control.ping_waits() && header.length == ping_value) {
-    ping_outstanding = false;
-    stats.ping_rtt = clock - ping_left;
+    on_pong();
     return Fatal::none;
   }
   if (!guard.ping(clock)) return Fatal::flood;
@@ -191,6 +186,7 @@ Fatal Session::Impl::apply(Stream& stream, const Header& header) {
 
 void Session::Impl::on_fin(Stream& stream) {
   stream.state = *next(stream.state, StreamEvent::recv_fin);
+  shares.release(stream);
   if (stream.state == StreamState::closed) table.forget_id(stream);
   settle(stream);
 }
@@ -231,7 +227,7 @@ std::size_t Session::Impl::offer(Stream& stream, Bytes data) {
 Fatal Session::Impl::store(Stream& stream, Bytes data) {
   const StreamHandle handle = stream.handle;
   stream.unblocked = false;
-  if (reached(pool, kShedStalled)) {
+  if (pool.reached(kShedStalled)) {
     const Fatal fault = shed_stalled();
     if (fault != Fatal::none || table.get(handle) == nullptr) return fault;
   }
@@ -245,7 +241,7 @@ Fatal Session::Impl::store(Stream& stream, Bytes data) {
     const Fatal fault = shed(largest != nullptr ? largest : &stream);
     if (fault != Fatal::none || table.get(handle) == nullptr) return fault;
   }
-  if (reached(pool, kPauseFeed)) feed_paused = true;
+  if (pool.reached(kPauseFeed)) feed_paused = true;
   // An owner who was told of a reset may have let this stream's sink take all there was.
   if (stream.unblocked) drain(stream);
   return Fatal::none;
@@ -296,7 +292,7 @@ void Session::Impl::settle(Stream& stream) {
 }
 
 void Session::Impl::relieve() {
-  if (!feed_paused || reached(pool, kResumeFeed)) return;
+  if (!feed_paused || pool.reached(kResumeFeed)) return;
   feed_paused = false;
   heard = unpaused = clock;
   events.on_want_feed();

@@ -58,7 +58,7 @@ std::size_t Session::Impl::write_owed(Stream& stream, MutableBytes out) {
       put(owed::ack, flag::ack, 0);
       refresh(stream);
     } else if ((stream.owes & owed::window) != 0) {
-      const std::uint32_t credit = may_receive(stream.state) ? stream.receive.take_grant() : 0;
+      const std::uint32_t credit = grant(stream);
       if (credit > 0) {
         put(owed::window, 0, credit);
       } else {

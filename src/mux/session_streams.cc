@@ -66,6 +66,7 @@ void Session::Impl::drop(Stream& stream, bool tell_peer) {
   stats.buffered -= stream.buffer.size();
   stream.buffer.clear(pool);
   holders.update(stream);
+  shares.release(stream);
   stream.source = nullptr;
   stream.sink = nullptr;
   table.retire(stream);

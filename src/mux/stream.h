@@ -18,6 +18,7 @@ namespace leat::mux {
 struct OwingTag;    // streams with control frames to send
 struct OpeningTag;  // streams whose SYN the peer has not answered, oldest first
 struct HolderTag;   // streams with buffered bytes, see holders.h
+struct GrownTag;    // streams with a larger window than the least, see window_shares.h
 
 // Control frames a stream owes, sent in this order.
 namespace owed {
@@ -28,10 +29,19 @@ inline constexpr std::uint8_t fin = 8;
 inline constexpr std::uint8_t rst = 16;  // alone, whatever else was owed
 }  // namespace owed
 
-struct Stream : Scheduled, Linked<OwingTag>, Linked<OpeningTag>, Linked<HolderTag> {
+struct Stream : Scheduled,
+                Linked<OwingTag>,
+                Linked<OpeningTag>,
+                Linked<HolderTag>,
+                Linked<GrownTag> {
   Stream(StreamHandle self, std::uint32_t stream_id, StreamState initial, std::uint32_t window,
          Time now)
-      : handle(self), id(stream_id), state(initial), receive(window), opened(now), taken(now) {}
+      : handle(self),
+        id(stream_id),
+        state(initial),
+        receive(window, now),
+        opened(now),
+        taken(now) {}
 
   StreamHandle handle;
   std::uint32_t id;

@@ -1,5 +1,6 @@
 #include "mux/window.h"
 
+#include <algorithm>
 #include <cassert>
 #include <limits>
 
@@ -19,6 +20,8 @@ void SendWindow::spend(std::uint32_t n) {
 bool ReceiveWindow::receive(std::uint32_t n) {
   if (n > promised_) return false;
   promised_ -= n;
+  // What is held can be no reason to promise more: then the receiver is the slower of the two.
+  ran_out_ = ran_out_ || (promised_ < target_ / 16 && held_ < target_ / 2);
   held_ += n;
   return true;
 }
@@ -26,6 +29,24 @@ bool ReceiveWindow::receive(std::uint32_t n) {
 void ReceiveWindow::consume(std::uint32_t n) {
   assert(n <= held_);
   held_ -= n;
+  used_ += n;
+}
+
+ReceiveWindow::Fit ReceiveWindow::judge(Time now, Duration rtt) {
+  constexpr Duration kLong = std::chrono::minutes(1);  // keeps the product below 2^63
+  const Duration since = std::min(now - judged_, kLong);
+  if (used_ < target_ && since <= 12 * rtt) return Fit::good;  // not yet known
+  const Duration window = since * target_ / std::max(used_, 1u);
+  Fit fit = Fit::good;
+  if (window <= 3 * rtt || ran_out_) {
+    fit = Fit::tight;
+  } else if (window > 12 * rtt) {
+    fit = Fit::loose;
+  }
+  judged_ = now;
+  used_ = 0;
+  ran_out_ = false;
+  return fit;
 }
 
 std::uint32_t ReceiveWindow::take_grant() {

@@ -129,7 +129,9 @@ TEST(Hostile, RefusalsThatCannotLeaveEndTheSession) {
 }
 
 TEST(Hostile, CreditForSlowCarriersIsJoinedPerStream) {
-  Victim victim;
+  Config config = Config::native(Role::server);
+  config.max_window = kWindow;
+  Victim victim(config);
   TextSink sink;
   victim.peer.accept = [&](StreamHandle s) { victim.peer.session.attach(s, nullptr, &sink); };
   ASSERT_EQ(victim.feed(window(1, 0, flag::syn)), Fatal::none);

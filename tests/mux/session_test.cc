@@ -233,13 +233,13 @@ TEST(Session, CreditReturnsInBatchesWhenBytesAreTaken) {
   EXPECT_EQ(source.sent, limits::kInitialWindow);
   EXPECT_EQ(pair.server.session.buffered(pair.server.opened[0]), limits::kInitialWindow);
 
-  sink.room = limits::kInitialWindow / 2 - 1;
+  const std::uint32_t grant = limits::kInitialWindow / 2 - limits::kMaxFrameBare;
+  sink.room = grant - 1;
   pair.server.session.resume(pair.server.opened[0]);
   EXPECT_THAT(pair.server.take(), IsEmpty());
   sink.room = 1;
   pair.server.session.resume(pair.server.opened[0]);
-  EXPECT_THAT(headers(pair.server.take()),
-              ElementsAre(Header{kWindow, 0, 1, limits::kInitialWindow / 2}));
+  EXPECT_THAT(headers(pair.server.take()), ElementsAre(Header{kWindow, 0, 1, grant}));
 }
 
 TEST(Session, EndAllTellsEverySinkAndThenRefuses) {

@@ -27,7 +27,7 @@ TEST(SendWindow, RefusesCreditThatOverflowsAndKeepsWhatItHad) {  // threat 2
 }
 
 TEST(ReceiveWindow, TakesNoMoreThanItPromised) {  // threat 1
-  ReceiveWindow window(kImplicit);
+  ReceiveWindow window(kImplicit, Time{});
   EXPECT_FALSE(window.receive(kImplicit + 1));
   EXPECT_FALSE(window.receive(kMax));
   EXPECT_EQ(window.promised(), kImplicit);
@@ -36,28 +36,31 @@ TEST(ReceiveWindow, TakesNoMoreThanItPromised) {  // threat 1
   EXPECT_FALSE(window.receive(1));
 }
 
-TEST(ReceiveWindow, GrantsHalfAWindowAtATime) {
-  ReceiveWindow window(kImplicit);
+// A half, less a frame that the peer might not be able to send before the grant.
+constexpr std::uint32_t kLeastGrant = kImplicit / 2 - limits::kMaxFrameBare;
+
+TEST(ReceiveWindow, GrantsAboutHalfAWindowAtATime) {
+  ReceiveWindow window(kImplicit, Time{});
   ASSERT_TRUE(window.receive(kImplicit));
   EXPECT_FALSE(window.due());
-  window.consume(kImplicit / 2 - 1);
+  window.consume(kLeastGrant - 1);
   EXPECT_FALSE(window.due());
   window.consume(1);
   EXPECT_TRUE(window.due());
   window.consume(1);  // what accumulates before the frame leaves goes with it
-  EXPECT_EQ(window.take_grant(), kImplicit / 2 + 1);
+  EXPECT_EQ(window.take_grant(), kLeastGrant + 1);
   EXPECT_EQ(window.take_grant(), 0u);
 }
 
 TEST(ReceiveWindow, ALargerTargetIsDueAtOnce) {
-  ReceiveWindow window(4 * kImplicit);
+  ReceiveWindow window(4 * kImplicit, Time{});
   EXPECT_TRUE(window.due());
   EXPECT_EQ(window.take_grant(), 3 * kImplicit);
   EXPECT_EQ(window.promised(), 4 * kImplicit);
 }
 
 TEST(ReceiveWindow, ShrinksByWithholding) {
-  ReceiveWindow window(4 * kImplicit);
+  ReceiveWindow window(4 * kImplicit, Time{});
   EXPECT_EQ(window.take_grant(), 3 * kImplicit);
   window.set_target(kImplicit);
   for (int i = 0; i < 3; ++i) {
@@ -73,10 +76,58 @@ TEST(ReceiveWindow, ShrinksByWithholding) {
 }
 
 TEST(ReceiveWindow, GrowsWithTheNextGrant) {
-  ReceiveWindow window(kImplicit);
+  ReceiveWindow window(kImplicit, Time{});
   window.set_target(limits::kMaxWindow);
   EXPECT_TRUE(window.due());
   EXPECT_EQ(window.take_grant(), limits::kMaxWindow - kImplicit);
+}
+
+constexpr Duration kRtt = std::chrono::milliseconds(100);
+
+// Uses the window up once, in `time`, from a good start; what is thought of it then.
+ReceiveWindow::Fit used_up_in(Duration time, std::uint32_t target = kImplicit) {
+  ReceiveWindow window(target, Time{});
+  static_cast<void>(window.take_grant());
+  for (int half = 1; half <= 2; ++half) {
+    EXPECT_TRUE(window.receive(target / 2));
+    window.consume(target / 2);
+    EXPECT_TRUE(window.due());
+    if (half == 2) break;
+    EXPECT_EQ(window.judge(Time{} + time / 2, kRtt), ReceiveWindow::Fit::good);
+    EXPECT_EQ(window.take_grant(), target / 2);
+  }
+  return window.judge(Time{} + time, kRtt);
+}
+
+TEST(ReceiveWindow, IsTightForAPeerThatUsesItUpInAFewRoundTrips) {
+  using enum ReceiveWindow::Fit;
+  for (const std::uint32_t target : {kImplicit, limits::kMaxWindow}) {
+    EXPECT_EQ(used_up_in(Duration{0}, target), tight);
+    EXPECT_EQ(used_up_in(3 * kRtt, target), tight);
+    EXPECT_EQ(used_up_in(3 * kRtt + kRtt / 100, target), good);
+    EXPECT_EQ(used_up_in(12 * kRtt, target), good);
+  }
+}
+
+TEST(ReceiveWindow, IsLooseForOneThatNeedsManyMore) {
+  ReceiveWindow window(kImplicit, Time{});
+  ASSERT_TRUE(window.receive(kImplicit / 2));
+  window.consume(kImplicit / 2);
+  EXPECT_EQ(window.judge(Time{} + 13 * kRtt, kRtt), ReceiveWindow::Fit::loose);
+  EXPECT_EQ(window.judge(Time{} + std::chrono::years(100), kRtt), ReceiveWindow::Fit::loose);
+}
+
+TEST(ReceiveWindow, IsTightWhenThePeerHasNoCreditAndNothingIsHeld) {
+  using enum ReceiveWindow::Fit;
+  for (const bool taken : {true, false}) {
+    ReceiveWindow window(kImplicit, Time{});
+    for (int i = 0; i < 16; ++i) {
+      ASSERT_TRUE(window.receive(kImplicit / 16));
+      if (taken) window.consume(kImplicit / 16);
+    }
+    if (!taken) window.consume(kImplicit);
+    EXPECT_EQ(window.judge(Time{} + 10 * kRtt, kRtt), taken ? tight : good);
+  }
 }
 
 // However bytes arrive and are taken, what is promised and held never exceeds the target, and a
@@ -87,7 +138,7 @@ TEST(ReceiveWindow, NeverOverpromisesAndNeverStarves) {
     x = x * 1664525 + 1013904223;
     return static_cast<std::uint32_t>((std::uint64_t{x} * below) >> 32);
   };
-  ReceiveWindow window(kImplicit);
+  ReceiveWindow window(kImplicit, Time{});
   for (int i = 0; i < 100000; ++i) {
     const std::uint32_t n = random(window.promised() + 1);
     ASSERT_TRUE(window.receive(n));

@@ -64,7 +64,12 @@ enum class Fault : std::uint8_t {
   stale_handle,
   stream_refused,
   go_away,
-  stop_growth,  // 50 % of the receive budget
+  window_grown,
+  window_shrunk,
+  share_moved,    // one window grew, another shrank for it
+  stop_growth,    // 50 % of the receive budget
+  memory_scarce,  // half of what both sessions draw on is used
+  memory_gone,    // all of it
   pressure_reset_stalled,
   pressure_reset_full,
   feed_pause,

@@ -14,6 +14,7 @@ Config roomy(Config config) {
   config.max_streams = 1 << 20;
   config.receive_budget = 64 << 20;
   config.ping_interval = {};
+  config.memory = nullptr;
   return config;
 }
 

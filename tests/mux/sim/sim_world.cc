@@ -21,7 +21,36 @@ Node::Node(World& at, const Config& chosen)
       config(chosen),
       client(chosen.role == Role::client),
       session(chosen, *this, Time{}),
-      referee(client, chosen.initial_window, at.coverage) {}
+      referee(client, widest(), at.coverage) {}
+
+std::uint32_t Node::widest() const {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(
+      config.max_window, config.initial_window + config.receive_budget / 2));
+}
+
+void Node::compare_windows(bool may_grow) {
+  std::uint64_t grown = 0;
+  bool up = false, down = false;
+  for (const auto& [id, owner] : owners) {
+    if (!session.alive(owner->stream)) {
+      windows.erase(id);
+      continue;
+    }
+    const std::uint32_t now = session.window(owner->stream);
+    const std::uint32_t was = windows.emplace(id, config.initial_window).first->second;
+    check(now >= config.initial_window && now <= widest(), "a window out of its bounds");
+    check(now <= was || may_grow, "a window grew when it should not");
+    grown += now - config.initial_window;
+    up |= now > was;
+    down |= now < was;
+    windows[id] = now;
+  }
+  check(grown == session.stats().grown, "the count of what windows have grown by is off");
+  check(grown <= config.receive_budget / 2, "windows grew beyond what they may share");
+  if (up) world.coverage.hit(Fault::window_grown);
+  if (down) world.coverage.hit(Fault::window_shrunk);
+  if (up && down) world.coverage.hit(Fault::share_moved);
+}
 
 void Node::on_open(StreamHandle stream) {
   const std::uint32_t id = session.id(stream);
@@ -81,12 +110,16 @@ std::size_t Node::pull() {
   check(out.staged.empty(), "a pull over bytes not yet sent");
   std::string& staged = out.staged;
   staged.resize(world.record_);
+  const bool roomy = session.stats().held * 2 < config.receive_budget &&
+                     (config.memory == nullptr || !config.memory->scarce());
+  compare_windows(false);
   pulling = true;
   wanted_in_pull = false;
   const std::size_t n =
       session.pull({reinterpret_cast<std::uint8_t*>(staged.data()), staged.size()}, world.now);
   pulling = false;
   check(n <= staged.size(), "pull wrote past its room");
+  compare_windows(roomy);
   check(n == 0 || !wanted_in_pull, "on_want_pull in a pull that found something");
   idle = n == 0 && !wanted_in_pull;
   staged.resize(n);
@@ -115,9 +148,10 @@ World::World(std::uint64_t seed, Coverage& covered)
       bare_(random.chance(30)),
       small_(random.chance(30)),
       pressed_(!small_ && random.chance(30)),
-      large_(!small_ && !pressed_ && random.chance(15)),
-      streams_left_(large_ ? random.between(1, 3) : random.spread(1, 60)),
+      large_(!small_ && !pressed_ && random.chance(20)),
+      streams_left_(large_ ? random.between(1, 5) : random.spread(1, 60)),
       record_(pressed_ || large_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
+      budget_(random.spread(20'000, 2'000'000)),
       a_(*this, random_config(Role::client)),
       b_(*this, random_config(Role::server)) {
   a_.peer = &b_;
@@ -125,6 +159,7 @@ World::World(std::uint64_t seed, Coverage& covered)
   for (Node* node : {&a_, &b_}) {
     node->out.capacity = small_ ? random.spread(1, 200) : random.spread(100, 200'000);
     node->out.delay = std::chrono::microseconds(random.spread(0, 500'000));
+    node->session.set_rtt(std::chrono::microseconds(random.spread(0, 500'000)));
     if (node->out.capacity == 1) coverage.hit(Fault::one_byte_capacity);
     if (node->out.delay > 100ms) coverage.hit(Fault::long_delay);
   }
@@ -134,19 +169,25 @@ Config World::random_config(Role role) {
   Config config = bare_ ? Config::bare(role) : Config::native(role);
   config.max_frame =
       pressed_ || large_ || random.chance(50) ? config.max_frame : random.spread(1, 16384);
+  if (large_ && random.chance(20)) {
+    config.max_window = static_cast<std::uint32_t>(random.between(256 * 1024, 1 << 20));
+  }
   if (random.chance(30)) {
     config.initial_window = static_cast<std::uint32_t>(random.spread(256 * 1024, 4 << 20));
   }
-  config.initial_window = std::max(config.initial_window, limits::kInitialWindow);
+  config.initial_window =
+      std::clamp(config.initial_window, limits::kInitialWindow, config.max_window);
   if (random.chance(40)) config.max_streams = static_cast<std::uint32_t>(random.spread(1, 40));
   if (pressed_ || random.chance(20)) config.receive_budget = random.spread(8 * 1024, 128 * 1024);
+  if (large_ && random.chance(50)) config.receive_budget = random.between(400'000, 3'000'000);
+  if (random.chance(pressed_ || large_ ? 30 : 10)) config.memory = &memory_;
   config.guard.waste = {1 << 30, 1 << 20};  // frames of one byte are what some seeds are about
   return config;
 }
 
 // Bytes for one direction of a stream.
 std::size_t World::random_total() {
-  if (large_) return random.between(200'000, 2'000'000);
+  if (large_) return random.between(200'000, 3'000'000);
   if (pressed_) return random.between(0, 60'000);
   return random.spread(0, small_ ? 500 : 300'000);
 }
@@ -298,6 +339,9 @@ void World::node_acts(Node& node) {
     case 0:
       node.session.ping(now);
       break;
+    case 4:
+      node.session.set_rtt(std::chrono::microseconds(random.spread(0, 300'000)));
+      break;
     case 1:
       if (!random.chance(3)) break;
       node.session.go_away(GoAway::normal);
@@ -341,6 +385,9 @@ void World::check_deadlines(Node& node) {
 }
 
 void World::invariants(Node& node) {
+  check(a_.drawn() + b_.drawn() + budget_.free() <= budget_.total(), "memory out of nowhere");
+  if (memory_.scarce()) coverage.hit(Fault::memory_scarce);
+  if (memory_.allowance() < 1024) coverage.hit(Fault::memory_gone);
   const Stats& stats = node.session.stats();
   check(stats.held <= node.config.receive_budget, "more held than the budget allows");
   if (stats.held * 2 >= node.config.receive_budget) coverage.hit(Fault::stop_growth);

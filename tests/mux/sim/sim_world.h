@@ -94,6 +94,12 @@ class Node final : public Events {
   Owner* open();
   bool feed(Bytes bytes);  // false: the session has ended
   std::size_t pull();      // into out.staged
+  // How far the receive window of a stream may grow.
+  std::uint32_t widest() const;
+  // What it holds of the memory that both may draw on, at least.
+  std::size_t drawn() const { return config.memory == nullptr ? 0 : session.stats().held; }
+  // Compares the windows of all streams with what they were; only a pull may move them.
+  void compare_windows(bool may_grow);
   void end();
 
   World& world;
@@ -104,6 +110,7 @@ class Node final : public Events {
   Pipe out;
   Node* peer = nullptr;
   std::map<std::uint32_t, std::unique_ptr<Owner>> owners;  // by id
+  std::map<std::uint32_t, std::uint32_t> windows;          // by id, as last seen
   std::vector<StreamHandle> stale;
   std::string wire;  // what it has been fed, the first part of it
   Time last_byte{};
@@ -151,6 +158,8 @@ class World {
   std::size_t streams_left_;  // to be opened
   std::size_t record_;        // room of a pull
   bool over_ = false;
+  MemoryBudget budget_;
+  MemoryShare memory_{budget_};  // both may draw on
   Node a_, b_;
 };
 
