@@ -28,6 +28,8 @@ Bytes Link::Impl::pull(std::size_t max, Time now) {
   if (closing) return close_out(max);
   if (fault != LinkFault::none) return {};
 
+  // Traffic keeps no ping away for long: the round trip is asked for while it is used.
+  if (!ping_unanswered && now >= ping_sent + limits::kLinkPingInterval) ping_waits = true;
   // An ack that is not yet due leaves if data does: it costs no record of its own then.
   const bool ack_waits = received > told;
   std::size_t front = kNumberChunk * (pong_waits + ping_waits + ack_waits);

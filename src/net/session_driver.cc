@@ -89,6 +89,7 @@ void SessionDriver::feed(Bytes received) {
   if (closing_) return;  // what comes now answers nothing
   const LinkFault fault = link_.feed(received, shard_.now());
   if (ended_) return;
+  mux_.set_rtt(link_.stats().rtt);
   if (fatal_ != mux::Fatal::none) {
     return close(Code::PROTOCOL, mux::name(fatal_));
   }
