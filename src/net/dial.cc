@@ -191,6 +191,7 @@ int SocketDial::Attempt::start() {
   if (!fd_) return errno;
   const int on = 1;
   ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  keep_alive(fd_.get());
   if (::connect(fd_.get(), address_.get(), address_.size) == 0) {
     return met_itself(fd_.get()) ? ECONNREFUSED : 0;
   }

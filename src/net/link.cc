@@ -91,7 +91,7 @@ void Link::paused(Time now) {
   Impl& i = *impl_;
   i.last_received = now;
   // Nothing is read, so nothing is answered: a ping of ours is what the peer hears meanwhile.
-  if (i.attached && now >= i.ping_sent + limits::kLinkPingInterval) i.ping_waits = true;
+  if (i.attached && !i.bare && now >= i.ping_sent + limits::kLinkPingInterval) i.ping_waits = true;
 }
 
 LinkFault Link::on_deadline(Time now) {

@@ -50,6 +50,7 @@ void SocketListener::accept_some() {
     if (accepted) {
       const int on = 1;
       ::setsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      keep_alive(accepted.get());
       on_accept_(std::move(accepted));
       continue;
     }

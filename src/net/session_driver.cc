@@ -57,6 +57,10 @@ void SessionDriver::start(Bytes surplus) {
 
 void SessionDriver::on_transport() {
   if (ended_) return;
+  // While nothing is read for want of memory nobody else would meet it.
+  if (carrier_->broken() && !mux_.wants_feed()) {
+    return end(closing_ ? close_reason_ : Error{Code::CARRIER_CUT, "reset"});
+  }
   read();
   if (!ended_) shard_.defer(*this);
 }
@@ -158,7 +162,11 @@ void SessionDriver::write() {
 bool SessionDriver::fill(std::size_t& moved) {
   if (pending_.empty()) {
     // Not before there is room: what has been framed can no longer be overtaken.
-    if (carrier_->write_room() < record_ && !carrier_->make_room()) return false;
+    if (carrier_->write_room() < record_ && !carrier_->make_room()) {
+      if (carrier_->write({}).status == IoStatus::failed)
+        end(closing_ ? close_reason_ : carrier_->error());
+      return false;
+    }
     const std::size_t room = may_send();
     if (room == 0) return false;
     pending_ = link_.pull(room, shard_.now());

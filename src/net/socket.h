@@ -33,6 +33,10 @@ class Fd {
   int fd_ = -1;
 };
 
+// Has the kernel ask after two minutes of silence whether the other end is still there (a minute,
+// then four questions): a pipe has no timeout of its own, and whoever is unplugged says nothing.
+void keep_alive(int fd);
+
 // A listening socket on a shard. Out of descriptors (EMFILE), it stops accepting and tries again
 // every 500 ms, without a busy loop (threat 33).
 class Listener {

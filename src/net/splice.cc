@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/limits.h"
+
 namespace leat::net {
 
 Splice::Splice(SessionDriver& driver, mux::StreamHandle stream,
@@ -12,7 +14,8 @@ Splice::Splice(SessionDriver& driver, mux::StreamHandle stream,
       stream_(stream),
       transport_(std::move(transport)),
       prefix_(std::move(prefix)),
-      owner_(owner) {
+      owner_(owner),
+      grace_(driver.shard(), [this] { fail(); }) {
   transport_->set_owner(this);
 }
 
@@ -35,7 +38,7 @@ void Splice::cancel() {
 void Splice::on_transport() {
   if (over_) return;
   // A reset is met by reading or writing; with an end received and nothing to send, by neither.
-  if (transport_->broken()) return fail();
+  if (transport_->broken()) on_broken();
   // Sending first: what the ring holds is older than what resume() brings.
   if (transport_->flush()) driver_.mux().resume(stream_);
   if (!over_ && !source_ended_) driver_.mux().wake(stream_);
@@ -68,10 +71,12 @@ mux::Produced Splice::produce(MutableBytes out) {
 }
 
 std::size_t Splice::deliver(Bytes data) {
+  if (broken_) return data.size();
   const IoResult result = transport_->write(data);
   if (result.status == IoStatus::failed) {
-    fail();
-    return 0;
+    on_broken();
+    driver_.mux().wake(stream_);
+    return data.size();
   }
   if (result.n > 0) {
     received_ += result.n;
@@ -94,6 +99,11 @@ void Splice::reset(mux::ResetReason) {
   driver_.shard().defer(*this);
 }
 
+void Splice::on_broken() {
+  if (std::exchange(broken_, true)) return;
+  grace_.arm_in(limits::kStalled);
+}
+
 void Splice::fail() {
   if (over_) return;
   over_ = true;
@@ -106,6 +116,7 @@ void Splice::fail() {
 void Splice::finish_if_done() {
   if (over_ || !source_ended_ || !sink_ended_ || !transport_->flush()) return;
   over_ = true;
+  clean_ = !broken_;
   driver_.shard().defer(*this);
 }
 

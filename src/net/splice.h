@@ -1,6 +1,10 @@
 // Joins a transport and a stream: bytes of the socket go straight into outgoing frames, received
 // frames straight to the socket. Half-close passes in both directions; a cut on one side is a reset
 // on the other, never an end.
+//
+// A peer that resets has often said something before: a service that refuses a request answers and
+// closes without reading the rest. What it sent is still read and passed on, and only then, or
+// after a grace, is the stream reset; what it can no longer take is thrown away.
 #pragma once
 
 #include <memory>
@@ -54,6 +58,7 @@ class Splice final : private TransportOwner,
   void on_deferred() override;
 
   void finish_if_done();
+  void on_broken();
   void fail();
 
   SessionDriver& driver_;
@@ -65,6 +70,8 @@ class Splice final : private TransportOwner,
   std::uint64_t sent_ = 0, received_ = 0;
   bool source_ended_ = false;  // the socket's FIN went into the stream
   bool sink_ended_ = false;    // the stream's FIN went to the socket
+  Timer grace_;                // of a broken socket
+  bool broken_ = false;
   bool over_ = false;
   bool clean_ = true;
 };

@@ -337,7 +337,12 @@ void TlsTransport::send_unsent(bool more) {
   std::array<iovec, 2> pieces;
   while (!unsent_.empty() && writable()) {
     const IoResult result = send(std::span(pieces).first(unsent_.pieces(pieces)), more);
-    if (result.status == IoStatus::failed) return unsent_.clear();
+    if (result.status == IoStatus::failed) {
+      // Whoever asked may not have been the owner, or not ask again.
+      tell_failure_ = true;
+      shard_.defer(*this);
+      return unsent_.clear();
+    }
     unsent_.consume(result.n);
   }
   if (!more) push();
@@ -347,19 +352,12 @@ void TlsTransport::send_unsent(bool more) {
 bool TlsTransport::flush() {
   if (failed()) return true;
   send_unsent();
-  if (failed()) {
-    tell_failure_ = true;
-    shard_.defer(*this);
-  }
   return !failed() && unsent_.empty();
 }
 
 // Nothing stays in the ring because somebody forgot it there.
 void TlsTransport::on_deferred() {
-  if (!failed()) {
-    send_unsent();
-    tell_failure_ = failed();
-  }
+  if (!failed()) send_unsent();
   if (std::exchange(tell_failure_, false)) notify();
 }
 

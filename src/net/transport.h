@@ -69,7 +69,8 @@ class Transport {
   // For a plain socket an estimate, 0 once it has met EAGAIN.
   virtual std::size_t write_room() const = 0;
   // With more to write at once and no room for it: hands what is in the ring to the kernel, which
-  // may keep the last, incomplete segment until flush(). True: there is room for a record.
+  // may keep the last, incomplete segment until flush(). True: there is room for a record. False
+  // also after a failure, which write() then tells.
   virtual bool make_room() { return write_room() > 0; }
   // Hands what is in the ring to the kernel. True: the ring is empty, be it because the transport
   // has failed and dropped it. False: on_transport follows.
@@ -90,7 +91,7 @@ class Transport {
   virtual std::string peer_host() const = 0;  // "192.0.2.1"
   // What failed; only after IoStatus::failed.
   virtual Error error() const = 0;
-  const IoCounters& counters() const { return counters_; }
+  virtual const IoCounters& counters() const { return counters_; }
 
   // --- TLS only; the defaults are those of a plain socket ---
   virtual bool secure() const { return false; }

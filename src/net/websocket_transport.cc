@@ -4,10 +4,12 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "base/crypto_util.h"
 #include "base/limits.h"
+#include "mux/abuse_guard.h"
 
 namespace leat::net {
 namespace {
@@ -21,6 +23,8 @@ using http::ws::Role;
 // Two bytes, a 16 bit length, a key: frames stay below 64 KiB.
 constexpr std::size_t kHeader = 8;
 constexpr std::size_t kPayload = limits::kTlsRecord - kHeader;
+// Read from the wire, whatever comes of it, before the shard looks at the others again.
+constexpr std::size_t kAtOnce = 256 * limits::KiB;
 
 class WebSocketTransport final : public Transport, private TransportOwner, private Deferred {
  public:
@@ -60,20 +64,21 @@ class WebSocketTransport final : public Transport, private TransportOwner, priva
   std::string peer_host() const override { return inner_->peer_host(); }
   Error error() const override { return error_; }
   bool broken() const override { return inner_->broken(); }
+  const IoCounters& counters() const override { return inner_->counters(); }
   bool secure() const override { return inner_->secure(); }
   std::string sni() const override { return inner_->sni(); }
   // No channel binding: TLS may end at a proxy, and then each side has another one.
 
  private:
   void on_transport() override;
-  void on_deferred() override { flush(); }
+  void on_deferred() override;
 
   IoResult receive(MutableBytes into);
   std::size_t unwrap(MutableBytes bytes);
-  void control_frame(Opcode opcode, Bytes payload);
   void close_frame(std::uint16_t code, std::string_view reason);
   bool send_queue();
   const MaskKey* fresh_key();
+  void refuse(std::uint16_t code, std::string_view why);
   void fail(Error why);
 
   Shard& shard_;
@@ -81,7 +86,11 @@ class WebSocketTransport final : public Transport, private TransportOwner, priva
   const Role role_;
   FrameReader frames_;
   std::string surplus_;
-  std::string queue_;  // what inner_ has not taken: a frame's rest, control frames behind it
+  std::string queue_;                // what inner_ has not taken: a frame's rest, or control frames
+  std::optional<std::string> pong_;  // owed; a later ping replaces it (RFC 6455 §5.5.3)
+  mux::TokenBucket waste_{limits::kPeerWaste};
+  std::size_t wire_ = 0;  // read in this batch
+  bool read_on_ = false;  // stopped by kAtOnce
   MaskKey key_{};
   Error error_{Code::CARRIER_CUT, {}};
   bool closed_ = false;     // our close frame has been queued
@@ -104,8 +113,14 @@ IoResult WebSocketTransport::receive(MutableBytes into) {
 IoResult WebSocketTransport::read(MutableBytes into) {
   std::size_t total = 0;
   while (total < into.size() && !failed_ && !ended_) {
+    if (wire_ >= kAtOnce) {
+      read_on_ = true;
+      shard_.defer(*this);
+      break;
+    }
     const MutableBytes rest = into.subspan(total);
     const IoResult got = receive(rest);
+    wire_ += got.n;
     if (got.status == IoStatus::would_block) break;
     if (got.status == IoStatus::failed) {
       fail(inner_->error());
@@ -127,13 +142,20 @@ std::size_t WebSocketTransport::unwrap(MutableBytes bytes) {
   for (;;) {
     std::size_t used = 0;
     const Event event = frames_.feed(bytes.subspan(at), used);
+    // As in a session (docs/protocol.md §1.7): frames that carry next to nothing are paid for.
+    const std::size_t waste = limits::kFrameOverhead -
+                              std::min<std::size_t>(event.payload.size(), limits::kFrameOverhead);
+    if (event.kind != Event::Kind::none &&
+        !waste_.take(static_cast<std::uint32_t>(waste), shard_.now())) {
+      refuse(http::ws::kPolicy, "a flood of small frames");
+      return out;
+    }
     switch (event.kind) {
       case Event::Kind::none:
         return out;
       case Event::Kind::data:
         if (event.opcode != Opcode::binary) {
-          close_frame(http::ws::kUnsupported, "binary messages only");
-          fail({Code::PROTOCOL, inner_->peer() + ": a text message on a carrier"});
+          refuse(http::ws::kUnsupported, "a text message on a carrier");
           return out;
         }
         if (!event.payload.empty()) {
@@ -142,7 +164,8 @@ std::size_t WebSocketTransport::unwrap(MutableBytes bytes) {
         }
         break;
       case Event::Kind::ping:
-        control_frame(Opcode::pong, event.payload);
+        pong_ = as_chars(event.payload);
+        shard_.defer(*this);
         break;
       case Event::Kind::pong:
         break;
@@ -151,8 +174,7 @@ std::size_t WebSocketTransport::unwrap(MutableBytes bytes) {
         ended_ = true;
         return out;
       case Event::Kind::error:
-        close_frame(event.code, {});
-        fail({Code::PROTOCOL, inner_->peer() + ": WebSocket error " + std::to_string(event.code)});
+        refuse(event.code, "broken WebSocket framing");
         return out;
     }
     at += used;
@@ -199,12 +221,9 @@ IoResult WebSocketTransport::write(Bytes from) {
   return {failed_ ? IoStatus::failed : IoStatus::would_block};
 }
 
-// Pongs: the last ping counts (RFC 6455 §5.5.3), and a peer that never reads gets no more.
-void WebSocketTransport::control_frame(Opcode opcode, Bytes payload) {
-  constexpr std::size_t kWaiting = 2 * limits::kTlsRecord;
-  if (closed_ || queue_.size() > kWaiting) return;
-  http::ws::append_frame(queue_, opcode, payload, fresh_key());
-  shard_.defer(*this);
+void WebSocketTransport::refuse(std::uint16_t code, std::string_view why) {
+  close_frame(code, why);
+  fail({Code::PROTOCOL, inner_->peer() + ": " + std::string(why)});
 }
 
 void WebSocketTransport::close_frame(std::uint16_t code, std::string_view reason) {
@@ -215,6 +234,10 @@ void WebSocketTransport::close_frame(std::uint16_t code, std::string_view reason
 
 // False: something still waits.
 bool WebSocketTransport::send_queue() {
+  if (queue_.empty() && pong_ && !closed_) {
+    http::ws::append_frame(queue_, Opcode::pong, as_bytes(*pong_), fresh_key());
+    pong_.reset();
+  }
   while (!queue_.empty()) {
     const IoResult sent = inner_->write(as_bytes(queue_));
     if (sent.status != IoStatus::ok) {
@@ -237,6 +260,12 @@ void WebSocketTransport::finish() {
   if (std::exchange(finishing_, true)) return;
   close_frame(http::ws::kNormal, {});
   flush();
+}
+
+void WebSocketTransport::on_deferred() {
+  wire_ = 0;
+  flush();
+  if (std::exchange(read_on_, false) && owner_ != nullptr) owner_->on_transport();
 }
 
 void WebSocketTransport::on_transport() {

@@ -129,6 +129,24 @@ TEST_P(SpliceTest, AResetOnOneSideIsAResetOnTheOther) {
   EXPECT_FALSE(near->clean || far->clean);
 }
 
+// A service that refuses early answers, and closes with the rest of the request unread, which makes
+// its kernel reset. Whoever speaks to it directly has the whole answer.
+TEST_P(SpliceTest, WhatAPeerSaidBeforeItResetIsPassedOn) {
+  const std::string answer = random_text(20'000, 7);
+  service->reading = false;
+  visitor->send("a request that nobody reads", false);
+  Timer settle(loop.shard, [this] { loop.poke(); });
+  settle.arm_in(std::chrono::milliseconds(20));
+  ASSERT_TRUE(loop.run([&] { return !settle.armed(); }));
+  service->send(answer, false);
+  service.reset();
+  ASSERT_TRUE(loop.run([&] { return both_ended(); }));
+  visitor->work();
+  EXPECT_TRUE(visitor->received == answer);
+  EXPECT_TRUE(visitor->failed);
+  EXPECT_FALSE(visitor->ended);
+}
+
 // Nobody reads from the visitor any more, and the service has nothing to send to it.
 TEST_P(SpliceTest, AResetAfterItsEndIsNoticedWhileTheServiceIsSilent) {
   visitor->send("question", true);
