@@ -12,6 +12,7 @@
 #include <string>
 
 #include "crypto/fixed.h"
+#include "crypto/forger.h"
 
 namespace leat::crypto {
 namespace {
@@ -19,6 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 using test::Buffer;
 using test::connect;
+using test::Forger;
 using test::kSuites;
 using test::seal;
 using test::seal_end;
@@ -134,28 +136,6 @@ TEST_P(PerSuite, RekeyGoesOnWithTheCounter) {
     EXPECT_EQ(client.open(record).event, Event::data);
   }
 }
-
-// Makes records that no Channel would.
-class Forger {
- public:
-  Forger(Suite suite, const Key& key, std::uint64_t counter = 0) : cipher_(suite, key, counter) {}
-  // `size`: what the inner header says.
-  Buffer record(int type, std::size_t size, Bytes rest) {
-    Buffer out(kRecordOverhead + rest.size());
-    const MutableBytes body = std::span(out).subspan(kLengthSize);
-    const MutableBytes plaintext = cipher_.plaintext(body);
-    plaintext[0] = static_cast<std::uint8_t>(type);
-    store_be16(plaintext.data() + 1, static_cast<std::uint16_t>(size));
-    std::copy(rest.begin(), rest.end(), plaintext.begin() + kInnerHeader);
-    cipher_.seal(body);
-    store_be16(out.data(), static_cast<std::uint16_t>(body.size()));
-    return out;
-  }
-  void rekey() { cipher_.rekey(); }
-
- private:
-  RecordCipher cipher_;
-};
 
 Channel receiver(Suite suite, std::uint64_t counter = 0) {
   return ChannelAt::make(suite, Key(), counter, Role::responder);
