@@ -31,8 +31,9 @@ class Hmac {
 
 void hkdf_sha256(Bytes salt, Bytes input, Bytes info, MutableBytes out) {
   assert(out.size() <= 255 * kKeySize);
+  const Key none;  // what stands for no salt (§2.2)
   Key extracted, block;
-  Hmac(salt).add(input).finish(extracted.fill());
+  Hmac(salt.empty() ? none.reveal() : salt).add(input).finish(extracted.fill());
   Bytes previous;
   for (std::uint8_t number = 1; !out.empty(); ++number) {
     Hmac(extracted.reveal()).add(previous).add(info).add(Bytes(&number, 1)).finish(block.fill());

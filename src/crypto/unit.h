@@ -27,7 +27,7 @@ struct Unit {
   enum class State : std::uint8_t { more, whole, bad };
   State state = State::more;
   UnitKind kind = UnitKind::hello;
-  Bytes body;            // behind the kind, within the input
+  Bytes body;            // behind the kind, within the input; of `refused` for a person's eyes only
   std::size_t size = 0;  // bytes of the input; the rest are records
 
   // What a hello asks for.

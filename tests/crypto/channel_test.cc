@@ -354,16 +354,17 @@ TEST_P(PerSuite, AFaultKillsBothDirections) {
 
 TEST_P(PerSuite, MovesLeaveNothingBehind) {
   auto [client, agent] = connect(GetParam());
+  Channel& shell = agent;
   Buffer record = seal(client, "one"), out(kMaxRecord);
   ASSERT_EQ(agent.open(record).event, Event::data);
   Channel moved = std::move(agent);
   EXPECT_TRUE(moved.confirmed());
-  EXPECT_EQ(agent.fault(), Fault::gone);
-  EXPECT_EQ(agent.peer(), nullptr);
-  EXPECT_EQ(agent.seal(as_bytes("x"), out, Time{}).error(), Fault::gone);
+  EXPECT_EQ(shell.fault(), Fault::gone);
+  EXPECT_EQ(shell.peer(), nullptr);
+  EXPECT_EQ(shell.seal(as_bytes("x"), out, Time{}).error(), Fault::gone);
   record = seal(client, "two");
   Buffer copy = record;
-  EXPECT_EQ(agent.open(copy).event, Event::failed);
+  EXPECT_EQ(shell.open(copy).event, Event::failed);
   EXPECT_EQ(text(moved.open(record).content), "two");
   auto other = connect(GetParam());
   other.agent = std::move(moved);

@@ -48,12 +48,12 @@ std::uint64_t allocations() { return heap.allocations + leat::test::allocations(
 TEST(Memory, NothingIsAllocatedPerRecord) {
   ASSERT_EQ(replaced, 1);
   for (const Suite suite : test::kSuites) {
-    auto [client, agent] = test::connect(suite);
+    test::Channels channels = test::connect(suite);
     std::vector<std::uint8_t> out(kMaxRecord), content(kMaxContent);
     const auto round = [&](std::size_t size) {
       for (int i = 0; i < 100; ++i) {
-        ASSERT_TRUE(client.seal(Bytes(content).first(size), out, Time{}));
-        ASSERT_EQ(agent.open(out).event, Opened::Event::data);
+        ASSERT_TRUE(channels.client.seal(Bytes(content).first(size), out, Time{}));
+        ASSERT_EQ(channels.agent.open(out).event, Opened::Event::data);
       }
     };
     round(1);  // the first of a kind may prepare something
