@@ -16,6 +16,7 @@ const char* name(Fault fault) {
                              "handed_over_in_deliver",
                              "handed_over_outside",
                              "stale_handle",
+                             "sparse_wake",
                              "stream_refused",
                              "go_away",
                              "window_grown",

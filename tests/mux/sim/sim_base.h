@@ -62,6 +62,7 @@ enum class Fault : std::uint8_t {
   handed_over_in_deliver,
   handed_over_outside,
   stale_handle,
+  sparse_wake,  // a stream came back that has to be served before bulk
   stream_refused,
   go_away,
   window_grown,

@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr std::size_t kSparse = 2000;         // who sends less beside bulk does it bit by bit
 constexpr std::size_t kRecorded = 64 * 1024;  // bytes of the wire kept for the replay
 
 }  // namespace
@@ -100,9 +101,13 @@ bool Node::feed(Bytes bytes) {
   last_byte = world.now;
   referee.received(bytes);
   const std::uint64_t refused = session.stats().refused;
+  fed_upon = session.stats().held;
+  fed = bytes.size();
   const Fatal fault = session.feed(bytes, world.now);
   check(fault == Fatal::none, name(fault));
   if (session.stats().refused > refused) world.coverage.hit(Fault::stream_refused);
+  check(session.stats().held * 10 < config.receive_budget * 9 || !session.wants_feed(),
+        "reading goes on at 90 %");
   return true;
 }
 
@@ -124,7 +129,20 @@ std::size_t Node::pull() {
   idle = n == 0 && !wanted_in_pull;
   staged.resize(n);
   referee.sent(as_bytes(staged));
+  if (idle) referee.nothing_left();
   return n;
+}
+
+std::size_t Node::fresh() const {
+  std::size_t n = 0;
+  for (const auto& [id, owner] : owners) n += owner->since_stir < config.max_frame + 12 ? 1 : 0;
+  return n;
+}
+
+// Whether the bytes being fed may be more than there was room for.
+bool Node::near_cap() const {
+  constexpr std::size_t kUnused = 20 * 1024;  // of blocks, and what is left below the smallest
+  return config.memory != nullptr || fed_upon + fed + kUnused >= config.receive_budget;
 }
 
 // The carrier is gone for good: every owner that has not seen the end of everything is told.
@@ -148,8 +166,8 @@ World::World(std::uint64_t seed, Coverage& covered)
       bare_(random.chance(30)),
       small_(random.chance(30)),
       pressed_(!small_ && random.chance(30)),
-      large_(!small_ && !pressed_ && random.chance(20)),
-      streams_left_(large_ ? random.between(1, 5) : random.spread(1, 60)),
+      large_(!small_ && !pressed_ && random.chance(35)),
+      streams_left_(large_ ? random.between(2, 7) : random.spread(1, 60)),
       record_(pressed_ || large_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
       budget_(random.spread(20'000, 2'000'000)),
       a_(*this, random_config(Role::client)),
@@ -160,6 +178,10 @@ World::World(std::uint64_t seed, Coverage& covered)
     node->out.capacity = small_ ? random.spread(1, 200) : random.spread(100, 200'000);
     node->out.delay = std::chrono::microseconds(random.spread(0, 500'000));
     node->session.set_rtt(std::chrono::microseconds(random.spread(0, 500'000)));
+    if (large_) {
+      node->out.capacity = random.between(20'000, 1'000'000);
+      node->out.delay = std::chrono::microseconds(random.spread(0, 20'000));
+    }
     if (node->out.capacity == 1) coverage.hit(Fault::one_byte_capacity);
     if (node->out.delay > 100ms) coverage.hit(Fault::long_delay);
   }
@@ -179,7 +201,7 @@ Config World::random_config(Role role) {
       std::clamp(config.initial_window, limits::kInitialWindow, config.max_window);
   if (random.chance(40)) config.max_streams = static_cast<std::uint32_t>(random.spread(1, 40));
   if (pressed_ || random.chance(20)) config.receive_budget = random.spread(8 * 1024, 128 * 1024);
-  if (large_ && random.chance(50)) config.receive_budget = random.between(400'000, 3'000'000);
+  if (large_ && random.chance(70)) config.receive_budget = random.between(600'000, 2'500'000);
   if (random.chance(pressed_ || large_ ? 30 : 10)) config.memory = &memory_;
   config.guard.waste = {1 << 30, 1 << 20};  // frames of one byte are what some seeds are about
   return config;
@@ -187,7 +209,7 @@ Config World::random_config(Role role) {
 
 // Bytes for one direction of a stream.
 std::size_t World::random_total() {
-  if (large_) return random.between(200'000, 3'000'000);
+  if (large_) return random.chance(30) ? random.below(kSparse) : random.between(200'000, 3'000'000);
   if (pressed_) return random.between(0, 60'000);
   return random.spread(0, small_ ? 500 : 300'000);
 }
@@ -327,10 +349,10 @@ void World::owner_acts(Node& node) {
       break;
     default:
       owner.available =
-          std::min(owner.total - owner.sent, owner.available + random.spread(1, 100'000));
+          std::min(owner.total - owner.sent,
+                   owner.available + random.spread(1, owner.total < kSparse ? 20 : 100'000));
       if (!owner.asleep && random.chance(80)) break;  // nobody waits for it
-      owner.asleep = false;
-      check(node.session.wake(owner.stream), "wake refused on a live stream");
+      owner.wake();
   }
 }
 
