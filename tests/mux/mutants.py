@@ -119,7 +119,7 @@ def main():
     for name in wanted.names or MUTANTS:
         file, old, new = MUTANTS[name]
         path = place / "src/mux" / file
-        text = (ROOT / "src/mux" / file).read_text()
+        text = path.read_text()
         if text.count(old) != 1:
             sys.exit(f"{name}: stands {text.count(old)} times in {file}: {old!r}")
         path.write_text(text.replace(old, new))

@@ -77,6 +77,7 @@ enum class Fault : std::uint8_t {
   feed_pause_ignored,
   open_timeout,
   ping_timeout,
+  write_timeout,
   cut,
   count,
 };

@@ -118,6 +118,7 @@ std::size_t Node::pull() {
   const bool roomy = session.stats().held * 2 < config.receive_budget &&
                      (config.memory == nullptr || !config.memory->scarce());
   compare_windows(false);
+  last_pull = world.now;
   pulling = true;
   wanted_in_pull = false;
   const std::size_t n =
@@ -203,6 +204,9 @@ Config World::random_config(Role role) {
   if (pressed_ || random.chance(20)) config.receive_budget = random.spread(8 * 1024, 128 * 1024);
   if (large_ && random.chance(70)) config.receive_budget = random.between(600'000, 2'500'000);
   if (random.chance(pressed_ || large_ ? 30 : 10)) config.memory = &memory_;
+  if (bare_ && random.chance(20)) {
+    config.write_timeout = std::chrono::milliseconds(random.between(300, 5000));
+  }
   config.guard.waste = {1 << 30, 1 << 20};  // frames of one byte are what some seeds are about
   return config;
 }
@@ -398,6 +402,11 @@ void World::check_deadlines(Node& node) {
   if (fault == Fatal::none) {
     check(node.session.next_deadline() > now, "a deadline that stays");
     return;
+  }
+  if (fault == Fatal::write_timeout) {
+    check(!node.idle && now - node.last_pull >= node.config.write_timeout, "stuck too early");
+    coverage.hit(Fault::write_timeout);
+    return cut();
   }
   check(fault == Fatal::ping_timeout, name(fault));
   check(node.session.wants_feed(), "declared dead while its bytes were left in the carrier");

@@ -120,7 +120,7 @@ class Node final : public Events {
   std::map<std::uint32_t, std::uint32_t> windows;          // by id, as last seen
   std::vector<StreamHandle> stale;
   std::string wire;  // what it has been fed, the first part of it
-  Time last_byte{};
+  Time last_byte{}, last_pull{};
   bool ended = false;
   bool idle = true;  // the last pull found nothing, and nothing was announced since
   bool pulling = false;
