@@ -36,7 +36,7 @@ MUTANTS = {
     "end-before-bytes": ("session_receive.cc", "if (may_receive(stream.state) || !stream.buffer.empty() || stream.delivering) return;", "if (may_receive(stream.state) || stream.delivering) return;"),
     "fin-before-payload": ("session_receive.cc", "const bool fin_later = data && header.has(flag::fin) && header.length > 0;", "const bool fin_later = false;"),
     "frames-after-reset": ("session_streams.cc", "    stream.owes = 0;\n    owe(stream, last);", "    owe(stream, last);"),
-    "source-asked-after-end": ("session_send.cc", "stream.source_ready && !stream.source_ended &&", "stream.source_ready &&"),
+    "source-asked-after-end": ("session_send.cc", "  scheduler.suspend(stream);\n  owe(stream, owed::fin);", "  owe(stream, owed::fin);"),
     "detach-forgets-the-sink": ("session.cc", "  stream->sink = nullptr;\n", ""),
     # Whatever the chunks, the same events.
     "header-across-chunks": ("session_receive.cc", "n = std::min(kHeaderSize - partial_size, in.size());", "n = std::min(kHeaderSize - partial_size, std::min<std::size_t>(in.size(), 11));\n    if (n == 11) partial[0] = 1;"),
@@ -44,12 +44,12 @@ MUTANTS = {
     # Acknowledged exactly once; what is not is given up, what is answered is not.
     "two-acknowledgements": ("session_send.cc", "      put(owed::ack, flag::ack, 0);\n", "      put(owed::ack, flag::ack, 0);\n      if (stream.id % 7 == 0) owe(stream, owed::ack);\n"),
     "refusal-not-sent": ("session_receive.cc", "if (!guard.reset(clock) || !control.refuse(header.id)) return Fatal::flood;", "if (!guard.reset(clock)) return Fatal::flood;"),
-    "answer-overlooked": ("session_receive.cc", "  if (unanswered(stream.state)) List<Stream, OpeningTag>::unlink(stream);\n", "  if (unanswered(stream.state) && !data) List<Stream, OpeningTag>::unlink(stream);\n"),
+    "answer-overlooked": ("session_receive.cc", "  if (unanswered(stream.state)) List<Stream, OpeningTag>::unlink(stream);\n", "  if (unanswered(stream.state) && header.length > 0) List<Stream, OpeningTag>::unlink(stream);\n"),
     "second-ping": ("session_deadlines.cc", "if (over() || ping_outstanding) return;", "if (over()) return;"),
     "dead-while-bytes-arrive": ("session_deadlines.cc", "std::max(heard, ping_asked) + config.ping_timeout", "ping_asked + config.ping_timeout"),
     # Always progress, and announced.
     "wake-not-announced": ("session_send.cc", "  scheduler.wake(stream);\n  want();", "  scheduler.wake(stream);"),
-    "parked-forgotten": ("scheduler.cc", "  while (Scheduled* const stream = parked_.back()) {\n", "  while (Scheduled* const stream = parked_.back()) {\n    if (stream->on_ == On::parked_old && pull_ % 64 == 0) {\n      Streams::unlink(*stream);\n      stream->on_ = On::none;\n      continue;\n    }\n"),
+    "parked-forgotten": ("scheduler.cc", "  while (Scheduled* const stream = parked_.back()) {\n", "  while (Scheduled* const stream = parked_.back()) {\n    if (stream->on_ == On::parked_old && pull_ % 8 == 0) {\n      Streams::unlink(*stream);\n      stream->on_ = On::none;\n      continue;\n    }\n"),
     "slot-not-freed": ("session_streams.cc", "stream.end_told && stream.owes == 0", "stream.end_told && stream.owes == 0 && stream.id % 5 != 0"),
     # A sparse stream is served first, once.
     "sparse-stream-waits": ("scheduler.cc", "  if (stream.deficit_ <= 0) return append_old(stream);\n", "  return append_old(stream);\n"),

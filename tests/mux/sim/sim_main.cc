@@ -39,7 +39,13 @@ bool run(std::uint64_t seed, Coverage& coverage) {
   current_seed = seed;
   have_seed = 1;
   try {
-    World(seed, coverage).run();
+    std::shared_ptr<leat::MemoryBudget> budget;
+    {
+      World world(seed, coverage);
+      budget = world.budget();
+      world.run();
+    }
+    leat::mux::sim::check(budget->free() == budget->total(), "memory that did not come back");
     return true;
   } catch (const Failure& failure) {
     std::printf("seed %llu failed: %s\n  replay: %s --seed %llu\n",

@@ -10,6 +10,8 @@ Owner::Owner(Node& at, StreamHandle handle, std::uint32_t stream_id, std::size_t
   available = random.chance(50) ? total : random.below(total + 1);
   if (node.world.large_ && total < 2000) available = 0;
   room = random.chance(node.world.pressed_ ? 10 : 50) ? SIZE_MAX : random.spread(0, 20000);
+  stubborn = node.world.large_ && random.chance(30);
+  if (stubborn) room = 0;
   will_break = random.chance(5);
   took = node.world.now;
 }
@@ -42,7 +44,7 @@ void Owner::wake() {
   const std::uint64_t round = 2 * quantum * (node.owners.size() + 1);
   since_stir = quantum;
   if (asleep && !node.pulling && node.referee.may_send(id) && stats.data_out - slept_at > round) {
-    served_by = stats.data_out + 2 * quantum * (node.fresh() + 1) + node.world.record_;
+    served_by = stats.data_out + 2 * quantum * node.fresh();
     node.world.coverage.hit(Fault::sparse_wake);
   }
   since_stir = 0;

@@ -78,6 +78,11 @@ bool Referee::may_send(std::uint32_t id) const {
   return s.may_send > 0 && !s.over && !s.fin && (ours ? s.opened : s.acked);
 }
 
+std::uint64_t Referee::since_credit(std::uint32_t id) const {
+  const auto it = streams_.find(id);
+  return it == streams_.end() ? 0 : it->second.since_credit;
+}
+
 void Referee::on_sent(const Frames::Frame& f) {
   ++coverage_.frames;
   check((f.flags & (f.flags - 1)) == 0, "two flags on a frame of ours");
@@ -147,6 +152,7 @@ void Referee::on_sent(const Frames::Frame& f) {
   check(served_.insert(f.id).second, "two data frames of one stream in one pull");
   check(f.length <= s.may_send, "more sent than granted");
   s.may_send -= f.length;
+  s.since_credit += f.length + 12;
 }
 
 void Referee::on_received(const Frames::Frame& f) {
@@ -173,6 +179,7 @@ void Referee::on_received(const Frames::Frame& f) {
     check(f.length <= s.may_receive, "more received than granted");
     s.may_receive -= f.length;
   } else {
+    if (s.may_send == 0 && f.length > 0) s.since_credit = 0;
     s.may_send += f.length;
   }
   if (s.over) return;

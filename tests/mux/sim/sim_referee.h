@@ -45,6 +45,8 @@ class Referee {
   bool answered(std::uint32_t id) const;
   // Data may be sent on it: the credit lasts, and its SYN or ACK has left.
   bool may_send(std::uint32_t id) const;
+  // Bytes sent on it since it had no credit.
+  std::uint64_t since_credit(std::uint32_t id) const;
 
  private:
   struct Stream {
@@ -58,6 +60,7 @@ class Referee {
     bool waits = false;  // their SYN for our answer
     bool over = false;   // peer's RST, or both FINs: what still comes is ignored
     std::uint64_t may_send = 256 * 1024;
+    std::uint64_t since_credit = 1 << 30;  // bytes sent since there was none
     std::uint64_t may_receive = 256 * 1024;
     StreamState state = StreamState::unknown;
   };

@@ -136,7 +136,10 @@ std::size_t Node::pull() {
 
 std::size_t Node::fresh() const {
   std::size_t n = 0;
-  for (const auto& [id, owner] : owners) n += owner->since_stir < config.max_frame + 12 ? 1 : 0;
+  for (const auto& [id, owner] : owners) {
+    const std::uint64_t sent = std::min(owner->since_stir, referee.since_credit(id));
+    if (sent < config.max_frame + 12) ++n;
+  }
   return n;
 }
 
@@ -170,7 +173,7 @@ World::World(std::uint64_t seed, Coverage& covered)
       large_(!small_ && !pressed_ && random.chance(35)),
       streams_left_(large_ ? random.between(2, 7) : random.spread(1, 60)),
       record_(pressed_ || large_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
-      budget_(random.spread(20'000, 2'000'000)),
+      budget_(std::make_shared<MemoryBudget>(random.spread(20'000, 2'000'000))),
       a_(*this, random_config(Role::client)),
       b_(*this, random_config(Role::server)) {
   a_.peer = &b_;
@@ -347,6 +350,7 @@ void World::owner_acts(Node& node) {
     case 4:
     case 5:
     case 6:
+      if (owner.stubborn) break;
       owner.room = random.chance(30) ? SIZE_MAX : random.spread(0, 100'000);
       owner.refused = false;
       node.session.resume(owner.stream);
@@ -416,13 +420,16 @@ void World::check_deadlines(Node& node) {
 }
 
 void World::invariants(Node& node) {
-  check(a_.drawn() + b_.drawn() + budget_.free() <= budget_.total(), "memory out of nowhere");
+  check(a_.drawn() + b_.drawn() + budget_->free() <= budget_->total(), "memory out of nowhere");
   if (memory_.scarce()) coverage.hit(Fault::memory_scarce);
   if (memory_.allowance() < 1024) coverage.hit(Fault::memory_gone);
   const Stats& stats = node.session.stats();
   check(stats.held <= node.config.receive_budget, "more held than the budget allows");
   if (stats.held * 2 >= node.config.receive_budget) coverage.hit(Fault::stop_growth);
   check(stats.streams <= node.config.max_streams, "more streams than allowed");
+  check(node.session.wants_feed() || node.config.memory != nullptr ||
+            stats.held * 4 >= node.config.receive_budget * 3,
+        "a pause that goes on");
   std::size_t buffered = 0;
   for (const auto& [id, owner] : node.owners) {
     buffered += node.session.buffered(owner->stream);

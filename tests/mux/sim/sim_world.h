@@ -69,6 +69,7 @@ class Owner {
   bool said_end = false, heard_end = false;
   bool over = false;             // reset, by whomever
   bool will_break = false;       // its source fails at the end instead of ending
+  bool stubborn = false;         // takes nothing until calm
   bool calm = false;             // no more tricks
   bool asleep = false;           // its source said not ready: it must wake the session
   std::uint64_t since_stir = 0;  // bytes sent since it last had something to send again …
@@ -134,6 +135,8 @@ class World {
   World(std::uint64_t seed, Coverage& coverage);
   // Throws Failure.
   void run();
+  // Outlives the world, so that what did not come back can be seen.
+  std::shared_ptr<MemoryBudget> budget() const { return budget_; }
 
   Random random;
   Coverage& coverage;
@@ -166,8 +169,8 @@ class World {
   std::size_t streams_left_;  // to be opened
   std::size_t record_;        // room of a pull
   bool over_ = false;
-  MemoryBudget budget_;
-  MemoryShare memory_{budget_};  // both may draw on
+  std::shared_ptr<MemoryBudget> budget_;
+  MemoryShare memory_{*budget_};  // both may draw on
   Node a_, b_;
 };
 
