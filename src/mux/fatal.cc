@@ -26,6 +26,8 @@ const char* name(Fatal reason) {
       return "go_away";
     case Fatal::ping_timeout:
       return "ping_timeout";
+    case Fatal::write_timeout:
+      return "write_timeout";
   }
   return "?";
 }

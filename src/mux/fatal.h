@@ -17,8 +17,10 @@ enum class Fatal : std::uint8_t {
   window_exceeded,  // more data than granted (threat 1)
   window_overflow,  // credit beyond 2^32-1 (threat 2)
   flood,            // the guard's verdict (threats 2 to 5)
-  go_away,          // the peer sent go-away with an error code
-  ping_timeout,     // silence
+  // From here on there is nobody to tell.
+  go_away,        // the peer sent go-away with an error code
+  ping_timeout,   // silence
+  write_timeout,  // the carrier takes nothing (threat 8)
 };
 
 const char* name(Fatal reason);

@@ -14,7 +14,8 @@ Config Config::bare(Role role) {
           .max_streams = limits::kMaxStreamsBare,
           .open_timeout = limits::kOpenTimeoutBare,
           .ping_interval = limits::kPingIntervalBare,
-          .ping_timeout = limits::kPingTimeoutBare};
+          .ping_timeout = limits::kPingTimeoutBare,
+          .write_timeout = limits::kWriteTimeoutBare};
 }
 
 namespace {
@@ -41,8 +42,10 @@ Session::Impl::Impl(const Config& wanted, Events& to, Time now)
     : config(sane(wanted)),
       events(to),
       clock(now),
+      waits_since(now),
       pool(config.receive_budget, std::min(config.receive_budget, limits::kBlockCache),
            config.memory),
+      table(config.memory),
       next_id(first_id(config)),
       shares(config.initial_window, config.max_window),
       scheduler(static_cast<std::int64_t>(config.max_frame + kHeaderSize)),

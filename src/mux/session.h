@@ -54,6 +54,10 @@ struct Config {
   // yamux pings, for bare peers only; a native session's link layer pings. 0: never.
   Duration ping_interval{0};
   Duration ping_timeout{0};
+  // The session ends when something waits to be sent and is not pulled for so long: the carrier is
+  // stuck, even if bytes arrive. For sessions that ping, which keeps time. 0: never; a native
+  // session's link outlives its carriers.
+  Duration write_timeout{0};
   // First id we open; 0: 1 for a client, 2 for a server.
   std::uint32_t first_id = 0;
   GuardLimits guard = {};

@@ -11,13 +11,18 @@ namespace leat::mux {
 // afterwards. What can be done is to look for receivers that have stalled.
 Time Session::Impl::next_deadline() const {
   if (over()) return kNever;
-  if (feed_paused) return next_stall_check;
-  return std::min(open_deadline(), ping_deadline());
+  if (feed_paused) return std::min(next_stall_check, write_deadline());
+  return std::min({open_deadline(), ping_deadline(), write_deadline()});
 }
 
 Time Session::Impl::open_deadline() const {
   const Stream* const oldest = opening.front();
   return oldest == nullptr ? kNever : std::max(oldest->opened, unpaused) + config.open_timeout;
+}
+
+Time Session::Impl::write_deadline() const {
+  if (config.write_timeout <= Duration::zero() || !wants_pull()) return kNever;
+  return waits_since + config.write_timeout;
 }
 
 Time Session::Impl::ping_deadline() const {
@@ -29,17 +34,18 @@ Time Session::Impl::ping_deadline() const {
 Fatal Session::Impl::on_deadline(Time now) {
   clock = now;
   if (over()) return fatal;
+  if (write_deadline() <= now) return die(Fatal::write_timeout);
   if (feed_paused) {
     const Fatal fault = shed_stalled();
     if (fault != Fatal::none) return die(fault);
     relieve();  // other sessions may have left more to this one
-    if (feed_paused) return Fatal::none;
   }
-  while (open_deadline() <= now) kill(*opening.front(), ResetReason::open_timeout, true);
-  if (ping_deadline() <= now) {
-    if (ping_outstanding) return die(Fatal::ping_timeout);
-    ping(now);
+  if (!feed_paused) {
+    while (open_deadline() <= now) kill(*opening.front(), ResetReason::open_timeout, true);
+    if (ping_deadline() <= now && ping_outstanding) return die(Fatal::ping_timeout);
+    if (ping_deadline() <= now) ping(now);
   }
+  if (write_deadline() <= now) waits_since = now;  // nothing waited until now
   return Fatal::none;
 }
 
@@ -62,7 +68,7 @@ void Session::Impl::go_away(GoAway code) {
 Fatal Session::Impl::die(Fatal reason) {
   fatal = reason;
   control.clear_but_go_away();
-  if (reason != Fatal::go_away && reason != Fatal::ping_timeout) {
+  if (reason < Fatal::go_away) {
     control.go_away(static_cast<std::uint32_t>(GoAway::protocol_error));
   }
   want();

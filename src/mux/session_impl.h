@@ -84,6 +84,7 @@ struct Session::Impl {
   // --- time, and the session as a whole ---
   Time next_deadline() const;
   Time open_deadline() const;
+  Time write_deadline() const;
   Time ping_deadline() const;
   Fatal on_deadline(Time now);
   void ping(Time now);
@@ -100,6 +101,7 @@ struct Session::Impl {
   bool going_away = false;       // we sent go-away: no new streams
   bool peer_going_away = false;  // the peer did
   bool armed = true;             // on_want_pull may be called
+  Time waits_since;              // the last pull, or the first want after one that found nothing
 
   // Declared before what holds blocks of it.
   BlockPool pool;

@@ -137,7 +137,7 @@ Fatal Session::Impl::admit(const Header& header, Stream*& stream) {
   if (!guard.open(clock)) return Fatal::flood;
   if (!history.use(header.id)) return Fatal::bad_stream_id;
 
-  if (going_away || table.live() >= config.max_streams) {
+  if (going_away || table.live() >= config.max_streams || !table.reserve()) {
     ++stats.refused;
     ++stats.resets_out;
     if (!guard.reset(clock) || !control.refuse(header.id)) return Fatal::flood;

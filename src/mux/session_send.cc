@@ -9,7 +9,7 @@
 namespace leat::mux {
 
 std::size_t Session::Impl::pull(MutableBytes out, Time now) {
-  clock = now;
+  clock = waits_since = now;
   armed = false;
   // While data waits, control gets no more than half, so that no flood of it can starve the
   // streams.
@@ -162,6 +162,7 @@ bool Session::Impl::wants_pull() const {
 void Session::Impl::want() {
   if (!armed) return;
   armed = false;
+  waits_since = clock;
   events.on_want_pull();
 }
 

@@ -9,7 +9,7 @@ namespace leat::mux {
 std::optional<StreamHandle> Session::Impl::open(Time now) {
   clock = now;
   if (over() || going_away || peer_going_away || !ids_left) return std::nullopt;
-  if (table.live() >= config.max_streams) return std::nullopt;
+  if (table.live() >= config.max_streams || !table.reserve()) return std::nullopt;
 
   const StreamState state = *next(StreamState::unknown, StreamEvent::send_syn);
   Stream& stream = table.insert(next_id, state, config.initial_window, now);

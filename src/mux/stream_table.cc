@@ -4,10 +4,13 @@
 
 namespace leat::mux {
 
-StreamTable::~StreamTable() { assert(live_ == 0); }
+StreamTable::~StreamTable() {
+  assert(live_ == 0);
+  if (memory_ != nullptr) memory_->give_back(chunks_.size() * sizeof(Slot) * kChunk);
+}
 
 Stream& StreamTable::insert(std::uint32_t id, StreamState state, std::uint32_t window, Time now) {
-  if (free_ == kNone) grow();
+  assert(free_ != kNone);
   const std::uint32_t number = free_;
   Slot& slot = at(number);
   free_ = slot.next_free;
@@ -55,13 +58,15 @@ Stream* StreamTable::get(StreamHandle handle) const {
   return slot.used && slot.generation == handle.generation ? &slot.stream() : nullptr;
 }
 
-void StreamTable::grow() {
+bool StreamTable::grow() {
+  if (memory_ != nullptr && !memory_->take(sizeof(Slot) * kChunk)) return false;
   const std::uint32_t first = slots();
   chunks_.push_back(std::make_unique<Slot[]>(kChunk));
   for (std::uint32_t i = kChunk; i-- > 0;) {
     at(first + i).next_free = free_;
     free_ = first + i;
   }
+  return true;
 }
 
 }  // namespace leat::mux

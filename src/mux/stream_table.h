@@ -11,18 +11,22 @@
 #include <new>
 #include <vector>
 
+#include "mux/memory_share.h"
 #include "mux/stream.h"
 
 namespace leat::mux {
 
 class StreamTable {
  public:
-  StreamTable() = default;
+  // What the table takes comes out of `memory` if there is one.
+  explicit StreamTable(MemoryShare* memory = nullptr) : memory_(memory) {}
   ~StreamTable();  // every stream has been removed
   StreamTable(const StreamTable&) = delete;
   StreamTable& operator=(const StreamTable&) = delete;
 
-  // The id must be unknown.
+  // Makes room for one more stream. False: there is no memory for it.
+  [[nodiscard]] bool reserve() { return free_ != kNone || grow(); }
+  // After reserve(). The id must be unknown.
   Stream& insert(std::uint32_t id, StreamState state, std::uint32_t window, Time now);
 
   // The end of a stream, in up to three steps. Its id becomes unknown to the wire; its handle
@@ -62,9 +66,10 @@ class StreamTable {
 
   std::uint32_t slots() const { return static_cast<std::uint32_t>(chunks_.size()) * kChunk; }
   Slot& at(std::uint32_t slot) const { return chunks_[slot / kChunk][slot % kChunk]; }
-  void grow();
+  bool grow();
 
-  std::vector<std::unique_ptr<Slot[]>> chunks_;
+  MemoryShare* const memory_;
+  std::vector<std::unique_ptr<Slot[]>> chunks_;  // never given back while the session lives
   absl::flat_hash_map<std::uint32_t, std::uint32_t> ids_;
   std::uint32_t free_ = kNone;
   std::size_t live_ = 0;

@@ -456,11 +456,47 @@ TEST(Hostile, SilenceEndsABareSessionButBytesKeepItAlive) {  // §1.6
     victim.now = session.next_deadline() - 1ns;
     ASSERT_EQ(session.on_deadline(victim.now), Fatal::none);
     ASSERT_EQ(victim.feed({&c, 1}), Fatal::none);
+    static_cast<void>(victim.peer.take());
   }
   EXPECT_EQ(session.next_deadline(), victim.now + limits::kPingTimeoutBare);
   victim.now = session.next_deadline();
   EXPECT_EQ(session.on_deadline(victim.now), Fatal::ping_timeout);
   EXPECT_EQ(session.next_deadline(), kNever);
+}
+
+TEST(Hostile, ACarrierThatTakesNothingEndsABareSession) {
+  Victim victim(Config::bare(Role::server));
+  Session& session = victim.peer.session;
+  ASSERT_EQ(victim.feed(window(1, 0, flag::syn)), Fatal::none);  // its ACK waits
+  const Time begin = victim.now;
+  const std::string one = data(1, "x");
+  std::vector<std::uint8_t> out(12);
+  for (const bool moves : {true, false}) {
+    // Bytes arrive all the time; as long as something leaves now and then all is well.
+    for (int i = 0; i < 29; ++i) {
+      victim.now += 1s;
+      ASSERT_EQ(victim.feed(one), Fatal::none);
+      ASSERT_EQ(session.on_deadline(victim.now), Fatal::none);
+    }
+    if (moves) {
+      ASSERT_EQ(session.pull(out, victim.now), 12u);
+      ASSERT_EQ(victim.feed(frame(Type::ping, flag::syn, 0, 1)), Fatal::none);
+    }
+  }
+  EXPECT_EQ(session.next_deadline(), begin + 29s + limits::kWriteTimeoutBare);
+  EXPECT_EQ(session.on_deadline(victim.now + 1s), Fatal::write_timeout);
+  EXPECT_FALSE(session.wants_pull());
+}
+
+TEST(Hostile, NothingToSendIsNoStuckCarrier) {
+  Victim victim(Config::bare(Role::server));
+  ASSERT_EQ(victim.feed(window(1, 0, flag::syn)), Fatal::none);
+  static_cast<void>(victim.peer.take());
+  for (int i = 0; i < 100; ++i) {
+    victim.now += 2s;
+    ASSERT_EQ(victim.feed(data(1, "x")), Fatal::none);
+    ASSERT_EQ(victim.peer.session.on_deadline(victim.now), Fatal::none);
+  }
 }
 
 // --- threat 9 ---

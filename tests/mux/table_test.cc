@@ -14,9 +14,14 @@ namespace {
 constexpr auto kOpen = StreamState::open;
 constexpr auto kWindow = limits::kInitialWindow;
 
+Stream& insert(StreamTable& table, std::uint32_t id) {
+  EXPECT_TRUE(table.reserve());
+  return table.insert(id, kOpen, kWindow, Time{});
+}
+
 TEST(StreamTable, FindsByIdAndByHandle) {
   StreamTable table;
-  Stream& stream = table.insert(7, kOpen, kWindow, Time{});
+  Stream& stream = insert(table, 7);
   EXPECT_EQ(table.find(7), &stream);
   EXPECT_EQ(table.find(9), nullptr);
   EXPECT_EQ(table.get(stream.handle), &stream);
@@ -28,7 +33,7 @@ TEST(StreamTable, FindsByIdAndByHandle) {
 
 TEST(StreamTable, AnEndComesInSteps) {
   StreamTable table;
-  Stream& stream = table.insert(7, kOpen, kWindow, Time{});
+  Stream& stream = insert(table, 7);
   const StreamHandle handle = stream.handle;
   table.forget_id(stream);
   EXPECT_EQ(table.find(7), nullptr);
@@ -39,7 +44,7 @@ TEST(StreamTable, AnEndComesInSteps) {
   table.retire(stream);
   table.remove(stream);
   EXPECT_EQ(table.live(), 0u);
-  Stream& next = table.insert(9, kOpen, kWindow, Time{});
+  Stream& next = insert(table, 9);
   EXPECT_EQ(next.handle.slot, handle.slot);
   EXPECT_EQ(next.handle.generation, handle.generation + 1);
   table.remove(next);
@@ -49,7 +54,7 @@ TEST(StreamTable, StreamsDoNotMove) {
   StreamTable table;
   std::vector<Stream*> streams;
   for (std::uint32_t id = 1; id < 2000; id += 2) {
-    streams.push_back(&table.insert(id, kOpen, kWindow, Time{}));
+    streams.push_back(&insert(table, id));
   }
   for (std::size_t i = 0; i < streams.size(); ++i) {
     EXPECT_EQ(streams[i]->id, 2 * i + 1);
@@ -62,6 +67,22 @@ TEST(StreamTable, StreamsDoNotMove) {
   });
   EXPECT_EQ(seen, 1000);
   EXPECT_EQ(table.live(), 0u);
+}
+
+TEST(StreamTable, TakesNoMoreMemoryThanThereIs) {
+  MemoryBudget budget(100'000);
+  MemoryShare share(budget);
+  {
+    StreamTable table(&share);
+    std::uint32_t id = 1;
+    while (table.reserve()) insert(table, id += 2);
+    EXPECT_LE(table.live() * sizeof(Stream), 100'000u);
+    EXPECT_GE(table.live() * (sizeof(Stream) + 64), 90'000u);
+    table.for_each([&](Stream& stream) { table.remove(stream); });
+    EXPECT_TRUE(table.reserve());  // slots are used again
+  }
+  EXPECT_TRUE(share.take(100'000));
+  share.give_back(100'000);
 }
 
 TEST(IdHistory, TellsAnIdThatWasUsed) {
@@ -112,7 +133,7 @@ TEST(Holders, NamesTheLargest) {
   std::vector<Stream*> streams;
   const std::string bytes(60000, 'x');
   for (std::uint32_t i = 0; i < 5; ++i) {
-    Stream& stream = table.insert(2 * i + 1, kOpen, kWindow, Time{});
+    Stream& stream = insert(table, 2 * i + 1);
     static_cast<void>(stream.buffer.append(as_bytes(bytes).first(10000 * (i + 1)), pool));
     holders.update(stream);
     streams.push_back(&stream);

@@ -4,55 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <deque>
-#include <memory>
 
-#include "interop/yamux_go/go_peer.h"
+#include "interop/yamux_peer.h"
 
 namespace leat::mux::interop {
 namespace {
 
 constexpr std::size_t kWindow = limits::kInitialWindow;
 
-class YamuxGo : public testing::TestWithParam<Role> {
+class YamuxGo : public YamuxInterop, public testing::WithParamInterface<Role> {
  protected:
-  Config config() const { return Config::bare(GetParam()); }
-
-  void start(const std::string& scenario, std::vector<std::string> flags = {},
-             std::size_t chunk = 65536) {
-    start(config(), scenario, std::move(flags), chunk);
-  }
-  void start(const Config& with, const std::string& scenario, std::vector<std::string> flags = {},
-             std::size_t chunk = 65536) {
-    peer = std::make_unique<GoPeer>(with, scenario, std::move(flags), chunk);
-  }
-  StreamHandle open(Source* source, Sink* sink) {
-    const auto stream = peer->session().open(std::chrono::steady_clock::now());
-    if (!stream) throw std::runtime_error("open");
-    peer->session().attach(*stream, source, sink);
-    return *stream;
-  }
-  void echo_what_they_open() {
-    peer->accept = [this](StreamHandle stream) {
-      Echo& echo = echoes.emplace_back(peer->session(), stream);
-      peer->session().attach(stream, &echo, &echo);
-    };
-  }
-  bool first_opened() {
-    return peer->run_until([this] { return !peer->opened.empty(); });
-  }
-  bool all_closed() {
-    return peer->run_until([this] { return peer->session().stats().streams == 0; });
-  }
-  void TearDown() override {
-    if (peer == nullptr) return;
-    if (!HasFailure()) {
-      EXPECT_EQ(peer->finish(), 0);
-    }
-    EXPECT_EQ(peer->fatal, Fatal::none) << name(peer->fatal);
-  }
-
-  std::deque<Echo> echoes;
-  std::unique_ptr<GoPeer> peer;
+  std::vector<std::string> command() const override { return {LEAT_YAMUX_GO_PEER}; }
+  Role role() const override { return GetParam(); }
 };
 
 INSTANTIATE_TEST_SUITE_P(As, YamuxGo, testing::Values(Role::client, Role::server),

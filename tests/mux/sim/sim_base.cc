@@ -16,6 +16,7 @@ const char* name(Fault fault) {
                              "handed_over_in_deliver",
                              "handed_over_outside",
                              "stale_handle",
+                             "sparse_wake",
                              "stream_refused",
                              "go_away",
                              "window_grown",
@@ -30,6 +31,7 @@ const char* name(Fault fault) {
                              "feed_pause_ignored",
                              "open_timeout",
                              "ping_timeout",
+                             "write_timeout",
                              "cut"};
   static_assert(names.size() == static_cast<std::size_t>(Fault::count));
   return names[static_cast<std::size_t>(fault)];

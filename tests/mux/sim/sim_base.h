@@ -62,6 +62,7 @@ enum class Fault : std::uint8_t {
   handed_over_in_deliver,
   handed_over_outside,
   stale_handle,
+  sparse_wake,  // a stream came back that has to be served before bulk
   stream_refused,
   go_away,
   window_grown,
@@ -76,6 +77,7 @@ enum class Fault : std::uint8_t {
   feed_pause_ignored,
   open_timeout,
   ping_timeout,
+  write_timeout,
   cut,
   count,
 };

@@ -1,7 +1,8 @@
 // mux_sim: two sessions over a simulated link, by seed.
 //
-//   mux_sim --seeds N [--first S]   seeds S to S+N-1 (S defaults to 1); must reach all there is to
-//   reach mux_sim --seed S                one of them, again
+//   mux_sim --seeds N [--first S]   seeds S to S+N-1 (S defaults to 1); must reach all there is
+//   mux_sim --seed S                one of them, again
+//   --failures F                    ends after so many that failed (10)
 
 #include <csignal>
 #include <cstdio>
@@ -38,7 +39,13 @@ bool run(std::uint64_t seed, Coverage& coverage) {
   current_seed = seed;
   have_seed = 1;
   try {
-    World(seed, coverage).run();
+    std::shared_ptr<leat::MemoryBudget> budget;
+    {
+      World world(seed, coverage);
+      budget = world.budget();
+      world.run();
+    }
+    leat::mux::sim::check(budget->free() == budget->total(), "memory that did not come back");
     return true;
   } catch (const Failure& failure) {
     std::printf("seed %llu failed: %s\n  replay: %s --seed %llu\n",
@@ -52,7 +59,7 @@ bool run(std::uint64_t seed, Coverage& coverage) {
 
 int main(int argc, char** argv) {
   program = argv[0];
-  std::uint64_t first = 1, count = 0;
+  std::uint64_t first = 1, count = 0, most_failures = 10;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::uint64_t value = std::strtoull(argv[i + 1], nullptr, 10);
     if (std::strcmp(argv[i], "--seed") == 0) {
@@ -62,6 +69,8 @@ int main(int argc, char** argv) {
       count = value;
     } else if (std::strcmp(argv[i], "--first") == 0) {
       first = value;
+    } else if (std::strcmp(argv[i], "--failures") == 0) {
+      most_failures = value;
     }
   }
   if (const char* const seeds = std::getenv("LEAT_SEEDS"))
@@ -78,7 +87,7 @@ int main(int argc, char** argv) {
 
   Coverage coverage;
   std::uint64_t failed = 0;
-  for (std::uint64_t seed = first; seed < first + count && failed < 10; ++seed) {
+  for (std::uint64_t seed = first; seed < first + count && failed < most_failures; ++seed) {
     failed += run(seed, coverage) ? 0 : 1;
   }
   std::printf(

@@ -8,7 +8,10 @@ Owner::Owner(Node& at, StreamHandle handle, std::uint32_t stream_id, std::size_t
     : node(at), stream(handle), id(stream_id), total(bytes) {
   Random& random = node.world.random;
   available = random.chance(50) ? total : random.below(total + 1);
+  if (node.world.large_ && total < 2000) available = 0;
   room = random.chance(node.world.pressed_ ? 10 : 50) ? SIZE_MAX : random.spread(0, 20000);
+  stubborn = node.world.large_ && random.chance(30);
+  if (stubborn) room = 0;
   will_break = random.chance(5);
   took = node.world.now;
 }
@@ -16,6 +19,8 @@ Owner::Owner(Node& at, StreamHandle handle, std::uint32_t stream_id, std::size_t
 void Owner::attach(Face& to) {
   face = &to;
   asleep = refused = false;
+  since_stir = 0;
+  served_by.reset();
   check(node.session.attach(stream, face, face), "attach refused on a live stream");
 }
 
@@ -31,6 +36,22 @@ void Owner::abandon() {
   node.stale.push_back(stream);
 }
 
+// Wakes a source that slept. If it slept for as long as any round of the others can last, it is
+// served once before those that did not (docs/protocol.md §1.8).
+void Owner::wake() {
+  const Stats& stats = node.session.stats();
+  const std::uint64_t quantum = node.config.max_frame + 12;
+  const std::uint64_t round = 2 * quantum * (node.owners.size() + 1);
+  since_stir = quantum;
+  if (asleep && !node.pulling && node.referee.may_send(id) && stats.data_out - slept_at > round) {
+    served_by = stats.data_out + 2 * quantum * node.fresh();
+    node.world.coverage.hit(Fault::sparse_wake);
+  }
+  since_stir = 0;
+  asleep = false;
+  check(node.session.wake(stream), "wake refused on a live stream");
+}
+
 // From here on it sends what it has, takes what comes, and plays no tricks.
 void Owner::settle_down() {
   calm = true;
@@ -43,10 +64,7 @@ void Owner::settle_down() {
     refused = false;
     node.session.resume(stream);
   }
-  if (asleep && !over && node.session.alive(stream)) {
-    asleep = false;
-    check(node.session.wake(stream), "wake refused on a live stream");
-  }
+  if (asleep && !over && node.session.alive(stream)) wake();
 }
 
 Produced Owner::produce(Face& at, MutableBytes out) {
@@ -55,6 +73,8 @@ Produced Owner::produce(Face& at, MutableBytes out) {
   check(!said_end, "produce after the end");
   check(&at == face, "produce on a source that was taken off");
   check(!out.empty(), "produce with no room");
+  check(!served_by || node.session.stats().data_out <= *served_by, "a sparse stream waited");
+  served_by.reset();
   if (!calm && world.random.chance(2)) {
     abandon();
     world.coverage.hit(Fault::reset_in_produce);
@@ -73,6 +93,7 @@ Produced Owner::produce(Face& at, MutableBytes out) {
   }
   if (available == 0) {
     asleep = true;
+    slept_at = node.session.stats().data_out;
     return Produced::not_ready();
   }
   std::size_t n = std::min(out.size(), available);
@@ -80,6 +101,7 @@ Produced Owner::produce(Face& at, MutableBytes out) {
   for (std::size_t i = 0; i < n; ++i) out[i] = content(id, node.client, sent + i);
   sent += n;
   available -= n;
+  since_stir += n + 12;
   if (!calm && world.random.chance(2)) attach(face == &first ? second : first);
   return Produced::bytes(n);
 }
@@ -154,10 +176,12 @@ void Owner::reset(Face& at, ResetReason reason) {
   node.stale.push_back(stream);
   switch (reason) {
     case ResetReason::open_timeout:
+      check(!node.referee.answered(id), "given up after the peer had answered");
       world.coverage.hit(Fault::open_timeout);
       break;
     case ResetReason::pressure:
       // Who took something lately is reset at the cap only.
+      check(world.now - took >= limits::kStalled || node.near_cap(), "reset for no reason");
       world.coverage.hit(world.now - took < limits::kStalled ? Fault::pressure_reset_full
                                                              : Fault::pressure_reset_stalled);
       break;

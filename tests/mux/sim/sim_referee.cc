@@ -56,6 +56,33 @@ void Referee::move(Stream& stream, StreamEvent event) {
   ++coverage_.states[static_cast<std::size_t>(stream.state)];
 }
 
+void Referee::answer(Stream& stream) {
+  if (stream.waits) --unanswered_;
+  stream.waits = false;
+}
+
+void Referee::nothing_left() const {
+  check(unanswered_ == 0, "a stream neither acknowledged nor refused");
+}
+
+bool Referee::answered(std::uint32_t id) const {
+  const auto it = streams_.find(id);
+  return it != streams_.end() && it->second.heard;
+}
+
+bool Referee::may_send(std::uint32_t id) const {
+  const auto it = streams_.find(id);
+  if (it == streams_.end()) return false;
+  const Stream& s = it->second;
+  const bool ours = (id % 2 == 1) == client_;
+  return s.may_send > 0 && !s.over && !s.fin && (ours ? s.opened : s.acked);
+}
+
+std::uint64_t Referee::since_credit(std::uint32_t id) const {
+  const auto it = streams_.find(id);
+  return it == streams_.end() ? 0 : it->second.since_credit;
+}
+
 void Referee::on_sent(const Frames::Frame& f) {
   ++coverage_.frames;
   check((f.flags & (f.flags - 1)) == 0, "two flags on a frame of ours");
@@ -98,10 +125,11 @@ void Referee::on_sent(const Frames::Frame& f) {
   if (f.flags == kAck) {
     check(!ours && !s.acked, "a second ACK, or one for a stream of ours");
     s.acked = true;
-    return;
+    return answer(s);
   }
   if (f.flags == kRst) {
     s.rst = true;
+    answer(s);
     if (!s.over) move(s, StreamEvent::send_rst);
     s.over = true;
     return;
@@ -124,6 +152,7 @@ void Referee::on_sent(const Frames::Frame& f) {
   check(served_.insert(f.id).second, "two data frames of one stream in one pull");
   check(f.length <= s.may_send, "more sent than granted");
   s.may_send -= f.length;
+  s.since_credit += f.length + 12;
 }
 
 void Referee::on_received(const Frames::Frame& f) {
@@ -139,20 +168,24 @@ void Referee::on_received(const Frames::Frame& f) {
   if (f.type == kGoAway) return;
   Stream& s = streams_[f.id];
   if (f.flags == kSyn) {
-    s.opened = true;
+    s.opened = s.waits = true;
+    ++unanswered_;
     ++coverage_.streams;
     ++coverage_.states[static_cast<std::size_t>(StreamState::unknown)];
     return move(s, StreamEvent::recv_syn);
   }
+  s.heard = true;
   if (f.type == kData) {
     check(f.length <= s.may_receive, "more received than granted");
     s.may_receive -= f.length;
   } else {
+    if (s.may_send == 0 && f.length > 0) s.since_credit = 0;
     s.may_send += f.length;
   }
   if (s.over) return;
   if (f.flags == kRst) {
     s.over = true;
+    answer(s);
     return move(s, StreamEvent::recv_rst);
   }
   if (f.flags == kAck) move(s, StreamEvent::recv_ack);

@@ -36,19 +36,31 @@ class Referee {
   void sent(Bytes bytes);
   void received(Bytes bytes);
 
+  // The session says that it has nothing to send: whatever must be answered has been.
+  void nothing_left() const;
   // All that was accepted has been acknowledged, once the run is over and everything has been sent.
   void all_acknowledged() const;
+
+  // The peer has said something on a stream of ours.
+  bool answered(std::uint32_t id) const;
+  // Data may be sent on it: the credit lasts, and its SYN or ACK has left.
+  bool may_send(std::uint32_t id) const;
+  // Bytes sent on it since it had no credit.
+  std::uint64_t since_credit(std::uint32_t id) const;
 
  private:
   struct Stream {
     bool ours = false;
     bool opened = false;  // its SYN has passed
     bool acked = false;   // by us, for one of theirs
+    bool heard = false;   // something other than their SYN
     bool fin = false;     // ours has left
     bool rst = false;     // … or this
     bool peer_fin = false;
-    bool over = false;  // peer's RST, or both FINs: what still comes is ignored
+    bool waits = false;  // their SYN for our answer
+    bool over = false;   // peer's RST, or both FINs: what still comes is ignored
     std::uint64_t may_send = 256 * 1024;
+    std::uint64_t since_credit = 1 << 30;  // bytes sent since there was none
     std::uint64_t may_receive = 256 * 1024;
     StreamState state = StreamState::unknown;
   };
@@ -56,6 +68,7 @@ class Referee {
   void on_sent(const Frames::Frame& frame);
   void on_received(const Frames::Frame& frame);
   void move(Stream& stream, StreamEvent event);
+  void answer(Stream& stream);
 
   const bool client_;
   const std::uint64_t window_;
@@ -68,6 +81,7 @@ class Referee {
   bool ping_sent_ = false;
   std::uint32_t ping_value_ = 0;
   std::deque<std::uint32_t> pings_;  // received and not yet answered
+  std::size_t unanswered_ = 0;       // SYNs received, neither ACK nor RST sent, peer still waits
 };
 
 }  // namespace leat::mux::sim

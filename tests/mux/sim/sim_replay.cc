@@ -65,7 +65,18 @@ void Replay::on_open(StreamHandle stream) {
   session_.attach(stream, nullptr, &taker);
 }
 
+void Replay::Taker::end() {
+  over = true;
+  replay->note("end", id);
+}
+
+void Replay::Taker::reset(ResetReason) {
+  over = true;
+  replay->note("reset", id);
+}
+
 std::size_t Replay::Taker::deliver(Bytes data) {
+  check(!over, "a byte after the end");
   replay->take(id, data);
   return data.size();
 }

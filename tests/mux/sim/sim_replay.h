@@ -24,9 +24,10 @@ class Replay final : public Events {
   struct Taker final : Sink {
     Replay* replay = nullptr;
     std::uint32_t id = 0;
+    bool over = false;
     std::size_t deliver(Bytes data) override;
-    void end() override { replay->note("end", id); }
-    void reset(ResetReason) override { replay->note("reset", id); }
+    void end() override;
+    void reset(ResetReason) override;
   };
 
   void on_open(StreamHandle stream) override;

@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr std::size_t kSparse = 2000;         // who sends less beside bulk does it bit by bit
 constexpr std::size_t kRecorded = 64 * 1024;  // bytes of the wire kept for the replay
 
 }  // namespace
@@ -100,9 +101,13 @@ bool Node::feed(Bytes bytes) {
   last_byte = world.now;
   referee.received(bytes);
   const std::uint64_t refused = session.stats().refused;
+  fed_upon = session.stats().held;
+  fed = bytes.size();
   const Fatal fault = session.feed(bytes, world.now);
   check(fault == Fatal::none, name(fault));
   if (session.stats().refused > refused) world.coverage.hit(Fault::stream_refused);
+  check(session.stats().held * 10 < config.receive_budget * 9 || !session.wants_feed(),
+        "reading goes on at 90 %");
   return true;
 }
 
@@ -113,6 +118,7 @@ std::size_t Node::pull() {
   const bool roomy = session.stats().held * 2 < config.receive_budget &&
                      (config.memory == nullptr || !config.memory->scarce());
   compare_windows(false);
+  last_pull = world.now;
   pulling = true;
   wanted_in_pull = false;
   const std::size_t n =
@@ -124,7 +130,23 @@ std::size_t Node::pull() {
   idle = n == 0 && !wanted_in_pull;
   staged.resize(n);
   referee.sent(as_bytes(staged));
+  if (idle) referee.nothing_left();
   return n;
+}
+
+std::size_t Node::fresh() const {
+  std::size_t n = 0;
+  for (const auto& [id, owner] : owners) {
+    const std::uint64_t sent = std::min(owner->since_stir, referee.since_credit(id));
+    if (sent < config.max_frame + 12) ++n;
+  }
+  return n;
+}
+
+// Whether the bytes being fed may be more than there was room for.
+bool Node::near_cap() const {
+  constexpr std::size_t kUnused = 20 * 1024;  // of blocks, and what is left below the smallest
+  return config.memory != nullptr || fed_upon + fed + kUnused >= config.receive_budget;
 }
 
 // The carrier is gone for good: every owner that has not seen the end of everything is told.
@@ -148,10 +170,10 @@ World::World(std::uint64_t seed, Coverage& covered)
       bare_(random.chance(30)),
       small_(random.chance(30)),
       pressed_(!small_ && random.chance(30)),
-      large_(!small_ && !pressed_ && random.chance(20)),
-      streams_left_(large_ ? random.between(1, 5) : random.spread(1, 60)),
+      large_(!small_ && !pressed_ && random.chance(35)),
+      streams_left_(large_ ? random.between(2, 7) : random.spread(1, 60)),
       record_(pressed_ || large_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
-      budget_(random.spread(20'000, 2'000'000)),
+      budget_(std::make_shared<MemoryBudget>(random.spread(20'000, 2'000'000))),
       a_(*this, random_config(Role::client)),
       b_(*this, random_config(Role::server)) {
   a_.peer = &b_;
@@ -160,6 +182,10 @@ World::World(std::uint64_t seed, Coverage& covered)
     node->out.capacity = small_ ? random.spread(1, 200) : random.spread(100, 200'000);
     node->out.delay = std::chrono::microseconds(random.spread(0, 500'000));
     node->session.set_rtt(std::chrono::microseconds(random.spread(0, 500'000)));
+    if (large_) {
+      node->out.capacity = random.between(20'000, 1'000'000);
+      node->out.delay = std::chrono::microseconds(random.spread(0, 20'000));
+    }
     if (node->out.capacity == 1) coverage.hit(Fault::one_byte_capacity);
     if (node->out.delay > 100ms) coverage.hit(Fault::long_delay);
   }
@@ -179,15 +205,18 @@ Config World::random_config(Role role) {
       std::clamp(config.initial_window, limits::kInitialWindow, config.max_window);
   if (random.chance(40)) config.max_streams = static_cast<std::uint32_t>(random.spread(1, 40));
   if (pressed_ || random.chance(20)) config.receive_budget = random.spread(8 * 1024, 128 * 1024);
-  if (large_ && random.chance(50)) config.receive_budget = random.between(400'000, 3'000'000);
+  if (large_ && random.chance(70)) config.receive_budget = random.between(600'000, 2'500'000);
   if (random.chance(pressed_ || large_ ? 30 : 10)) config.memory = &memory_;
+  if (bare_ && random.chance(20)) {
+    config.write_timeout = std::chrono::milliseconds(random.between(300, 5000));
+  }
   config.guard.waste = {1 << 30, 1 << 20};  // frames of one byte are what some seeds are about
   return config;
 }
 
 // Bytes for one direction of a stream.
 std::size_t World::random_total() {
-  if (large_) return random.between(200'000, 3'000'000);
+  if (large_) return random.chance(30) ? random.below(kSparse) : random.between(200'000, 3'000'000);
   if (pressed_) return random.between(0, 60'000);
   return random.spread(0, small_ ? 500 : 300'000);
 }
@@ -321,16 +350,17 @@ void World::owner_acts(Node& node) {
     case 4:
     case 5:
     case 6:
+      if (owner.stubborn) break;
       owner.room = random.chance(30) ? SIZE_MAX : random.spread(0, 100'000);
       owner.refused = false;
       node.session.resume(owner.stream);
       break;
     default:
       owner.available =
-          std::min(owner.total - owner.sent, owner.available + random.spread(1, 100'000));
+          std::min(owner.total - owner.sent,
+                   owner.available + random.spread(1, owner.total < kSparse ? 20 : 100'000));
       if (!owner.asleep && random.chance(80)) break;  // nobody waits for it
-      owner.asleep = false;
-      check(node.session.wake(owner.stream), "wake refused on a live stream");
+      owner.wake();
   }
 }
 
@@ -377,6 +407,11 @@ void World::check_deadlines(Node& node) {
     check(node.session.next_deadline() > now, "a deadline that stays");
     return;
   }
+  if (fault == Fatal::write_timeout) {
+    check(!node.idle && now - node.last_pull >= node.config.write_timeout, "stuck too early");
+    coverage.hit(Fault::write_timeout);
+    return cut();
+  }
   check(fault == Fatal::ping_timeout, name(fault));
   check(node.session.wants_feed(), "declared dead while its bytes were left in the carrier");
   check(now - node.last_byte >= node.config.ping_timeout, "declared dead while bytes arrived");
@@ -385,13 +420,16 @@ void World::check_deadlines(Node& node) {
 }
 
 void World::invariants(Node& node) {
-  check(a_.drawn() + b_.drawn() + budget_.free() <= budget_.total(), "memory out of nowhere");
+  check(a_.drawn() + b_.drawn() + budget_->free() <= budget_->total(), "memory out of nowhere");
   if (memory_.scarce()) coverage.hit(Fault::memory_scarce);
   if (memory_.allowance() < 1024) coverage.hit(Fault::memory_gone);
   const Stats& stats = node.session.stats();
   check(stats.held <= node.config.receive_budget, "more held than the budget allows");
   if (stats.held * 2 >= node.config.receive_budget) coverage.hit(Fault::stop_growth);
   check(stats.streams <= node.config.max_streams, "more streams than allowed");
+  check(node.session.wants_feed() || node.config.memory != nullptr ||
+            stats.held * 4 >= node.config.receive_budget * 3,
+        "a pause that goes on");
   std::size_t buffered = 0;
   for (const auto& [id, owner] : node.owners) {
     buffered += node.session.buffered(owner->stream);

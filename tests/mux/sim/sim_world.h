@@ -55,6 +55,7 @@ class Owner {
   void detach();
   void abandon();  // its own reset
   void settle_down();
+  void wake();
 
   Node& node;
   const StreamHandle stream;
@@ -66,11 +67,15 @@ class Owner {
   std::size_t room = 0;
   Time took;  // when it last took something
   bool said_end = false, heard_end = false;
-  bool over = false;        // reset, by whomever
-  bool will_break = false;  // its source fails at the end instead of ending
-  bool calm = false;        // no more tricks
-  bool asleep = false;      // its source said not ready: it must wake the session
-  bool refused = false;     // its sink did not take all: it must resume
+  bool over = false;             // reset, by whomever
+  bool will_break = false;       // its source fails at the end instead of ending
+  bool stubborn = false;         // takes nothing until calm
+  bool calm = false;             // no more tricks
+  bool asleep = false;           // its source said not ready: it must wake the session
+  std::uint64_t since_stir = 0;  // bytes sent since it last had something to send again …
+  std::uint64_t slept_at = 0;    // Stats::data_out when it last had nothing
+  std::optional<std::uint64_t> served_by;  // … and when it must have been asked again
+  bool refused = false;                    // its sink did not take all: it must resume
 
   Face first{*this}, second{*this};
   Face* face = nullptr;  // attached now
@@ -94,6 +99,9 @@ class Node final : public Events {
   Owner* open();
   bool feed(Bytes bytes);  // false: the session has ended
   std::size_t pull();      // into out.staged
+  // How many of its streams may stand among the new ones of the scheduler.
+  std::size_t fresh() const;
+  bool near_cap() const;
   // How far the receive window of a stream may grow.
   std::uint32_t widest() const;
   // What it holds of the memory that both may draw on, at least.
@@ -113,12 +121,13 @@ class Node final : public Events {
   std::map<std::uint32_t, std::uint32_t> windows;          // by id, as last seen
   std::vector<StreamHandle> stale;
   std::string wire;  // what it has been fed, the first part of it
-  Time last_byte{};
+  Time last_byte{}, last_pull{};
   bool ended = false;
   bool idle = true;  // the last pull found nothing, and nothing was announced since
   bool pulling = false;
   bool wanted_in_pull = false;
-  bool feed_waits = false;  // for on_want_feed
+  bool feed_waits = false;            // for on_want_feed
+  std::size_t fed = 0, fed_upon = 0;  // bytes fed last, and held before
 };
 
 class World {
@@ -126,6 +135,8 @@ class World {
   World(std::uint64_t seed, Coverage& coverage);
   // Throws Failure.
   void run();
+  // Outlives the world, so that what did not come back can be seen.
+  std::shared_ptr<MemoryBudget> budget() const { return budget_; }
 
   Random random;
   Coverage& coverage;
@@ -158,8 +169,8 @@ class World {
   std::size_t streams_left_;  // to be opened
   std::size_t record_;        // room of a pull
   bool over_ = false;
-  MemoryBudget budget_;
-  MemoryShare memory_{budget_};  // both may draw on
+  std::shared_ptr<MemoryBudget> budget_;
+  MemoryShare memory_{*budget_};  // both may draw on
   Node a_, b_;
 };
 

@@ -1,10 +1,17 @@
-// A session of ours over a TCP connection to a child process that runs a stock hashicorp/yamux.
+// A session of ours over a TCP connection to a child process that runs a yamux of somebody else,
+// and the test fixture on top. The child is told where to connect, its role and a scenario by
+// flags; a line on its standard input is the test's word to go on; exit code 0 means that
+// everything was as it should be.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/types.h>
 
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -12,7 +19,7 @@
 
 namespace leat::mux::interop {
 
-// Byte number i of what a side sends; peer.go has the same.
+// Byte number i of what a side sends; the children have the same.
 inline std::uint8_t content(std::uint8_t seed, std::size_t i) {
   return static_cast<std::uint8_t>(i ^ (i >> 8) * 31 ^ (i >> 16) * 7 ^ seed);
 }
@@ -56,13 +63,13 @@ struct Echo final : Source, Sink {
   bool ended = false;
 };
 
-class GoPeer final : public Events {
+class YamuxPeer final : public Events {
  public:
   // Starts the child in the opposite role and connects. `chunk`: most bytes to move in one system
   // call.
-  GoPeer(const Config& config, const std::string& scenario, std::vector<std::string> flags = {},
-         std::size_t chunk = 65536);
-  ~GoPeer();
+  YamuxPeer(std::vector<std::string> command, const Config& config, const std::string& scenario,
+            std::vector<std::string> flags = {}, std::size_t chunk = 65536);
+  ~YamuxPeer();
 
   Session& session() { return session_; }
   // Moves bytes until `done`. False: the connection ended, the session died, or 60 s passed first.
@@ -92,7 +99,7 @@ class GoPeer final : public Events {
   void on_go_away() override { ++go_aways; }
   void on_want_pull() override {}
 
-  void start(const std::string& scenario, std::vector<std::string> flags, bool client);
+  void start(std::vector<std::string> command);
   void move();
 
   Session session_;
@@ -101,6 +108,50 @@ class GoPeer final : public Events {
   pid_t child_ = -1;
   std::vector<std::uint8_t> out_;
   std::size_t out_begin_ = 0;
+};
+
+class YamuxInterop : public testing::Test {
+ protected:
+  virtual std::vector<std::string> command() const = 0;
+  virtual Role role() const = 0;
+  Config config() const { return Config::bare(role()); }
+
+  void start(const std::string& scenario, std::vector<std::string> flags = {},
+             std::size_t chunk = 65536) {
+    start(config(), scenario, std::move(flags), chunk);
+  }
+  void start(const Config& with, const std::string& scenario, std::vector<std::string> flags = {},
+             std::size_t chunk = 65536) {
+    peer = std::make_unique<YamuxPeer>(command(), with, scenario, std::move(flags), chunk);
+  }
+  StreamHandle open(Source* source, Sink* sink) {
+    const auto stream = peer->session().open(std::chrono::steady_clock::now());
+    if (!stream) throw std::runtime_error("open");
+    peer->session().attach(*stream, source, sink);
+    return *stream;
+  }
+  void echo_what_they_open() {
+    peer->accept = [this](StreamHandle stream) {
+      Echo& echo = echoes.emplace_back(peer->session(), stream);
+      peer->session().attach(stream, &echo, &echo);
+    };
+  }
+  bool first_opened() {
+    return peer->run_until([this] { return !peer->opened.empty(); });
+  }
+  bool all_closed() {
+    return peer->run_until([this] { return peer->session().stats().streams == 0; });
+  }
+  void TearDown() override {
+    if (peer == nullptr) return;
+    if (!HasFailure()) {
+      EXPECT_EQ(peer->finish(), 0);
+    }
+    EXPECT_EQ(peer->fatal, Fatal::none) << name(peer->fatal);
+  }
+
+  std::deque<Echo> echoes;
+  std::unique_ptr<YamuxPeer> peer;
 };
 
 }  // namespace leat::mux::interop

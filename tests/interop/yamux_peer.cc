@@ -1,4 +1,4 @@
-#include "interop/yamux_go/go_peer.h"
+#include "interop/yamux_peer.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -69,14 +69,17 @@ void Echo::end() {
   session.wake(stream);
 }
 
-GoPeer::GoPeer(const Config& config, const std::string& scenario, std::vector<std::string> flags,
-               std::size_t chunk)
+YamuxPeer::YamuxPeer(std::vector<std::string> command, const Config& config,
+                     const std::string& scenario, std::vector<std::string> flags, std::size_t chunk)
     : session_(config, *this, now()), chunk_(chunk) {
-  start(scenario, std::move(flags), config.role == Role::client);
+  // We are the yamux client or the server; who dials has nothing to do with it.
+  command.insert(command.end(), {"-role", config.role == Role::client ? "server" : "client",
+                                 "-scenario", scenario});
+  command.insert(command.end(), flags.begin(), flags.end());
+  start(std::move(command));
 }
 
-// `client`: we are the yamux client; who dials has nothing to do with it.
-void GoPeer::start(const std::string& scenario, std::vector<std::string> flags, bool client) {
+void YamuxPeer::start(std::vector<std::string> args) {
   const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -89,14 +92,7 @@ void GoPeer::start(const std::string& scenario, std::vector<std::string> flags, 
 
   int in[2], out[2];
   require(::pipe2(in, O_CLOEXEC) == 0 && ::pipe2(out, O_CLOEXEC) == 0, "pipe");
-  std::vector<std::string> args{LEAT_YAMUX_GO_PEER,
-                                "-addr",
-                                "127.0.0.1:" + std::to_string(ntohs(address.sin_port)),
-                                "-role",
-                                client ? "server" : "client",
-                                "-scenario",
-                                scenario};
-  args.insert(args.end(), flags.begin(), flags.end());
+  args.insert(args.end(), {"-addr", "127.0.0.1:" + std::to_string(ntohs(address.sin_port))});
   std::vector<char*> argv;
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
@@ -104,7 +100,7 @@ void GoPeer::start(const std::string& scenario, std::vector<std::string> flags, 
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-  const int spawned = ::posix_spawn(&child_, argv[0], &actions, nullptr, argv.data(), environ);
+  const int spawned = ::posix_spawnp(&child_, argv[0], &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   ::close(in[0]);
   ::close(out[1]);
@@ -121,7 +117,7 @@ void GoPeer::start(const std::string& scenario, std::vector<std::string> flags, 
   ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
-GoPeer::~GoPeer() {
+YamuxPeer::~YamuxPeer() {
   hang_up();
   ::close(to_child_);
   ::close(from_child_);
@@ -131,13 +127,13 @@ GoPeer::~GoPeer() {
   }
 }
 
-void GoPeer::hang_up() {
+void YamuxPeer::hang_up() {
   if (socket_ >= 0) ::close(socket_);
   socket_ = -1;
 }
 
 // One turn: what the kernel takes, what it gives, and what time brings.
-void GoPeer::move() {
+void YamuxPeer::move() {
   if (out_begin_ == out_.size()) {
     out_.resize(16381);
     out_.resize(session_.pull(out_, now()));
@@ -167,7 +163,7 @@ void GoPeer::move() {
     fatal = session_.on_deadline(now());
 }
 
-bool GoPeer::run_until(const std::function<bool()>& done) {
+bool YamuxPeer::run_until(const std::function<bool()>& done) {
   const Time give_up = now() + 60s;
   while (!done()) {
     if (ended || fatal != Fatal::none || now() > give_up) return false;
@@ -176,7 +172,7 @@ bool GoPeer::run_until(const std::function<bool()>& done) {
   return true;
 }
 
-bool GoPeer::round_trip() {
+bool YamuxPeer::round_trip() {
   if (!run_until([this] { return !session_.wants_pull() && out_begin_ == out_.size(); })) {
     return false;
   }
@@ -185,7 +181,7 @@ bool GoPeer::round_trip() {
   return run_until([&] { return session_.stats().frames_in > before; });
 }
 
-bool GoPeer::hear(const std::string& line) {
+bool YamuxPeer::hear(const std::string& line) {
   std::string heard;
   return run_until([&] {
     pollfd wait{from_child_, POLLIN, 0};
@@ -195,9 +191,9 @@ bool GoPeer::hear(const std::string& line) {
   });
 }
 
-void GoPeer::tell() { require(::write(to_child_, "\n", 1) == 1, "the peer is gone"); }
+void YamuxPeer::tell() { require(::write(to_child_, "\n", 1) == 1, "the peer is gone"); }
 
-int GoPeer::finish() {
+int YamuxPeer::finish() {
   int status = 0;
   const Time give_up = now() + 60s;
   while (::waitpid(child_, &status, WNOHANG) == 0) {
