@@ -1,0 +1,161 @@
+"""The link does what it says: round trip, rate, loss, congestion control, and nothing is left behind."""
+
+import os
+import pathlib
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench/link"))
+import network  # noqa: E402
+
+EMULATOR = os.environ.get("LEAT_LINK", network.default_program("link/leat_link"))
+
+# argv[1]: the address to serve on. Echoes datagrams that begin with 'e', counts the others.
+ECHO = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+s.bind((sys.argv[1], 7001))
+print("ready", flush=True)
+seen = 0
+while True:
+    data, peer = s.recvfrom(2048)
+    if data[:1] == b"e": s.sendto(data, peer)
+    elif data[:1] == b"?": s.sendto(b"%d" % seen, peer)
+    else: seen += 1
+"""
+# argv[1]: where to, argv[2]: how many. Prints each round trip in ms.
+PINGS = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2)
+for i in range(int(sys.argv[2])):
+    began = time.monotonic(); s.sendto(b"e", (sys.argv[1], 7001)); s.recv(10)
+    print((time.monotonic() - began) * 1e3)
+"""
+# argv[2] small datagrams at a pace that no queue minds; prints how many arrived.
+COUNT = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2)
+for i in range(int(sys.argv[2])):
+    s.sendto(b"x" * 100, (sys.argv[1], 7001))
+    if i % 10 == 9: time.sleep(0.001)
+time.sleep(0.2)
+for _ in range(20):
+    s.sendto(b"?", (sys.argv[1], 7001))
+    try: print(int(s.recv(20))); break
+    except TimeoutError: pass
+"""
+# Receives for argv[2] seconds from a sender on the other side; prints MB/s after the first second.
+SINK = """
+import socket, sys, time
+l = socket.create_server((sys.argv[1], 7002)); print("ready", flush=True)
+s, _ = l.accept(); began = time.monotonic(); n = 0; counting = None
+while time.monotonic() < began + 1 + float(sys.argv[2]):
+    got = len(s.recv(1 << 16))
+    if counting is None and time.monotonic() > began + 1: counting = time.monotonic()
+    elif counting: n += got
+print(n / (time.monotonic() - counting) / 1e6)
+"""
+SOURCE = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], 7002)); b = b"x" * 65536
+print(s.getsockopt(6, 13, 16).rstrip(b"\\0").decode(), flush=True)
+try:
+    while True: s.sendall(b)
+except OSError: pass
+"""
+ASK_BBR = """
+import socket
+s = socket.socket()
+try: s.setsockopt(6, 13, b"bbr"); print("granted")
+except PermissionError: print("refused")
+"""
+
+
+def python(program, *arguments):
+    return ["/usr/bin/python3", "-c", program, *arguments]
+
+
+class LinkTest(unittest.TestCase):
+    def link(self, **options):
+        link = network.Link(emulator=EMULATOR, **options)
+        self.enterContext(link)
+        return link
+
+    def start(self, link, side, program, *arguments):
+        process = link.start(side, python(program, *arguments), stdout=subprocess.PIPE, text=True)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        self.addCleanup(process.stdout.close)
+        return process
+
+    def round_trip(self, link):
+        self.start(link, "vps", ECHO, network.VPS)
+        out = link.run("home", python(PINGS, network.VPS, "50"))
+        return statistics.median(map(float, out.split()))
+
+    def test_without_delay_the_round_trip_is_short(self):
+        self.assertLess(self.round_trip(self.link()), 2)
+
+    def test_delay_counts_both_ways(self):
+        self.assertAlmostEqual(self.round_trip(self.link(delay_ms=20)), 40, delta=2)
+
+    def rate(self, link):
+        sink = self.start(link, "vps", SINK, network.VPS, "3")
+        source = link.start("home", python(SOURCE, network.VPS), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(source.stdout.close)
+        self.assertEqual(source.stdout.readline().strip(), link.cc)
+        return float(sink.stdout.readline())
+
+    def test_rate(self):
+        # 1448 bytes of data in 1514 on the wire.
+        self.assertAlmostEqual(self.rate(self.link(rate_mbit=50)) / (6.25 * 1448 / 1514), 1, delta=0.05)
+
+    def test_rate_after_a_change_and_with_delay(self):
+        link = self.link(rate_mbit=50, delay_ms=5)
+        link.set_rate(20)
+        self.assertAlmostEqual(self.rate(link) / (2.5 * 1448 / 1514), 1, delta=0.05)
+
+    def test_loss(self):
+        link = self.link(loss=0.1, seed=3)
+        self.start(link, "vps", ECHO, network.VPS)
+        arrived = int(link.run("home", python(COUNT, network.VPS, "5000")))
+        self.assertAlmostEqual(arrived, 4500, delta=150)
+        counts = link.path_counts()["there"]
+        self.assertAlmostEqual(counts["lost"] / (counts["lost"] + counts["passed"]), 0.1, delta=0.03)
+
+    def test_a_route_may_become_longer(self):
+        link = self.link(delay_ms=5)
+        link.set_path(delay_ms=30)
+        self.assertAlmostEqual(self.round_trip(link), 60, delta=3)
+
+    def test_a_process_can_be_refused_bbr(self):
+        link = self.link()
+        self.assertEqual(link.run("home", python(ASK_BBR), deny_cc=True).strip(), "refused")
+
+    def test_nothing_is_left(self):
+        script = (f"import sys; sys.path.insert(0, {str(ROOT / 'bench/link')!r}); import network, time\n"
+                  "network.end_on_signals()\n"
+                  "with network.Link() as link:\n"
+                  "    print(link.tag, flush=True)\n"
+                  "    time.sleep(60)")
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+            tag = process.stdout.readline().strip()
+            self.assertTrue((network.RUN / f"{tag}-home").exists())
+            process.send_signal(number)
+            process.wait(20)
+            process.stdout.close()
+            if number == signal.SIGKILL:
+                with network.Link():  # the next one clears up
+                    pass
+            self.assertEqual([name for name in os.listdir(network.RUN) if name.startswith(tag)], [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
