@@ -202,6 +202,7 @@ std::size_t SessionDriver::may_send() {
 }
 
 void SessionDriver::sample_path() {
+  carrier_->flush();  // what is in the ring the kernel does not know of
   // Not the batch's time: several questions may fall into one batch.
   const Time now = std::chrono::steady_clock::now();
   const std::optional<PathSample> path = read_path(carrier_->fd(), now);
