@@ -18,10 +18,13 @@ constexpr std::size_t kLeastOutstanding = 32 * limits::KiB;
 constexpr std::size_t kLeastUnsent = 4 * limits::KiB;
 constexpr std::size_t kMostUnsent = 512 * limits::KiB;
 constexpr std::size_t kFirstUnsent = 64 * limits::KiB;  // while the rate is not known
-constexpr Duration kLeastInterval = 10ms;
+constexpr double kFairShare = 0.5;                      // of what the path holds
+constexpr Duration kLeastRound = 10ms;
+constexpr Duration kLeastInterval = 25ms;  // shorter ones measure how acknowledgements are bunched
 constexpr Duration kBaseAge = 10s;
-constexpr Duration kYieldingAge = 5s;
+constexpr Duration kFirstBackoff = 1s, kLastBackoff = 16s;
 constexpr Duration kCrowdedFor = 300ms;
+constexpr int kSureDrains = 4;
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
@@ -49,6 +52,7 @@ const char* name(SendGovernor::Mode mode) {
 
 void SendGovernor::sample(const PathSample& path, bool held_back) {
   measure_rate(path, held_back);
+  count_losses(path, held_back);
   if (path.rtt > 0ns && (base_rtt_ == 0ns || path.rtt <= base_rtt_)) {
     base_rtt_ = path.rtt;
     base_at_ = path.at;
@@ -57,37 +61,53 @@ void SendGovernor::sample(const PathSample& path, bool held_back) {
   if (mode_ != Mode::unbounded && path.rtt > 0ns) step(path);
 }
 
-Duration SendGovernor::round() const { return std::max(last_.rtt, kLeastInterval); }
+Duration SendGovernor::round() const {
+  return std::max(last_.rtt, mode_ == Mode::startup ? kLeastRound : kLeastInterval);
+}
 
 void SendGovernor::measure_rate(const PathSample& path, bool held_back) {
-  if (interval_start_ == kNever) {
-    interval_start_ = path.at;
-    interval_acked_ = path.acked;
-    interval_held_back_ = held_back;
-    return;
+  if (interval_start_ != kNever) {
+    interval_held_back_ = interval_held_back_ && held_back;
+    const Duration elapsed = path.at - interval_start_;
+    if (elapsed < round()) return;
+    const std::uint64_t acked = std::max(path.acked, interval_acked_) - interval_acked_;
+    add_rate(static_cast<std::uint64_t>(static_cast<double>(acked) / seconds(elapsed)),
+             interval_held_back_, path.at);
   }
-  interval_held_back_ = interval_held_back_ && held_back;
-  const Duration elapsed = path.at - interval_start_;
-  if (elapsed < round()) return;
-  const auto rate = static_cast<std::uint64_t>(static_cast<double>(path.acked - interval_acked_) /
-                                               seconds(elapsed));
+  interval_start_ = path.at;
+  interval_acked_ = path.acked;
+  interval_held_back_ = held_back;
+}
+
+void SendGovernor::add_rate(std::uint64_t rate, bool held_back, Time now) {
   // An interval in which the application had too little to send says only that the path gives at
   // least this much (draft-cheng-iccrg-delivery-rate-estimation §2.2.4).
-  if (interval_held_back_ || rate > recent_rate()) {
+  if (held_back || rate > recent_rate()) {
     rates_[next_rate_++ % kRates] = rate;
-    if (mode_ == Mode::startup && interval_held_back_) {
+    mean_rate_ += (static_cast<double>(rate) - mean_rate_) / 4;
+    if (mode_ == Mode::startup && held_back) {
       const bool grew = static_cast<double>(rate) > 1.25 * static_cast<double>(startup_rate_);
       startup_flat_ = grew ? 0 : startup_flat_ + 1;
       if (grew) startup_rate_ = rate;
     }
   }
-  if (rate >= peak_rate_ || path.at - peak_at_ > kBaseAge) {
+  // Beside a neighbour our rate is only a share of the path's, which is remembered meanwhile.
+  const bool aged = now - peak_at_ > kBaseAge && mode_ != Mode::yielding && mode_ != Mode::drain;
+  if (rate >= peak_rate_ || aged) {
     peak_rate_ = std::max(rate, recent_rate());
-    peak_at_ = path.at;
+    peak_at_ = now;
   }
-  interval_start_ = path.at;
-  interval_acked_ = path.acked;
-  interval_held_back_ = held_back;
+}
+
+// Loss without a queue, round after round, is the path's own and not a sign of too much sent.
+void SendGovernor::count_losses(const PathSample& path, bool held_back) {
+  if (wants_bbr()) return;
+  if (path.rtt > base_rtt_ * 3 / 2 + 5ms) {
+    losses_ = 0;
+  } else if (held_back && path.resent != last_.resent && path.at - lost_at_ > round()) {
+    ++losses_;
+    lost_at_ = path.at;
+  }
 }
 
 std::uint64_t SendGovernor::recent_rate() const { return *std::ranges::max_element(rates_); }
@@ -97,7 +117,10 @@ std::uint64_t SendGovernor::rate() const { return recent_rate(); }
 // --- modes ---
 
 void SendGovernor::enter(Mode mode, Time now) {
-  if (mode == Mode::drain) drain_low_ = Duration::max();
+  if (mode == Mode::drain) {
+    drain_low_ = Duration::max();
+    had_all_ = alone();
+  }
   mode_ = mode;
   entered_ = now;
   crowded_since_ = kNever;
@@ -107,9 +130,17 @@ void SendGovernor::enter(Mode mode, Time now) {
 // path's own content is a quarter of it, or the floor, at the best rate of late.
 bool SendGovernor::crowded(Duration rtt) const {
   const double peak = static_cast<double>(std::max<std::uint64_t>(peak_rate_, 1));
-  const double own = static_cast<double>(outstanding_bound()) / peak;
-  const double expected = std::max(seconds(base_rtt_) * kSteadyGain, own);
+  const double expected = std::max(seconds(base_rtt_) * kSteadyGain, own_bound() / peak);
   return seconds(rtt) > 1.6 * expected + 0.004;
+}
+
+// Whether we get what the path gave when nobody else was there.
+bool SendGovernor::alone() const { return mean_rate_ > 0.85 * static_cast<double>(peak_rate_); }
+
+// A drain that finds the queue full costs its share of the link, so they become rare. When our rate
+// says that the neighbour has gone, the queue is ours and the next one is due.
+Duration SendGovernor::yielding_for() const {
+  return alone() ? std::max<Duration>(kFirstBackoff, backoff_ / 4) : backoff_;
 }
 
 void SendGovernor::step(const PathSample& path) {
@@ -126,69 +157,80 @@ void SendGovernor::step(const PathSample& path) {
       } else if (crowded_since_ == kNever) {
         crowded_since_ = now;
       } else if (now - crowded_since_ > std::max(kCrowdedFor, 4 * base_rtt_)) {
+        backoff_ = kFirstBackoff;
         return enter(Mode::yielding, now);
       }
       if (now - base_at_ > kBaseAge && now - entered_ > kBaseAge) enter(Mode::drain, now);
       return;
     case Mode::yielding:
-      // A drain that finds the queue full costs its share of the link: less often once two have.
-      if (now - entered_ > (drain_lows_[0] == Duration::max() ? kYieldingAge : 2 * kYieldingAge)) {
-        enter(Mode::drain, now);
-      }
+      if (now - entered_ > yielding_for()) enter(Mode::drain, now);
       return;
     case Mode::drain: {
       // Smoothing hides the first round trips; what is left of the queue must go first.
       const Duration settle = std::max<Duration>(2 * path.rtt, 100ms);
       if (now - entered_ > settle / 2) drain_low_ = std::min(drain_low_, path.rtt);
       if (now - entered_ < settle * 5 / 4 && crowded(path.rtt)) return;
-      if (now - entered_ < settle) return;
-      // The same round trip in three drains on end, with next to nothing of ours on the way: not a
-      // neighbour's queue, which breathes, but the path itself has become longer.
-      const auto near = [this](Duration d) {
-        return d != Duration::max() && seconds(d) < 1.05 * seconds(drain_low_) &&
-               seconds(d) > 0.95 * seconds(drain_low_);
-      };
-      const bool longer = near(drain_lows_[0]) && near(drain_lows_[1]);
-      if (!longer && crowded(drain_low_)) {
-        drain_lows_[0] = drain_lows_[1];
-        drain_lows_[1] = drain_low_;
-        return enter(Mode::yielding, now);
-      }
-      drain_lows_[0] = drain_lows_[1] = Duration::max();
-      base_rtt_ = drain_low_;
-      base_at_ = now;
-      return enter(Mode::steady, now);
+      if (now - entered_ >= settle) end_drain(now);
+      return;
     }
   }
 }
 
+void SendGovernor::end_drain(Time now) {
+  // The same round trip in three drains on end, with next to nothing of ours on the way, and before
+  // them the path's whole rate: nobody shares it, the path itself has become longer. When its rate
+  // has changed as well, that many drains have to do that a neighbour's queue would have moved.
+  const auto near = [this](Duration d) {
+    return d != Duration::max() && seconds(d) < 1.05 * seconds(drain_low_) &&
+           seconds(d) > 0.95 * seconds(drain_low_);
+  };
+  const bool same = near(drain_lows_[0]) && near(drain_lows_[1]);
+  same_drains_ = same ? same_drains_ + 1 : 0;
+  const bool longer = same && (had_all_ || same_drains_ >= kSureDrains);
+  if (!longer && crowded(drain_low_)) {
+    drain_lows_[0] = drain_lows_[1];
+    drain_lows_[1] = drain_low_;
+    backoff_ = std::clamp(2 * backoff_, kFirstBackoff, kLastBackoff);
+    return enter(Mode::yielding, now);
+  }
+  drain_lows_[0] = drain_lows_[1] = Duration::max();
+  same_drains_ = 0;
+  backoff_ = 0ns;
+  base_rtt_ = drain_low_;
+  base_at_ = now;
+  peak_rate_ = recent_rate();
+  peak_at_ = now;
+  enter(Mode::steady, now);
+}
+
 // --- what may be sent ---
 
+double SendGovernor::own_bound() const {
+  double gain = kSteadyGain, floor = kLeastOutstanding;
+  if (mode_ == Mode::startup) gain = kStartupGain;
+  if (mode_ == Mode::drain) gain = kDrainGain, floor = kLeastOutstanding / 2;
+  return std::max(floor, gain * static_cast<double>(recent_rate()) * seconds(at_least(base_rtt_)));
+}
+
 std::size_t SendGovernor::outstanding_bound() const {
-  if (recent_rate() == 0) return std::numeric_limits<std::size_t>::max();
-  double gain = kSteadyGain;
-  switch (mode_) {
-    case Mode::unbounded:
-    case Mode::yielding:
-      return std::numeric_limits<std::size_t>::max();
-    case Mode::startup:
-      gain = kStartupGain;
-      break;
-    case Mode::drain:
-      gain = kDrainGain;
-      break;
-    case Mode::steady:
-      break;
+  if (recent_rate() == 0 || mode_ == Mode::unbounded || mode_ == Mode::yielding) {
+    return std::numeric_limits<std::size_t>::max();
   }
-  const double path = static_cast<double>(recent_rate()) * seconds(at_least(base_rtt_));
-  const auto floor = mode_ == Mode::drain ? kLeastOutstanding / 2 : kLeastOutstanding;
-  return std::max(floor, static_cast<std::size_t>(gain * path));
+  double bound = own_bound();
+  if (mode_ == Mode::steady) {
+    bound = std::max(bound, kFairShare * static_cast<double>(peak_rate_) * seconds(last_.rtt));
+  }
+  return static_cast<std::size_t>(bound);
 }
 
 std::size_t SendGovernor::unsent_bound() const {
   if (recent_rate() == 0) return kFirstUnsent;
-  return std::clamp(static_cast<std::size_t>(static_cast<double>(recent_rate()) * 0.001),
-                    kLeastUnsent, kMostUnsent);
+  // Beside a neighbour the kernel must never be short of bytes: its window grows only while it is
+  // full. What a token waits for is the neighbour's queue anyway.
+  const double ahead = mode_ == Mode::yielding ? 0.004 : 0.001;
+  const std::size_t least = mode_ == Mode::yielding ? 4 * kLeastUnsent : kLeastUnsent;
+  return std::clamp(static_cast<std::size_t>(static_cast<double>(recent_rate()) * ahead), least,
+                    kMostUnsent);
 }
 
 std::size_t SendGovernor::allowance(std::size_t ring) const {

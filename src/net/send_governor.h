@@ -2,13 +2,11 @@
 // overtaken, so two bounds are kept, both from what the kernel knows of the path:
 //
 //  * not yet sent (our ring and the socket's unsent bytes): rate × 1 ms. A stream that wakes now
-//  waits at
-//    most that long for bytes that are still on this machine.
-//  * outstanding (unsent and unacknowledged): gain × rate × base round trip, so that this one
+//    waits at most that long for bytes that are still on this machine.
+//  * outstanding (on the wire and unsent): gain × rate × base round trip, so that this one
 //  connection
-//    does not fill the queue of the narrowest link on the path, even under a congestion control
-//    that fills whatever queue it finds. Where the kernel's own does not (bbr), this bound is not
-//    needed.
+//    does not fill the queue of the narrowest link on the path, whatever the kernel's congestion
+//    control would do.
 //
 //      ┌─────────┐ growth stops  ┌────────┐  round trip not seen low for 10 s   ┌───────┐
 //      │ startup │──────────────▶│ steady │────────────────────────────────────▶│ drain │
@@ -16,10 +14,15 @@
 //      └─────────┘               └────────┘          round trip known again      └───────┘
 //                                  │    ▲                                          ▲   │
 //        round trip far above what │    │ a drain brought the round trip down      │   │ it did not
-//        we can cause ourselves    ▼    └──────────────────────────┐   every 5 s   │   ▼
+//        we can cause ourselves    ▼    └──────────────────────────┐    1 to 16 s  │   ▼
 //                               ┌──────────────────────────────────┴───────────────┴──────┐
 //                               │ yielding: somebody else fills the queue; no bound       │
 //                               └─────────────────────────────────────────────────────────┘
+//
+// A neighbour who fills the queue must not find us small when yielding begins, since two equal
+// congestion controls keep the proportion they start with for a long time. So even before that the
+// bound is at least half of what the path holds (round trip × its known rate): beside a neighbour
+// that is an equal share, and alone it is less than the bound above.
 //
 // Numbers in, numbers out: no socket, no clock. After BBR's filters (draft-cardwell-iccrg-bbr) and
 // the mode switch of Copa (NSDI 2018).
@@ -36,10 +39,11 @@ namespace leat::net {
 
 struct PathSample {
   Time at;
-  std::uint64_t acked = 0;      // bytes acknowledged since the connection began
-  std::size_t outstanding = 0;  // unacknowledged and unsent bytes
+  std::uint64_t acked = 0;      // bytes that have arrived since the connection began
+  std::size_t outstanding = 0;  // bytes on the wire and unsent
   std::size_t unsent = 0;       // of those, not yet sent
   Duration rtt{0};              // smoothed; 0: not known
+  std::uint32_t resent = 0;     // packets sent again since the connection began
 };
 
 class SendGovernor {
@@ -47,7 +51,7 @@ class SendGovernor {
   enum class Mode : std::uint8_t { unbounded, startup, steady, drain, yielding };
 
   // `bound_outstanding` false: only the unsent bytes are bounded.
-  explicit SendGovernor(bool bound_outstanding)
+  explicit SendGovernor(bool bound_outstanding = true)
       : mode_(bound_outstanding ? Mode::startup : Mode::unbounded) {}
 
   // The path now. `held_back`: since the last sample there was always more to send than was
@@ -67,16 +71,26 @@ class SendGovernor {
   std::size_t unsent_bound() const;
   std::uint64_t rate() const;  // bytes/s, 0: not known
   Duration base_rtt() const { return base_rtt_; }
+  // Packets are lost and no queue is to blame: a congestion control that takes loss for a full
+  // queue is the wrong one here. Stays once it is true.
+  bool wants_bbr() const { return losses_ >= kLosses; }
 
  private:
   static constexpr std::size_t kRates = 8;
+  static constexpr int kLosses = 4;
 
   void measure_rate(const PathSample& path, bool held_back);
+  void add_rate(std::uint64_t rate, bool held_back, Time now);
+  void count_losses(const PathSample& path, bool held_back);
   void step(const PathSample& path);
   void enter(Mode mode, Time now);
   std::uint64_t recent_rate() const;
   Duration round() const;
+  double own_bound() const;
   bool crowded(Duration rtt) const;
+  bool alone() const;
+  Duration yielding_for() const;
+  void end_drain(Time now);
 
   Mode mode_;
   PathSample last_{};
@@ -88,8 +102,9 @@ class SendGovernor {
   Time interval_start_ = kNever;
   std::uint64_t interval_acked_ = 0;
   bool interval_held_back_ = true;
-  std::uint64_t peak_rate_ = 0;  // over the last ten seconds
+  std::uint64_t peak_rate_ = 0;  // over the last ten seconds in which we did not yield
   Time peak_at_{};
+  double mean_rate_ = 0;  // of late
   std::uint64_t startup_rate_ = 0;
   int startup_flat_ = 0;
 
@@ -99,7 +114,13 @@ class SendGovernor {
   Duration drain_low_{0};  // the lowest seen in this drain
   // Of the two drains before it, while none of them found the path free.
   std::array<Duration, 2> drain_lows_{Duration::max(), Duration::max()};
+  int same_drains_ = 0;
+  bool had_all_ = false;  // before this drain: the rate was what the path gives when it is free
   Time crowded_since_ = kNever;
+  Duration backoff_{0};  // until the next drain while yielding
+
+  int losses_ = 0;  // rounds with a loss and without a queue
+  Time lost_at_{};
 };
 
 const char* name(SendGovernor::Mode mode);

@@ -36,11 +36,12 @@ SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& own
       record_(carrier_->best_write()),
       link_(*this, framing),
       mux_(config, *this, shard.now()),
-      governor_(!use_bbr(carrier_->fd())),
+      governor_(true),
       deadline_(shard, [this] { on_deadline(); }),
       pace_(shard, [this] { shard_.defer(*this); }),
       closing_timer_(shard, [this] { end(close_reason_); }) {
   carrier_->set_owner(this);
+  use_window_control(carrier_->fd());
 }
 
 SessionDriver::~SessionDriver() { carrier_->set_owner(nullptr); }
@@ -209,6 +210,7 @@ void SessionDriver::sample_path() {
   governed_ = path.has_value();
   if (!path) return;
   governor_.sample(*path, held_back_);
+  if (governor_.wants_bbr()) use_bbr(carrier_->fd());
   sampled_ = now;
   since_sample_ = 0;
   held_back_ = true;

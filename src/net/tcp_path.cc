@@ -6,14 +6,24 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <string_view>
 
 namespace leat::net {
 
-bool use_bbr(int fd) {
-  static constexpr char kName[] = "bbr";
-  return ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kName, sizeof kName - 1) == 0;
+namespace {
+
+bool use(int fd, std::string_view name) {
+  return ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(),
+                      static_cast<socklen_t>(name.size())) == 0;
 }
+
+}  // namespace
+
+bool use_bbr(int fd) { return use(fd, "bbr"); }
+
+bool use_window_control(int fd) { return use(fd, "cubic") || use(fd, "reno"); }
 
 std::optional<PathSample> read_path(int fd, Time now) {
   tcp_info info{};
@@ -26,11 +36,18 @@ std::optional<PathSample> read_path(int fd, Time now) {
   if (::ioctl(fd, SIOCOUTQ, &outstanding) != 0 || ::ioctl(fd, SIOCOUTQNSD, &unsent) != 0) {
     return std::nullopt;
   }
+  // Behind a hole nothing is acknowledged, though it has arrived; what is lost is on the wire only
+  // once it has been sent again.
+  const std::uint64_t arrived = std::uint64_t{info.tcpi_sacked} * info.tcpi_snd_mss;
+  const std::uint64_t lost = std::uint64_t{info.tcpi_lost} * info.tcpi_snd_mss;
+  const std::uint64_t again = std::uint64_t{info.tcpi_retrans} * info.tcpi_snd_mss;
+  const auto queued = static_cast<std::uint64_t>(outstanding) + std::min(again, lost);
   return PathSample{.at = now,
-                    .acked = info.tcpi_bytes_acked,
-                    .outstanding = static_cast<std::size_t>(outstanding),
+                    .acked = info.tcpi_bytes_acked + arrived,
+                    .outstanding = queued - std::min(queued, arrived + lost),
                     .unsent = static_cast<std::size_t>(unsent),
-                    .rtt = std::chrono::microseconds(info.tcpi_rtt)};
+                    .rtt = std::chrono::microseconds(info.tcpi_rtt),
+                    .resent = info.tcpi_total_retrans};
 }
 
 }  // namespace leat::net

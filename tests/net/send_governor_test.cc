@@ -204,6 +204,49 @@ TEST(SendGovernor, AnApplicationWithLittleToSendTeachesNothing) {
   EXPECT_GT(link.run(5).utilisation(), 0.95);
 }
 
+// Delivers for two seconds; every `every`-th round loses a packet.
+void lose(SendGovernor& governor, PathSample& path, int every, Duration rtt) {
+  path.rtt = rtt;
+  for (int i = 0; i < 40; ++i) {
+    path.at += 50ms;
+    path.acked += 50'000;
+    if (i % every == 0) ++path.resent;
+    governor.sample(path, true);
+  }
+}
+
+TEST(SendGovernor, LossWithoutAQueueAsksForBbr) {
+  SendGovernor governor;
+  PathSample path{.at = Time(1s), .rtt = 40ms};
+  governor.sample(path, true);
+  lose(governor, path, 1000, 40ms);  // one is an accident
+  EXPECT_FALSE(governor.wants_bbr());
+  lose(governor, path, 5, 42ms);
+  EXPECT_TRUE(governor.wants_bbr());
+}
+
+TEST(SendGovernor, LossFromAFullQueueDoesNot) {
+  SendGovernor governor;
+  PathSample path{.at = Time(1s), .rtt = 40ms};
+  governor.sample(path, true);
+  lose(governor, path, 1000, 40ms);
+  lose(governor, path, 2, 200ms);
+  EXPECT_FALSE(governor.wants_bbr());
+}
+
+TEST(SendGovernor, ANeighbourDoesNotFindItSmall) {
+  // The first moments, before yielding: half of what the path holds, and alone never more than its
+  // own.
+  Bottleneck link({});
+  link.run(5);
+  const auto own = link.governor.outstanding_bound();
+  EXPECT_EQ(own, 32 * limits::KiB);
+  link.competitor = true;
+  while (link.governor.mode() == SendGovernor::Mode::steady) link.run(0.01);
+  EXPECT_EQ(link.governor.mode(), SendGovernor::Mode::yielding);
+  EXPECT_GT(link.run(1).share(), 0.35);
+}
+
 TEST(SendGovernor, UnsentBytesFollowTheRateWithinTheirBounds) {
   SendGovernor governor(false);
   PathSample path{.at = Time(1s), .rtt = 1ms};
