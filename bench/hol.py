@@ -19,6 +19,7 @@ import pathlib
 import statistics
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import tunnels  # noqa: E402
@@ -51,12 +52,14 @@ def measure(name, cc, arguments):
         if arguments.trace:
             pathlib.Path(arguments.trace).mkdir(parents=True, exist_ok=True)
             load["trace"] = pathlib.Path(arguments.trace) / f"{name}-{cc}.csv"
-        beside = None
+        visitor = tunnels.start_client(link, to, **load)
         if arguments.neighbours:
+            time.sleep(arguments.neighbours_after)
+            pace["warmup"] -= arguments.neighbours_after
             beside = tunnels.start_client(link, f"{tunnels.HOME}:{tunnels.BACKEND_PORT}", seed=99, **pace,
                                           **{"upload" if up else "download": arguments.neighbours})
-        report = tunnels.finish(tunnels.start_client(link, to, **load))
-        if beside:
+        report = tunnels.finish(visitor)
+        if arguments.neighbours:
             report["neighbours"] = tunnels.finish(beside)
     return summary(report, up, arguments)
 
@@ -113,6 +116,8 @@ def main():
     parser.add_argument("--loss", type=float, default=0, help="share of packets, each way")
     parser.add_argument("--upload", action="store_true", help="from the visitor to the service")
     parser.add_argument("--neighbours", type=int, default=0, help="ordinary downloads on the same link")
+    parser.add_argument("--neighbours-after", type=float, default=3,
+                        help="seconds that the tunnel is there before them, at most --warmup")
     parser.add_argument("--bulk", type=int, default=8, help="streams through each tunnel")
     parser.add_argument("--warmup", type=float, default=5, help="seconds")
     parser.add_argument("--duration", type=float, default=60, help="seconds")

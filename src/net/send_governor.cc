@@ -22,7 +22,7 @@ constexpr double kFairShare = 0.5;                      // of what the path hold
 constexpr Duration kLeastRound = 10ms;
 constexpr Duration kLeastInterval = 25ms;  // shorter ones measure how acknowledgements are bunched
 constexpr Duration kBaseAge = 10s;
-constexpr Duration kFirstBackoff = 1s, kLastBackoff = 16s;
+constexpr Duration kFirstBackoff = 2s, kLastBackoff = 16s;
 constexpr Duration kCrowdedFor = 300ms;
 constexpr int kSureDrains = 4;
 
@@ -120,6 +120,7 @@ void SendGovernor::enter(Mode mode, Time now) {
   if (mode == Mode::drain) {
     drain_low_ = Duration::max();
     had_all_ = alone();
+    refill_ = last_.outstanding;
   }
   mode_ = mode;
   entered_ = now;
@@ -140,7 +141,7 @@ bool SendGovernor::alone() const { return mean_rate_ > 0.85 * static_cast<double
 // A drain that finds the queue full costs its share of the link, so they become rare. When our rate
 // says that the neighbour has gone, the queue is ours and the next one is due.
 Duration SendGovernor::yielding_for() const {
-  return alone() ? std::max<Duration>(kFirstBackoff, backoff_ / 4) : backoff_;
+  return alone() ? std::max<Duration>(kFirstBackoff / 2, backoff_ / 4) : backoff_;
 }
 
 void SendGovernor::step(const PathSample& path) {
@@ -158,6 +159,7 @@ void SendGovernor::step(const PathSample& path) {
         crowded_since_ = now;
       } else if (now - crowded_since_ > std::max(kCrowdedFor, 4 * base_rtt_)) {
         backoff_ = kFirstBackoff;
+        refill_ = 0;
         return enter(Mode::yielding, now);
       }
       if (now - base_at_ > kBaseAge && now - entered_ > kBaseAge) enter(Mode::drain, now);
@@ -213,11 +215,18 @@ double SendGovernor::own_bound() const {
 }
 
 std::size_t SendGovernor::outstanding_bound() const {
+  const Duration since = last_.at - entered_;
+  if (mode_ == Mode::yielding && refill_ > 0 && since < last_.rtt) {
+    // The kernel's window is as before the drain; to fill it at once would overflow the queue.
+    return std::max(kLeastOutstanding,
+                    static_cast<std::size_t>(static_cast<double>(refill_) *
+                                             (seconds(since) / seconds(last_.rtt))));
+  }
   if (recent_rate() == 0 || mode_ == Mode::unbounded || mode_ == Mode::yielding) {
     return std::numeric_limits<std::size_t>::max();
   }
   double bound = own_bound();
-  if (mode_ == Mode::steady) {
+  if (mode_ != Mode::drain) {
     bound = std::max(bound, kFairShare * static_cast<double>(peak_rate_) * seconds(last_.rtt));
   }
   return static_cast<std::size_t>(bound);

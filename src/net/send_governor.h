@@ -117,7 +117,8 @@ class SendGovernor {
   int same_drains_ = 0;
   bool had_all_ = false;  // before this drain: the rate was what the path gives when it is free
   Time crowded_since_ = kNever;
-  Duration backoff_{0};  // until the next drain while yielding
+  Duration backoff_{0};     // until the next drain while yielding
+  std::size_t refill_ = 0;  // outstanding before the last drain
 
   int losses_ = 0;  // rounds with a loss and without a queue
   Time lost_at_{};

@@ -242,9 +242,8 @@ TEST(SendGovernor, ANeighbourDoesNotFindItSmall) {
   const auto own = link.governor.outstanding_bound();
   EXPECT_EQ(own, 32 * limits::KiB);
   link.competitor = true;
-  while (link.governor.mode() == SendGovernor::Mode::steady) link.run(0.01);
+  EXPECT_GT(link.run(4).share(), 0.4);
   EXPECT_EQ(link.governor.mode(), SendGovernor::Mode::yielding);
-  EXPECT_GT(link.run(1).share(), 0.35);
 }
 
 TEST(SendGovernor, UnsentBytesFollowTheRateWithinTheirBounds) {
