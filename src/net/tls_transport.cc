@@ -306,7 +306,7 @@ std::size_t TlsTransport::write_room() const {
 IoResult TlsTransport::write(Bytes from) {
   if (failed()) return {IoStatus::failed};
   if (!established_) return {IoStatus::would_block};
-  assert(!finishing_);
+  assert(!finishing_ || from.empty());
   ERR_clear_error();
   std::size_t total = 0;
   while (total < from.size()) {

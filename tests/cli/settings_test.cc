@@ -163,8 +163,6 @@ struct Wrong {
 
 TEST_F(Settings, WhatAnAgentCannotDoWithout) {
   const std::string no_services = file("none.yaml", "relay: r\ntoken: x\n");
-  const std::string websocket =
-      file("ws.yaml", "relay_server: wss://r\ntoken: x\nservices:\n  - target: 80\n");
   const Wrong cases[] = {
       {{"http", "80"}, Code::USAGE, "--relay"},
       {{"http", "80", "--relay", "r"}, Code::NO_TOKEN, "LEAT_TOKEN"},
@@ -177,7 +175,7 @@ TEST_F(Settings, WhatAnAgentCannotDoWithout) {
       {{"tcp", "22", "--relay", "r", "--remote-port", "65536"}, Code::USAGE, "--remote-port"},
       {{"tcp", "http://h", "--relay", "r"}, Code::USAGE, "TARGET: kind"},
       {{"agent", "--config", no_services}, Code::CONFIG, "services"},
-      {{"agent", "--config", websocket}, Code::CONFIG, "relay"},
+      {{"http", "80", "--relay", "r", "--proxy", "ftp://p"}, Code::USAGE, "--proxy: expected"},
   };
   for (const Wrong& wrong : cases) {
     const auto options = agent(wrong.words);
@@ -185,6 +183,17 @@ TEST_F(Settings, WhatAnAgentCannotDoWithout) {
     EXPECT_EQ(options.error().code, wrong.code) << options.error().text();
     EXPECT_THAT(options.error().text(), HasSubstr(wrong.says));
   }
+}
+
+TEST_F(Settings, TheCarrierIsTheSchemeAndTheProxyTheVariable) {
+  const Variable token("LEAT_TOKEN", "leat_x"), proxy("HTTPS_PROXY", "http://p.test:3128");
+  const Variable exempt("NO_PROXY", "near.test");
+  EXPECT_EQ(agent({"http", "80", "--relay", "r"})->carrier, agent::Carrier::tls);
+  EXPECT_EQ(agent({"http", "80", "--relay", "wss://r"})->carrier, agent::Carrier::websocket);
+  EXPECT_EQ(agent({"http", "80", "--relay", "ws://r"})->carrier, agent::Carrier::plain_websocket);
+  EXPECT_EQ(agent({"http", "80", "--relay", "r"})->proxy->address.text(), "p.test:3128");
+  EXPECT_FALSE(agent({"http", "80", "--relay", "near.test"})->proxy);
+  EXPECT_FALSE(agent({"http", "80", "--relay", "r", "--proxy", "none"})->proxy);
 }
 
 }  // namespace
