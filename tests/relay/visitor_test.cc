@@ -1,6 +1,7 @@
 // What visitors see of the relay: whole answers however slowly they read, and an end to waiting.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "base/limits.h"
@@ -46,6 +47,35 @@ TEST_F(Visits, WithAHeadThatGrowsTooLargeAreToldSo) {
   large->get("/tunnel/web/", "X-Large: " + std::string(limits::kHead - 100, 'x') + "\r\n");
   ASSERT_TRUE(until([&] { return large->has("\r\n\r\n"); }));
   EXPECT_TRUE(large->has("HTTP/1.1 431 ")) << large->text();
+}
+
+// A service that answers quickly, and a few who ask as fast as it does.
+TEST_F(Visits, AreAllServedHoweverQuicklyTheyCome) {
+  constexpr std::size_t kVisitors = 6, kBatch = 20, kRequests = 24'000;
+  const auto agent = online({http()});
+  std::size_t served = 0;
+  agent->on_served = [&](Served& stream) {
+    if (!stream.has("\r\n\r\n") || stream.unsent() > 0) return;
+    ++served;
+    stream.answer(kHello);
+  };
+  std::string batch;
+  for (std::size_t i = 0; i < kBatch; ++i) {
+    batch += "GET /tunnel/web/ HTTP/1.1\r\nHost: relay.test\r\n\r\n";
+  }
+  std::vector<std::unique_ptr<Visitor>> guests;
+  for (std::size_t i = 0; i < kVisitors; ++i) guests.push_back(plain_visitor());
+  for (std::size_t asked = 0; asked < kRequests; asked += kVisitors * kBatch) {
+    for (const auto& guest : guests) guest->forget().send(batch);
+    ASSERT_TRUE(until([&] {
+      return std::ranges::all_of(
+          guests, [](const auto& guest) { return guest->count("HTTP/1.1 ") == kBatch; });
+    })) << asked;
+    for (const auto& guest : guests) {
+      ASSERT_EQ(guest->count("HTTP/1.1 200"), kBatch) << asked << ": " << guest->text();
+    }
+  }
+  EXPECT_EQ(served, kRequests);
 }
 
 TEST_F(Visits, EndAfterSixteenInterimHeads) {
