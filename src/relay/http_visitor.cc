@@ -139,6 +139,8 @@ void HttpVisitor::handle(http::Request request) {
       return answer(Code::BAD_REQUEST, false);
     case Route::Kind::none:
       return answer(Code::NO_SUCH_PATH, keep_alive);
+    case Route::Kind::slash:
+      return answer(308, {}, keep_alive, "Location: " + way.target + "\r\n");
     case Route::Kind::health:
       if (request.method != "GET" && !head_request_)
         return answer(Code::METHOD_REFUSED, keep_alive);

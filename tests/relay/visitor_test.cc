@@ -49,6 +49,21 @@ TEST_F(Visits, WithAHeadThatGrowsTooLargeAreToldSo) {
   EXPECT_TRUE(large->has("HTTP/1.1 431 ")) << large->text();
 }
 
+TEST_F(Visits, ToARootWithoutItsSlashAreAnsweredByTheRelay) {
+  const auto agent = online({http()});
+  answer_all(*agent, kHello);
+  const auto guest = visitor();
+  for (const std::string door : {"/tunnel/web", "/t/web", "/tunnel/nobody"}) {
+    guest->forget().get(door + "?sw.js");
+    ASSERT_TRUE(until([&] { return guest->has("\r\n\r\n"); }));
+    EXPECT_TRUE(guest->has("HTTP/1.1 308 ")) << guest->text();
+    EXPECT_TRUE(guest->has("\r\nLocation: " + door + "/?sw.js\r\n")) << guest->text();
+  }
+  EXPECT_TRUE(agent->streams.empty());
+  guest->forget().get("/tunnel/web/?sw.js");
+  ASSERT_TRUE(until([&] { return guest->has("hello"); }));
+}
+
 // A service that answers quickly, and a few who ask as fast as it does.
 TEST_F(Visits, AreAllServedHoweverQuicklyTheyCome) {
   constexpr std::size_t kVisitors = 6, kBatch = 20, kRequests = 24'000;
