@@ -131,6 +131,38 @@ TEST_F(Visits, ThatBecomePipesHalfClose) {
   EXPECT_TRUE(pipe.has("still"));
 }
 
+// One who has ended its direction, and one whom nobody reads from, are not met by reading.
+TEST_F(Visits, ThatBecomePipesAndVanishAreReset) {
+  const auto agent = online({http()});
+  agent->on_served = [](Served& served) {
+    if (!served.text().ends_with("\r\n\r\n")) return;
+    served.reply().send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+  };
+  const auto pipe = [&] {
+    auto guest = plain_visitor();
+    guest->get("/tunnel/web/", "Connection: upgrade\r\nUpgrade: x\r\n");
+    EXPECT_TRUE(until([&] { return guest->has("101"); }));
+    return guest;
+  };
+  const auto silent = pipe();
+  silent->finish();
+  ASSERT_TRUE(until([&] { return agent->streams.at(0)->ended(); }));
+  const auto unread = pipe();
+  agent->streams.at(1)->stop_reading();
+  unread->send(std::string(8 * limits::MiB, 'x'));
+  pass(200ms);
+  ASSERT_EQ(agent->driver().mux().stats().streams, 3u);
+  silent->abort();
+  unread->abort();
+  net::Timer look(loop.shard, [&] {
+    loop.poke();
+    look.arm_in(10ms);
+  });
+  look.arm_in(10ms);
+  EXPECT_TRUE(until([&] { return agent->driver().mux().stats().streams == 1; }));
+}
+
 // An answer whose connection ends with it is whole when its last byte is in the relay's buffers,
 // which a reader that pauses may leave it in for as long as it likes.
 TEST_F(Visits, ThatPauseGetTheWholeTail) {
