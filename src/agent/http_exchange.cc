@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/limits.h"
 #include "base/log.h"
 
 namespace leat::agent {
@@ -11,7 +12,8 @@ HttpExchange::HttpExchange(StreamHost& host, mux::StreamHandle handle, Egress& e
     : Stream(host, handle),
       egress_(egress),
       visitor_host_(std::move(visitor_host)),
-      request_id_(std::move(request_id)) {}
+      request_id_(std::move(request_id)),
+      grace_(shard(), [this] { cut("the service cut the connection"); }) {}
 
 HttpExchange::~HttpExchange() {
   if (connection_) connection_->transport->set_owner(nullptr);
@@ -26,6 +28,10 @@ void HttpExchange::on_transport() {
   if (over_ || !connection_) return;
   flush();
   if (over_) return;
+  // Reading or writing says so, unless one has ended and the other has nothing to do.
+  if (request_ == Request::pipe && connection_->transport->broken()) {
+    grace_.arm_in(limits::kStalled);
+  }
   mux().wake(handle_);
   finish_if_done();
 }
@@ -40,6 +46,7 @@ void HttpExchange::on_deferred() {
 // working on the answer.
 void HttpExchange::drop_connection() {
   dial_.reset();
+  grace_.disarm();
   if (!connection_) return;
   connection_->transport->set_owner(nullptr);
   connection_->transport->abort();

@@ -107,6 +107,7 @@ class HttpExchange final : public Stream,
   std::unique_ptr<ServiceDial> dial_;
   std::unique_ptr<ServiceConnection> connection_;
   net::HttpWriter writer_;
+  net::Timer grace_;  // armed: a pipe's service has reset, and what it said before is passed on
 
   std::string text_;  // OpenReply and heads on their way to the relay, from text_sent_ on
   std::size_t text_sent_ = 0;

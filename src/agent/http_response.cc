@@ -56,6 +56,8 @@ mux::Produced HttpExchange::take_text(MutableBytes out) {
 mux::Produced HttpExchange::pass_on(mux::Produced produced) {
   switch (produced.kind) {
     case mux::Produced::Kind::bytes:
+      if (grace_.armed()) grace_.arm_in(limits::kStalled);
+      return produced;
     case mux::Produced::Kind::not_ready:
       return produced;
     case mux::Produced::Kind::end:

@@ -51,8 +51,16 @@ struct Rate {
   std::uint32_t burst;
   std::uint32_t per_second;
 };
-inline constexpr Rate kPeerOpens{65536, 8192};
-inline constexpr Rate kPeerResets{16384, 2048};
+inline constexpr Rate kPeerOpens{2 * kMaxStreamsNative, 8192};
+// Whatever may be open at once may end at once.
+inline constexpr Rate kPeerResets{kMaxStreamsNative + 16384, 2048};
+// What an agent takes from its relay, which has proved who it is and passes strangers on …
+inline constexpr Rate kRelayOpens{4 * kMaxStreamsNative, 65536};
+inline constexpr Rate kRelayResets{3 * kMaxStreamsNative, 16384};
+// … and how many resets a relay lets strangers cause before it opens no stream for a while: with
+// them, those of the streams that are open then, and those of kLinkDead that the network held up,
+// it stays within kRelayResets.
+inline constexpr Rate kRelayCaused{kMaxStreamsNative + 32768, 4096};
 inline constexpr Rate kPeerPings{128, 16};
 inline constexpr Rate kPeerWaste{8 * MiB, 4 * MiB};  // bytes of overhead, see kFrameOverhead
 inline constexpr std::uint32_t kFrameOverhead =

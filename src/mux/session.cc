@@ -6,7 +6,14 @@
 
 namespace leat::mux {
 
-Config Config::native(Role role) { return {.role = role}; }
+Config Config::native(Role role) {
+  Config config{.role = role};
+  if (role == Role::client) {
+    config.guard.opens = limits::kRelayOpens;
+    config.guard.resets = limits::kRelayResets;
+  }
+  return config;
+}
 
 Config Config::bare(Role role) {
   return {.role = role,

@@ -164,8 +164,8 @@ bool SessionDriver::fill(std::size_t& moved) {
   if (pending_.empty()) {
     // Not before there is room: what has been framed can no longer be overtaken.
     if (carrier_->write_room() < record_ && !carrier_->make_room()) {
-      if (carrier_->write({}).status == IoStatus::failed)
-        end(closing_ ? close_reason_ : carrier_->error());
+      // Nothing may be written behind finish(); while closing, a timer bounds the wait.
+      if (!closing_ && carrier_->write({}).status == IoStatus::failed) end(carrier_->error());
       return false;
     }
     const std::size_t room = may_send();

@@ -45,7 +45,7 @@ void AgentSession::start(Bytes surplus) {
 
 std::optional<mux::StreamHandle> AgentSession::open_stream() {
   const Time now = context_.shard.now();
-  if (!visitor_streams_.take(1, now)) return std::nullopt;
+  if (!resets_.allows(driver_.mux().stats().resets_out, now)) return std::nullopt;
   return driver_.mux().open(now);
 }
 

@@ -9,21 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "base/limits.h"
 #include "control/server.h"
-#include "mux/abuse_guard.h"
 #include "mux/endpoint.h"
 #include "net/session_driver.h"
 #include "net/socket.h"
 #include "relay/context.h"
+#include "relay/reset_pace.h"
 
 namespace leat::relay {
-
-// Streams opened for strangers, a burst and a rate. Each may become a reset, and half of what the
-// agent takes from its relay (limits::kPeerResets) keeps a flood of visitors from looking like a
-// hostile relay.
-inline constexpr limits::Rate kVisitorStreams{limits::kPeerResets.burst / 2,
-                                              limits::kPeerResets.per_second / 2};
 
 class AgentSession final : private net::SessionDriver::Owner,
                            private control::ServerEvents,
@@ -37,8 +30,8 @@ class AgentSession final : private net::SessionDriver::Owner,
 
   void start(Bytes surplus);
   net::SessionDriver& driver() { return driver_; }
-  // A stream for a visitor. nullopt: the agent has all it allows, or visitors come faster than it
-  // would put up with.
+  // A stream for a visitor. nullopt: the agent has all it allows, or so many visitors have just
+  // left that the agent is to recover from them first.
   std::optional<mux::StreamHandle> open_stream();
   const PublicKey& identity() const { return identity_; }
   const std::string& credential_name() const { return credential_name_; }
@@ -90,7 +83,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   net::Timer hello_timer_;
   net::Timer leave_timer_;          // armed: the agent wants to leave, and visitors still wait
   std::optional<Waiting> waiting_;  // until Hello is accepted
-  mux::TokenBucket visitor_streams_{kVisitorStreams};
+  ResetPace resets_;
   std::string control_out_;
   std::int64_t token_id_ = 0;  // 0: not welcomed
   std::string credential_name_;

@@ -13,8 +13,15 @@ namespace leat::relay {
 namespace {
 
 // Answers that would hold for every tunnel of a shared origin.
-constexpr std::array kWholeOrigin = {"Service-Worker-Allowed", "Clear-Site-Data",
-                                     "Strict-Transport-Security", "Public-Key-Pins", "Alt-Svc"};
+constexpr std::array kWholeOrigin = {"Service-Worker-Allowed",
+                                     "Clear-Site-Data",
+                                     "Strict-Transport-Security",
+                                     "Public-Key-Pins",
+                                     "Alt-Svc",
+                                     "NEL",  // and the next: reports of every later request
+                                     "Report-To",
+                                     "Accept-CH",
+                                     "Critical-CH"};
 
 // RFC 6265 §4.1: the pair, then attributes after semicolons. The path is ours to say, the domain
 // nobody's.

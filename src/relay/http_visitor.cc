@@ -67,6 +67,7 @@ void HttpVisitor::on_transport() {
       if (writer_.failed()) return end(true);
       return read_heads();
     case State::exchange:
+      watch();
       return exchange_->on_transport();
     case State::lingering:
       writer_.flush(*transport_);
@@ -82,16 +83,24 @@ void HttpVisitor::on_deferred() {
   if (state_ == State::head) return on_transport();
   if (state_ == State::lingering) return discard();
   if (state_ != State::exchange) return;
-  if (exchange_->piped()) {
+  watch();
+  if (exchange_->outcome() == HttpExchange::Outcome::running) {
+    exchange_->on_transport();
+  }
+  if (exchange_->outcome() != HttpExchange::Outcome::running) settle();
+}
+
+// For how long nothing may move in the exchange; called when something did.
+void HttpVisitor::watch() {
+  if (transport_->broken()) {
+    // Reading or writing would say so, but there may be nothing to write, and nobody to read for.
+    timer_.arm_in(limits::kStalled);
+  } else if (exchange_->piped()) {
     timer_.disarm();  // a pipe may be silent for as long as its ends like
   } else {
     timer_.arm_in(exchange_->response_begun() ? Duration(limits::kIdleBody)
                                               : Duration(limits::kFirstByte));
   }
-  if (exchange_->outcome() == HttpExchange::Outcome::running) {
-    exchange_->on_transport();
-  }
-  if (exchange_->outcome() != HttpExchange::Outcome::running) settle();
 }
 
 // --- heads ---
@@ -139,6 +148,8 @@ void HttpVisitor::handle(http::Request request) {
       return answer(Code::BAD_REQUEST, false);
     case Route::Kind::none:
       return answer(Code::NO_SUCH_PATH, keep_alive);
+    case Route::Kind::slash:
+      return answer(308, {}, keep_alive, "Location: " + way.target + "\r\n");
     case Route::Kind::health:
       if (request.method != "GET" && !head_request_)
         return answer(Code::METHOD_REFUSED, keep_alive);

@@ -44,6 +44,7 @@ class HttpVisitor final : private net::TransportOwner,
   void on_deferred() override;
   void on_exchange() override;
 
+  void watch();
   void read_heads();
   void handle(http::Request request);
   void open(http::Request request, const struct Route& route);

@@ -30,12 +30,16 @@ Route route(const http::Request& request, bool tunnels) {
     if (!control::valid_tunnel_id(id)) return {};
     const std::size_t prefix = door.size() + id.size();
     const std::string_view rest = whole.substr(prefix);
-    std::string inner = rest.starts_with('/') ? std::string() : std::string(1, '/');
-    inner += rest;
+    std::string before(whole.substr(0, prefix));
+    // Never the service's to answer: the directory of this path is that of all tunnels, and what
+    // comes from it may be a service worker, or set a cookie, for all of them.
+    if (!rest.starts_with('/')) {
+      return {.kind = Route::Kind::slash, .target = before + '/' + std::string(rest)};
+    }
     return {.kind = Route::Kind::tunnel,
             .tunnel = std::string(id),
-            .target = std::move(inner),
-            .prefix = std::string(whole.substr(0, prefix))};
+            .target = std::string(rest),
+            .prefix = std::move(before)};
   }
   return {};
 }

@@ -12,6 +12,7 @@ namespace leat::relay {
 struct Route {
   enum class Kind {
     tunnel,   // `tunnel`, `target`, `prefix`
+    slash,    // a tunnel's root without its slash: 308 to `target`
     health,   // the relay's own /healthz, /readyz
     agent,    // an agent's carrier, in a WebSocket
     none,     // 404
@@ -19,7 +20,7 @@ struct Route {
   };
   Kind kind = Kind::none;
   std::string tunnel;
-  std::string target;  // what the service sees; begins with '/'
+  std::string target;  // what the service sees, or where to look; begins with '/'
   std::string prefix;  // what was taken off: "/tunnel/ID"
 };
 

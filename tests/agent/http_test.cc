@@ -210,6 +210,31 @@ TEST_F(Http, APipeThatIsCutIsReset) {
   EXPECT_TRUE(got.was_reset());
 }
 
+// A service that has ended its direction, and one that nobody reads from, are not met by reading.
+TEST_F(Http, APipeWhoseServiceVanishesIsReset) {
+  serve([&](OriginConnection& c) {
+    if (!c.received.ends_with("\r\n\r\n")) return;
+    const bool talks = c.received.find("/talks") != std::string::npos;
+    c.received.clear();
+    c.send(kSwitch);
+    if (talks) {
+      c.send(std::string(8 << 20, 'x'));
+    } else {
+      c.finish();
+    }
+  });
+  Visit& silent = relay.open("web", control::TunnelKind::http).send(kUpgrade);
+  ASSERT_TRUE(until([&] { return silent.ended(); }));
+  Visit& unread = relay.open("web", control::TunnelKind::http);
+  unread.send("GET /talks" + std::string(kUpgrade).substr(7));
+  ASSERT_TRUE(until([&] { return unread.has("xxx"); }));
+  unread.pause(true);
+  ASSERT_EQ(origins.back()->connections.size(), 2u);
+  for (const auto& connection : origins.back()->connections) connection->cut();
+  ASSERT_TRUE(until([&] { return silent.was_reset() && unread.was_reset(); }));
+  EXPECT_TRUE(idle());
+}
+
 TEST_F(Http, AnUpgradeMayBeDeclined) {
   Origin& web = serve_text(kOk);
   EXPECT_EQ(get(kUpgrade).text(), kOk);

@@ -32,6 +32,8 @@ Served& Served::finish() {
 
 void Served::cut() { agent_.driver().mux().reset(stream_); }
 
+void Served::stop_reading() { agent_.driver().mux().detach(stream_); }
+
 mux::Produced Served::produce(MutableBytes out) {
   if (unsent() == 0) return finished_ ? mux::Produced::end() : mux::Produced::not_ready();
   const std::size_t n = std::min(out.size(), unsent());

@@ -33,6 +33,8 @@ class Served final : private mux::Source, private mux::Sink {
   Served& answer(std::string_view http) { return reply().send(http).finish(); }
   Served& finish();
   void cut();
+  // From here on it is told nothing, and what comes waits in the session.
+  void stop_reading();
 
   bool opened() const { return opened_; }
   const std::string& tunnel() const { return tunnel_; }

@@ -105,6 +105,10 @@ TEST(SharedOrigin, NobodySpeaksForTheWholeOfIt) {
   response.fields.add("Clear-Site-Data", "\"*\"");
   response.fields.add("Strict-Transport-Security", "max-age=1");
   response.fields.add("Alt-Svc", "h3=\":443\"");
+  response.fields.add("Report-To", "{\"group\":\"x\",\"max_age\":31536000,\"endpoints\":[]}");
+  response.fields.add("nel", "{\"report_to\":\"x\",\"max_age\":31536000}");
+  response.fields.add("Accept-CH", "Sec-CH-UA-Model");
+  response.fields.add("Critical-CH", "Sec-CH-UA-Model");
   response.fields.add("Content-Type", "text/html");
   http::Response own_name = response;
   rewrite_response(response, "/tunnel/abc", 1, true, "id");

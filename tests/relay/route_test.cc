@@ -25,10 +25,26 @@ TEST(Route, TakesThePrefixOff) {
   }
 }
 
-TEST(Route, TheServiceAlwaysSeesAPath) {
-  EXPECT_EQ(routed("/tunnel/abc").target, "/");
+// The directory of "/tunnel/abc" is that of every tunnel, so that no service may answer there: as a
+// service worker's script it would have all of them in its scope.
+TEST(Route, TheRootWithoutItsSlashIsTheRelays) {
   EXPECT_EQ(routed("/tunnel/abc/").target, "/");
-  EXPECT_EQ(routed("/tunnel/abc?q").target, "/?q");
+  EXPECT_EQ(routed("/tunnel/abc/?q").target, "/?q");
+  const std::pair<const char*, const char*> kRoots[] = {{"/tunnel/abc", "/tunnel/abc/"},
+                                                        {"/tunnel/abc?sw.js", "/tunnel/abc/?sw.js"},
+                                                        {"/t/abc", "/t/abc/"},
+                                                        {"/%74unnel/%61bc?/x", "/tunnel/abc/?/x"},
+                                                        {"/tunnel/abc/x/..", "/tunnel/abc/"}};
+  for (const auto& [root, slash] : kRoots) {
+    const Route way = routed(root);
+    if (way.kind == Route::Kind::tunnel) {
+      EXPECT_EQ(way.prefix + way.target, slash) << root;
+      continue;
+    }
+    EXPECT_EQ(way.kind, Route::Kind::slash) << root;
+    EXPECT_EQ(way.target, slash) << root;
+    EXPECT_TRUE(way.tunnel.empty()) << root;
+  }
 }
 
 TEST(Route, IsDecidedByTheCanonicalForm) {

@@ -39,6 +39,10 @@ class Visitor final : private net::TransportOwner {
     return send("GET " + target + " HTTP/1.1\r\nHost: relay.test\r\n" + std::string(fields) +
                 "\r\n");
   }
+  Visitor& forget() {  // what it has read so far
+    text_.clear();
+    return *this;
+  }
   void finish() { transport_->finish(); }
   void abort() { transport_->abort(); }
   void pause(bool paused) {

@@ -1,6 +1,7 @@
 // What visitors see of the relay: whole answers however slowly they read, and an end to waiting.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "base/limits.h"
@@ -48,6 +49,50 @@ TEST_F(Visits, WithAHeadThatGrowsTooLargeAreToldSo) {
   EXPECT_TRUE(large->has("HTTP/1.1 431 ")) << large->text();
 }
 
+TEST_F(Visits, ToARootWithoutItsSlashAreAnsweredByTheRelay) {
+  const auto agent = online({http()});
+  answer_all(*agent, kHello);
+  const auto guest = visitor();
+  for (const std::string door : {"/tunnel/web", "/t/web", "/tunnel/nobody"}) {
+    guest->forget().get(door + "?sw.js");
+    ASSERT_TRUE(until([&] { return guest->has("\r\n\r\n"); }));
+    EXPECT_TRUE(guest->has("HTTP/1.1 308 ")) << guest->text();
+    EXPECT_TRUE(guest->has("\r\nLocation: " + door + "/?sw.js\r\n")) << guest->text();
+  }
+  EXPECT_TRUE(agent->streams.empty());
+  guest->forget().get("/tunnel/web/?sw.js");
+  ASSERT_TRUE(until([&] { return guest->has("hello"); }));
+}
+
+// A service that answers quickly, and a few who ask as fast as it does.
+TEST_F(Visits, AreAllServedHoweverQuicklyTheyCome) {
+  constexpr std::size_t kVisitors = 6, kBatch = 20, kRequests = 24'000;
+  const auto agent = online({http()});
+  std::size_t served = 0;
+  agent->on_served = [&](Served& stream) {
+    if (!stream.has("\r\n\r\n") || stream.unsent() > 0) return;
+    ++served;
+    stream.answer(kHello);
+  };
+  std::string batch;
+  for (std::size_t i = 0; i < kBatch; ++i) {
+    batch += "GET /tunnel/web/ HTTP/1.1\r\nHost: relay.test\r\n\r\n";
+  }
+  std::vector<std::unique_ptr<Visitor>> guests;
+  for (std::size_t i = 0; i < kVisitors; ++i) guests.push_back(plain_visitor());
+  for (std::size_t asked = 0; asked < kRequests; asked += kVisitors * kBatch) {
+    for (const auto& guest : guests) guest->forget().send(batch);
+    ASSERT_TRUE(until([&] {
+      return std::ranges::all_of(
+          guests, [](const auto& guest) { return guest->count("HTTP/1.1 ") == kBatch; });
+    })) << asked;
+    for (const auto& guest : guests) {
+      ASSERT_EQ(guest->count("HTTP/1.1 200"), kBatch) << asked << ": " << guest->text();
+    }
+  }
+  EXPECT_EQ(served, kRequests);
+}
+
 TEST_F(Visits, EndAfterSixteenInterimHeads) {
   const auto agent = online({http()});
   std::string answer;
@@ -84,6 +129,38 @@ TEST_F(Visits, ThatBecomePipesHalfClose) {
   guest->send("still").finish();
   ASSERT_TRUE(until([&] { return pipe.ended(); }));
   EXPECT_TRUE(pipe.has("still"));
+}
+
+// One who has ended its direction, and one whom nobody reads from, are not met by reading.
+TEST_F(Visits, ThatBecomePipesAndVanishAreReset) {
+  const auto agent = online({http()});
+  agent->on_served = [](Served& served) {
+    if (!served.text().ends_with("\r\n\r\n")) return;
+    served.reply().send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+  };
+  const auto pipe = [&] {
+    auto guest = plain_visitor();
+    guest->get("/tunnel/web/", "Connection: upgrade\r\nUpgrade: x\r\n");
+    EXPECT_TRUE(until([&] { return guest->has("101"); }));
+    return guest;
+  };
+  const auto silent = pipe();
+  silent->finish();
+  ASSERT_TRUE(until([&] { return agent->streams.at(0)->ended(); }));
+  const auto unread = pipe();
+  agent->streams.at(1)->stop_reading();
+  unread->send(std::string(8 * limits::MiB, 'x'));
+  pass(200ms);
+  ASSERT_EQ(agent->driver().mux().stats().streams, 3u);
+  silent->abort();
+  unread->abort();
+  net::Timer look(loop.shard, [&] {
+    loop.poke();
+    look.arm_in(10ms);
+  });
+  look.arm_in(10ms);
+  EXPECT_TRUE(until([&] { return agent->driver().mux().stats().streams == 1; }));
 }
 
 // An answer whose connection ends with it is whole when its last byte is in the relay's buffers,
