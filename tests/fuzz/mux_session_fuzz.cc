@@ -95,7 +95,7 @@ class Run final : Events {
   }
 
  private:
-  static Config configure(std::uint8_t choice) {
+  Config configure(std::uint8_t choice) {
     const Role role = (choice & 1) != 0 ? Role::client : Role::server;
     Config config = (choice & 2) != 0 ? Config::bare(role) : Config::native(role);
     if ((choice & 4) != 0) config.receive_budget = 8 * 1024;
@@ -103,6 +103,7 @@ class Run final : Events {
     if ((choice & 16) != 0) config.max_streams = 3;
     if ((choice & 32) != 0) config.max_frame = 5;
     if ((choice & 64) != 0) config.first_id = role == Role::client ? 0xfffffffd : 0xfffffffc;
+    if ((choice & 128) != 0) config.memory = &memory_;
     return config;
   }
 
@@ -133,7 +134,11 @@ class Run final : Events {
         session_.ping(now_);
         break;
       case 9:
-        if (op > 200) session_.go_away(GoAway::normal);
+        if (op > 200) {
+          session_.go_away(GoAway::normal);
+        } else {
+          session_.set_rtt(Duration(std::uint64_t{1} << (op % 40)));
+        }
         break;
       default:
         owner_acts(op);
@@ -142,6 +147,8 @@ class Run final : Events {
     const Stats& stats = session_.stats();
     require(stats.held <= config_.receive_budget && stats.buffered <= stats.held);
     require(stats.streams <= config_.max_streams);
+    require(stats.grown <= config_.receive_budget / 2);
+    require(budget_.free() + (config_.memory == nullptr ? 0 : stats.held) <= budget_.total());
   }
 
   // A header with plausible fields, and a payload of its length where that is short.
@@ -232,6 +239,8 @@ class Run final : Events {
   void on_want_pull() override {}
 
   Input input_;
+  MemoryBudget budget_{100'000};
+  MemoryShare memory_{budget_};
   const Config config_;
   Time now_{};
   Fatal fatal_ = Fatal::none;

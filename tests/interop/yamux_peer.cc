@@ -139,21 +139,25 @@ void YamuxPeer::move() {
     out_.resize(session_.pull(out_, now()));
     out_begin_ = 0;
   }
-  const bool writes = out_begin_ < out_.size();
-  pollfd wait{socket_, static_cast<short>(POLLIN | (writes ? POLLOUT : 0)), 0};
+  const double allowed = rate_ * std::chrono::duration<double>(now() - throttled_since_).count();
+  const bool writes = out_begin_ < out_.size() && (rate_ == 0 || sent_ < allowed);
+  const bool reads = rate_ == 0 || received_ < allowed;
+  pollfd wait{socket_, static_cast<short>((reads ? POLLIN : 0) | (writes ? POLLOUT : 0)), 0};
   const Duration left = session_.next_deadline() - now();
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(left).count();
-  ::poll(&wait, 1, static_cast<int>(std::clamp<long long>(ms, 0, 100)));
+  ::poll(&wait, 1, static_cast<int>(std::clamp<long long>(ms, 0, rate_ == 0 ? 100 : 1)));
 
   if (writes && (wait.revents & POLLOUT) != 0) {
     const std::size_t n = std::min(chunk_, out_.size() - out_begin_);
     const ssize_t sent = ::send(socket_, out_.data() + out_begin_, n, MSG_NOSIGNAL);
     if (sent > 0) out_begin_ += static_cast<std::size_t>(sent);
+    if (sent > 0) sent_ += static_cast<double>(sent);
   }
   if ((wait.revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
     std::vector<std::uint8_t> in(chunk_);
     const ssize_t got = ::recv(socket_, in.data(), in.size(), 0);
     if (got > 0) {
+      received_ += static_cast<double>(got);
       fatal = session_.feed(Bytes(in).first(static_cast<std::size_t>(got)), now());
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
       ended = true;
@@ -163,8 +167,14 @@ void YamuxPeer::move() {
     fatal = session_.on_deadline(now());
 }
 
-bool YamuxPeer::run_until(const std::function<bool()>& done) {
-  const Time give_up = now() + 60s;
+void YamuxPeer::throttle(double bytes_per_second) {
+  rate_ = bytes_per_second;
+  throttled_since_ = now();
+  sent_ = received_ = 0;
+}
+
+bool YamuxPeer::run_until(const std::function<bool()>& done, Duration patience) {
+  const Time give_up = now() + patience;
   while (!done()) {
     if (ended || fatal != Fatal::none || now() > give_up) return false;
     move();

@@ -72,8 +72,11 @@ class YamuxPeer final : public Events {
   ~YamuxPeer();
 
   Session& session() { return session_; }
-  // Moves bytes until `done`. False: the connection ended, the session died, or 60 s passed first.
-  bool run_until(const std::function<bool()>& done);
+  // Moves bytes until `done`. False: the connection ended, the session died, or so long passed
+  // first.
+  bool run_until(const std::function<bool()>& done, Duration patience = std::chrono::seconds(60));
+  // Moves no more than so many bytes a second in each direction from now on.
+  void throttle(double bytes_per_second);
   // Bytes sent so far have been handled by the other side when its answer to a ping is here.
   bool round_trip();
   // The next line of the child's output.
@@ -108,6 +111,9 @@ class YamuxPeer final : public Events {
   pid_t child_ = -1;
   std::vector<std::uint8_t> out_;
   std::size_t out_begin_ = 0;
+  double rate_ = 0;  // bytes a second; 0: as fast as it goes
+  Time throttled_since_{};
+  double sent_ = 0, received_ = 0;  // since then
 };
 
 class YamuxInterop : public testing::Test {

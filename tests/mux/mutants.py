@@ -49,7 +49,7 @@ MUTANTS = {
     "dead-while-bytes-arrive": ("session_deadlines.cc", "std::max(heard, ping_asked) + config.ping_timeout", "ping_asked + config.ping_timeout"),
     # Always progress, and announced.
     "wake-not-announced": ("session_send.cc", "  scheduler.wake(stream);\n  want();", "  scheduler.wake(stream);"),
-    "parked-forgotten": ("scheduler.cc", "  while (Scheduled* const stream = parked_.back()) {\n", "  while (Scheduled* const stream = parked_.back()) {\n    if (stream->on_ == On::parked_old && pull_ % 8 == 0) {\n      Streams::unlink(*stream);\n      stream->on_ = On::none;\n      continue;\n    }\n"),
+    "parked-forgotten": ("scheduler.cc", "  while (Scheduled* const stream = parked_.back()) {\n", "  while (Scheduled* const stream = parked_.back()) {\n    if (stream->on_ == On::parked_old && pull_ % 8 == 1) {\n      Streams::unlink(*stream);\n      stream->on_ = On::none;\n      continue;\n    }\n"),
     "slot-not-freed": ("session_streams.cc", "stream.end_told && stream.owes == 0", "stream.end_told && stream.owes == 0 && stream.id % 5 != 0"),
     # A sparse stream is served first, once.
     "sparse-stream-waits": ("scheduler.cc", "  if (stream.deficit_ <= 0) return append_old(stream);\n", "  return append_old(stream);\n"),

@@ -298,6 +298,49 @@ var scenarios = map[string]func(*yamux.Session, net.Conn) error{
 		}
 		return goOn()
 	},
+	// Pings answered in time while both directions are full of data.
+	"ping-beside-bulk": func(session *yamux.Session, _ net.Conn) error {
+		s, err := session.Open()
+		if err != nil {
+			return err
+		}
+		moved := make(chan error, 1)
+		go func() { moved <- both(s, 400*1000, 10*1000) }()
+		for i := 0; i < 5; i++ {
+			rtt, err := session.Ping()
+			if err != nil {
+				return err
+			}
+			if rtt > 5*time.Second {
+				return fmt.Errorf("a ping took %v", rtt)
+			}
+		}
+		return first(<-moved, s.Close(), goOn())
+	},
+	// A stream of theirs and one of ours, each used in one direction only, for longer than the time in
+	// which an opening must be acknowledged.
+	"one-way": func(session *yamux.Session, _ net.Conn) error {
+		theirs, err := session.Accept()
+		if err != nil {
+			return err
+		}
+		ours, err := session.Open()
+		if err != nil {
+			return err
+		}
+		sent := make(chan error, 1)
+		go func() {
+			for i := 0; i < 800; i++ {
+				if err := send(ours, 2, 5000, 5000); err != nil {
+					sent <- err
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			sent <- nil
+		}()
+		return first(expect(theirs, 1, 800*5000), expectEnd(theirs), <-sent, ours.Close(), theirs.Close(), goOn())
+	},
 	// After our go-away we take nothing new, and what is open goes on.
 	"go-away-us": func(session *yamux.Session, _ net.Conn) error {
 		s, err := session.Accept()
@@ -379,7 +422,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	time.AfterFunc(100*time.Second, func() {
+	time.AfterFunc(115*time.Second, func() {
 		fmt.Fprintln(os.Stderr, *name, "hangs")
 		os.Exit(3)
 	})

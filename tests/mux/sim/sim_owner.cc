@@ -10,7 +10,7 @@ Owner::Owner(Node& at, StreamHandle handle, std::uint32_t stream_id, std::size_t
   available = random.chance(50) ? total : random.below(total + 1);
   if (node.world.large_ && total < 2000) available = 0;
   room = random.chance(node.world.pressed_ ? 10 : 50) ? SIZE_MAX : random.spread(0, 20000);
-  stubborn = node.world.large_ && random.chance(30);
+  stubborn = random.chance(node.world.crowded_ ? 60 : node.world.large_ ? 10 : 0);
   if (stubborn) room = 0;
   will_break = random.chance(5);
   took = node.world.now;

@@ -171,7 +171,10 @@ World::World(std::uint64_t seed, Coverage& covered)
       small_(random.chance(30)),
       pressed_(!small_ && random.chance(30)),
       large_(!small_ && !pressed_ && random.chance(35)),
-      streams_left_(large_ ? random.between(2, 7) : random.spread(1, 60)),
+      crowded_(large_ && random.chance(40)),
+      streams_left_(crowded_ ? random.between(6, 16)
+                    : large_ ? random.between(2, 7)
+                             : random.spread(1, 60)),
       record_(pressed_ || large_ || random.chance(50) ? 16381 : random.spread(13, 65536)),
       budget_(std::make_shared<MemoryBudget>(random.spread(20'000, 2'000'000))),
       a_(*this, random_config(Role::client)),
@@ -205,7 +208,11 @@ Config World::random_config(Role role) {
       std::clamp(config.initial_window, limits::kInitialWindow, config.max_window);
   if (random.chance(40)) config.max_streams = static_cast<std::uint32_t>(random.spread(1, 40));
   if (pressed_ || random.chance(20)) config.receive_budget = random.spread(8 * 1024, 128 * 1024);
-  if (large_ && random.chance(70)) config.receive_budget = random.between(600'000, 2'500'000);
+  if (crowded_) {
+    config.receive_budget = random.between(700'000, 1'300'000);
+  } else if (large_ && random.chance(70)) {
+    config.receive_budget = random.between(600'000, 2'500'000);
+  }
   if (random.chance(pressed_ || large_ ? 30 : 10)) config.memory = &memory_;
   if (bare_ && random.chance(20)) {
     config.write_timeout = std::chrono::milliseconds(random.between(300, 5000));

@@ -166,6 +166,7 @@ class World {
   bool small_;                // a narrow link, and little to send
   bool pressed_;              // little memory, slow receivers
   bool large_;                // few streams, several windows' worth on each
+  bool crowded_;              // … and many of them to receivers that take nothing
   std::size_t streams_left_;  // to be opened
   std::size_t record_;        // room of a pull
   bool over_ = false;
