@@ -99,6 +99,7 @@ inline constexpr std::size_t kOpenStreamMessage = 4 * KiB;
 inline constexpr auto kOpenReply = 15s;                 // longer than the agent's dial may take
 inline constexpr std::size_t kControlTunnels = 1024;    // of one session, bound or asked for
 inline constexpr std::size_t kControlOutput = 1 * MiB;  // answers the agent has not read
+inline constexpr std::size_t kTokenSessions = 64;       // of one credential, alive at once
 inline constexpr std::size_t kTokenTunnels = 4096;      // ids that one credential may own …
 inline constexpr Rate kTokenClaims{1024, 16};  // … and how fast new ones are written down
 

@@ -17,6 +17,12 @@ namespace {
 // How often a session whose agent wants to leave is looked at.
 constexpr auto kLeavePoll = std::chrono::milliseconds(10);
 
+mux::Config config_of(Context& context) {
+  mux::Config config = mux::Config::native(mux::Role::server);
+  config.memory = &context.memory;
+  return config;
+}
+
 }  // namespace
 
 AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> carrier,
@@ -26,7 +32,7 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
       identity_(identity),
       session_name_(hex(Bytes(session).first(8))),
       peer_(carrier->peer()),
-      driver_(context.shard, mux::Config::native(mux::Role::server), *this, std::move(carrier)),
+      driver_(context.shard, config_of(context), *this, std::move(carrier)),
       control_(*this, identity),
       hello_timer_(context.shard,
                    [this] {
@@ -66,8 +72,7 @@ void AgentSession::on_ended(const Error& why) {
              {{"session", session_name_}, {"peer", peer_}, {"credential", credential_name_}});
   hello_timer_.disarm();
   leave_timer_.disarm();
-  tunnels_.clear();
-  context_.registry.remove(this);
+  retire();
   context_.sessions.release(*this);
 }
 
@@ -86,9 +91,9 @@ std::size_t AgentSession::deliver(Bytes data) {
   if (fed) answer_binds();
   send();
   if (!fed) {
-    refuse(fed.error());
+    close(fed.error());
   } else if (control_out_.size() > limits::kControlOutput) {
-    refuse(Error{Code::PROTOCOL, "the agent does not read its control stream"});
+    close(Error{Code::PROTOCOL, "the agent does not read its control stream"});
   }
   return data.size();
 }
@@ -117,12 +122,18 @@ void AgentSession::close(const Error& why) {
 }
 
 void AgentSession::refuse(const Error& why) {
-  // A session that ends takes no new visitor, and gives its ports back at once: the same agent may
-  // be asking for them on its next connection.
-  context_.registry.remove(this);
-  tunnels_.clear();
+  retire();
+  counted_.reset();
   send();
   driver_.close(why.code, why.detail);
+}
+
+// A session that ends takes no new visitor, and gives its ports back at once: the same agent may be
+// asking for them on its next connection.
+void AgentSession::retire() {
+  for (const auto& [tunnel, lease] : tunnels_) context_.registry.unbind(tunnel, this);
+  tunnels_.clear();
+  context_.registry.remove(this);
 }
 
 // --- Hello and Bind ---
@@ -148,6 +159,14 @@ void AgentSession::on_hello(control::HelloInfo hello) {
       other->close(Error{Code::REPLACED, {}});
     }
   }
+  std::size_t& sessions = context_.token_sessions[(*token)->id];
+  if (sessions >= limits::kTokenSessions) {
+    log::warn(
+        "agent refused",
+        {{"peer", peer_}, {"code", "LEAT_TOO_MANY_SESSIONS"}, {"credential", (*token)->name}});
+    return close(Error{Code::TOO_MANY_SESSIONS, {}});
+  }
+  counted_.emplace(sessions);
   hello_timer_.disarm();
   waiting_.reset();
   token_id_ = (*token)->id;
@@ -227,7 +246,9 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
   control::TunnelBound bound{tunnel.id, {}, 0};
   std::unique_ptr<Ports::Lease> lease;
   if (tunnel.kind == control::TunnelKind::tcp) {
-    tunnels_.erase(tunnel.id);  // bound again: its port is given back first
+    // Bound again: its port is given back first, and it is nobody's should there be no other.
+    tunnels_.erase(tunnel.id);
+    context_.registry.unbind(tunnel.id, this);
     auto lent = context_.ports.lend(tunnel.remote_port,
                                     [&context = context_, id = tunnel.id](net::Fd socket) {
                                       TcpVisitor::start(context, std::move(socket), id);
@@ -252,8 +273,7 @@ void AgentSession::on_unbind(const std::string& tunnel) {
 
 void AgentSession::on_leave() {
   // No ghost either: the same agent may be back on another connection before this one has ended.
-  context_.registry.remove(this);
-  tunnels_.clear();
+  retire();
   leave_timer_.arm_in(Duration(0));
 }
 

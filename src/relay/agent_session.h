@@ -71,6 +71,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   Result<control::TunnelBound> bind(const control::TunnelRequest& tunnel);
   void send();
   void refuse(const Error& why);
+  void retire();
   void part();
 
   Context& context_;
@@ -82,7 +83,8 @@ class AgentSession final : private net::SessionDriver::Owner,
   mux::StreamHandle control_stream_;
   net::Timer hello_timer_;
   net::Timer leave_timer_;          // armed: the agent wants to leave, and visitors still wait
-  std::optional<Waiting> waiting_;  // until Hello is accepted
+  std::optional<Waiting> waiting_;  // until Hello is accepted …
+  std::optional<Counted> counted_;  // … and from then on: of its token, until it closes
   ResetPace resets_;
   std::string control_out_;
   std::int64_t token_id_ = 0;  // 0: not welcomed

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/node_hash_map.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +11,9 @@
 #include <string>
 #include <utility>
 
+#include "base/memory_budget.h"
 #include "mux/abuse_guard.h"
+#include "mux/memory_share.h"
 #include "net/shard.h"
 #include "relay/options.h"
 #include "relay/ports.h"
@@ -48,20 +51,23 @@ class Owned {
   absl::flat_hash_map<T*, std::unique_ptr<T>> objects_;
 };
 
-// Counts a TLS connection that has not yet shown what it wants, from accept to the first head or
-// the accepted Hello: at most limits::kHandshakes of them (threat 15).
-class Waiting {
+// One of those that are counted, as long as it lives.
+class Counted {
  public:
-  explicit Waiting(std::size_t& count) : count_(&count) { ++count; }
-  Waiting(Waiting&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
-  Waiting& operator=(Waiting&&) = delete;
-  ~Waiting() {
+  explicit Counted(std::size_t& count) : count_(&count) { ++count; }
+  Counted(Counted&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  Counted& operator=(Counted&&) = delete;
+  ~Counted() {
     if (count_ != nullptr) --*count_;
   }
 
  private:
   std::size_t* count_;
 };
+
+// A TLS connection that has not yet shown what it wants, from accept to the first head or the
+// accepted Hello: at most limits::kHandshakes of them (threat 15).
+using Waiting = Counted;
 
 class HttpVisitor;
 class TcpVisitor;
@@ -85,6 +91,13 @@ struct Context {
   // How fast each token may have new ids written down; each costs a wait for the disk.
   bool may_claim(std::int64_t token);
   absl::flat_hash_map<std::int64_t, mux::TokenBucket> claims;
+
+  // Sessions of each token: at most limits::kTokenSessions.
+  absl::node_hash_map<std::int64_t, std::size_t> token_sessions;
+
+  // What all sessions together hold of what visitors have not taken yet.
+  MemoryBudget budget;
+  mux::MemoryShare memory{budget};
 
   // Destroyed from the last to the first: what holds streams goes before the sessions.
   Owned<AgentSession> sessions;

@@ -1,11 +1,13 @@
 // What a relay is told at start.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "base/address.h"
+#include "base/limits.h"
 
 namespace leat::relay {
 
@@ -21,8 +23,9 @@ struct Options {
   std::string domain;                    // host name in URLs; empty: the listening host
   std::string public_url;                // "https://host[:port]"; empty: made of domain and port
   PortRange tcp_ports;
-  std::string state_dir;                   // database, certificate, relay.json
-  std::string certificate_file, key_file;  // empty: self-signed ones in state_dir
+  std::size_t memory = limits::kRelayBudget;  // what visitors have not taken yet, all together
+  std::string state_dir;                      // database, certificate, relay.json
+  std::string certificate_file, key_file;     // empty: self-signed ones in state_dir
 };
 
 }  // namespace leat::relay

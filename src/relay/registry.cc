@@ -28,13 +28,7 @@ AgentSession* Registry::find(std::string_view id, control::TunnelKind kind) cons
 
 void Registry::add(AgentSession* session) { sessions_.push_back(session); }
 
-void Registry::remove(AgentSession* session) {
-  std::erase(sessions_, session);
-  absl::erase_if(tunnels_, [session](auto& entry) {
-    std::erase(entry.second.sessions, session);
-    return entry.second.sessions.empty();
-  });
-}
+void Registry::remove(AgentSession* session) { std::erase(sessions_, session); }
 
 AgentSession* Registry::with_identity(const PublicKey& identity) const {
   const auto found = std::ranges::find_if(

@@ -30,7 +30,7 @@ class Registry {
   AgentSession* find(std::string_view id, control::TunnelKind kind) const;
 
   void add(AgentSession* session);
-  void remove(AgentSession* session);  // unbinds all of its tunnels
+  void remove(AgentSession* session);  // its tunnels are unbound already
   AgentSession* with_identity(const PublicKey& identity) const;
   const std::vector<AgentSession*>& sessions() const { return sessions_; }
 

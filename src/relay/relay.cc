@@ -24,6 +24,7 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
       store(st),
       options(std::move(o)),
       ports(s, options.tcp_ports),
+      budget(options.memory),
       sessions(s),
       arrivals(s),
       tcp_visitors(s),

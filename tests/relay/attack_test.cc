@@ -42,6 +42,78 @@ TEST_F(Attack, AnAgentThatDoesNotReadItsControlStreamIsEnded) {
   expect_served();
 }
 
+// What follows in the same read must not bring the session back among those that serve.
+TEST_F(Attack, AnAgentThatIsEndedBindsNothingAnyMore) {
+  const auto hostile = agent({});
+  ASSERT_TRUE(until([&] { return hostile->control().welcomed(); }));
+  hostile->stop_reading_control();
+  hostile->stay();
+  std::string binds;
+  for (std::uint32_t i = 1; i <= 100'000; ++i) {
+    proto::Control message;
+    message.mutable_bind()->set_request(i);
+    message.mutable_bind()->set_tunnel(i % 100 == 0 ? "web" : "-");
+    message.mutable_bind()->set_kind(proto::KIND_HTTP);
+    message.mutable_bind()->set_public_(true);
+    control::append_message(message, binds);
+  }
+  hostile->say(binds);
+  ASSERT_TRUE(until([&] { return hostile->ended(); }));
+  const auto guest = visitor();
+  guest->get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return guest->has("\r\n\r\n"); }));
+  EXPECT_TRUE(guest->has("LEAT_AGENT_OFFLINE")) << guest->text();
+}
+
+TEST_F(Attack, ATokenHasSoManySessionsAndNoMore) {
+  std::vector<std::unique_ptr<FakeAgent>> agents;
+  for (std::size_t i = 0; i < limits::kTokenSessions; ++i) {
+    agents.push_back(other_agent("a" + std::to_string(i), {}));
+  }
+  const auto all_in = [&] {
+    return std::ranges::all_of(agents, [](const auto& a) { return a->control().welcomed(); });
+  };
+  ASSERT_TRUE(until(all_in));
+  auto late = other_agent("late", {});
+  ASSERT_TRUE(until([&] { return late->ended(); }));
+  EXPECT_EQ(late->why().code, Code::TOO_MANY_SESSIONS) << late->why().text();
+  // Who comes back takes the place of its own ghost; who leaves makes one.
+  agents.at(0)->vanish();
+  agents.push_back(other_agent("a0", {}));
+  ASSERT_TRUE(until([&] { return agents.back()->control().welcomed(); }));
+  agents.at(1).reset();
+  agents.erase(agents.begin() + 1);
+  pass(100ms);
+  late = other_agent("late", {});
+  ASSERT_TRUE(until([&] { return late->control().welcomed() || late->ended(); }));
+  EXPECT_FALSE(late->ended());
+}
+
+class LittleMemory : public World {
+  void configure(Options& options) override { options.memory = 2 * limits::MiB; }
+};
+
+// Far below what one session may hold, but more than its part of what all may.
+TEST_F(LittleMemory, WhoHoldsMoreThanAPartLosesWhatStalls) {
+  const auto greedy = online({http("greedy")});
+  const auto honest = other_agent("honest", {http("web")});
+  ASSERT_TRUE(until([&] { return honest->settled(); }));
+  answer_all(*honest, kHello);
+  answer_all(*greedy, "HTTP/1.1 200 OK\r\n\r\n" + std::string(16 * limits::MiB, 'x'));
+  std::vector<std::unique_ptr<Visitor>> stalled;
+  for (int i = 0; i < 4; ++i) {
+    stalled.push_back(visitor(16 * 1024));
+    stalled.back()->pause(true);
+    stalled.back()->get("/tunnel/greedy/");
+  }
+  ASSERT_TRUE(until([&] {
+    return std::ranges::any_of(greedy->streams,
+                               [](const auto& stream) { return stream->was_reset(); });
+  }));
+  EXPECT_FALSE(greedy->ended());
+  expect_served();
+}
+
 // The agent's address has changed: the relay has yet to notice, and the agent is back already.
 TEST_F(Attack, AGhostGivesBackItsPortsAndNamesAtOnce) {
   auto before = online({http(), tcp("raw", ports.low)});

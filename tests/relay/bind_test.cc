@@ -77,6 +77,21 @@ TEST_F(Binds, PortsAreLentInTurn) {
   EXPECT_EQ(wrong.refused().at(0).code, Code::PORT_REFUSED);
 }
 
+TEST_F(Binds, ATunnelThatLosesItsPortIsNobodys) {
+  const auto taken =
+      net::Listener::open(loop.shard, {"127.0.0.1", ports.high}, [](net::Fd) {}).value();
+  auto agent = online({tcp("raw", ports.low), tcp("raw", ports.high)});
+  EXPECT_EQ(agent->bound().at(0).remote_port, ports.low);
+  EXPECT_EQ(agent->refused().at(1).code, Code::PORT_TAKEN);
+  const auto late = tcp_visitor(ports.low);
+  EXPECT_TRUE(until([&] { return late->refused(); }));
+  agent.reset();
+  pass(std::chrono::milliseconds(100));
+  agent = online({http("raw")});
+  answer_all(*agent, kHello);
+  expect_served("raw");
+}
+
 TEST_F(Binds, APortOfAnotherProgramIsLeftOut) {
   const auto taken = net::Listener::open(loop.shard, {"127.0.0.1", ports.low}, [](net::Fd) {});
   ASSERT_TRUE(taken);

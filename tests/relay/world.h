@@ -32,6 +32,7 @@ class World : public ::testing::Test {
     options.plain_listen = HostPort{"127.0.0.1", 0};
     options.state_dir = dir.path();
     options.tcp_ports = ports;
+    configure(options);
     relay = Relay::start(loop.shard, options).value();
     token = *relay->info().first_token;
     const std::string pin = net::parse_pin(relay->info().pin).value();
@@ -39,6 +40,8 @@ class World : public ::testing::Test {
     visitor_tls = net::TlsContext::client({.pin = pin, .ca_file = {}}, {net::kAlpnHttp}).value();
     identity = SigningKey::load_or_create(dir / "agent.pem").value();
   }
+
+  virtual void configure(Options&) {}
 
   bool until(std::function<bool()> condition, Duration limit = std::chrono::seconds(20)) {
     return loop.run(std::move(condition), limit);
@@ -63,6 +66,15 @@ class World : public ::testing::Test {
   std::unique_ptr<FakeAgent> agent(std::vector<control::TunnelRequest> tunnels) {
     return std::make_unique<FakeAgent>(
         loop, FakeAgent::Settings{relay->info().listen, *agent_tls, *identity, token,
+                                  std::move(tunnels)});
+  }
+  // Another one of the same token's.
+  std::unique_ptr<FakeAgent> other_agent(const std::string& key,
+                                         std::vector<control::TunnelRequest> tunnels) {
+    auto made = SigningKey::load_or_create(dir / (key + ".pem"));
+    others.push_back(std::make_unique<SigningKey>(std::move(*made)));
+    return std::make_unique<FakeAgent>(
+        loop, FakeAgent::Settings{relay->info().listen, *agent_tls, *others.back(), token,
                                   std::move(tunnels)});
   }
   // … whose tunnels are answered for.
@@ -103,6 +115,7 @@ class World : public ::testing::Test {
   Secret token;
   std::optional<net::TlsContext> agent_tls, visitor_tls;
   std::optional<SigningKey> identity;
+  std::vector<std::unique_ptr<SigningKey>> others;  // keys, which outlive their agents
 };
 
 }  // namespace leat::relay
