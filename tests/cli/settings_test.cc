@@ -163,8 +163,8 @@ struct Wrong {
 
 TEST_F(Settings, WhatAnAgentCannotDoWithout) {
   const std::string no_services = file("none.yaml", "relay: r\ntoken: x\n");
-  const std::string websocket =
-      file("ws.yaml", "relay_server: wss://r\ntoken: x\nservices:\n  - target: 80\n");
+  const std::string no_carrier =
+      file("ftp.yaml", "relay_server: ftp://r\ntoken: x\nservices:\n  - target: 80\n");
   const Wrong cases[] = {
       {{"http", "80"}, Code::USAGE, "--relay"},
       {{"http", "80", "--relay", "r"}, Code::NO_TOKEN, "LEAT_TOKEN"},
@@ -177,7 +177,7 @@ TEST_F(Settings, WhatAnAgentCannotDoWithout) {
       {{"tcp", "22", "--relay", "r", "--remote-port", "65536"}, Code::USAGE, "--remote-port"},
       {{"tcp", "http://h", "--relay", "r"}, Code::USAGE, "TARGET: kind"},
       {{"agent", "--config", no_services}, Code::CONFIG, "services"},
-      {{"agent", "--config", websocket}, Code::CONFIG, "relay"},
+      {{"agent", "--config", no_carrier}, Code::CONFIG, "relay"},
   };
   for (const Wrong& wrong : cases) {
     const auto options = agent(wrong.words);
