@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "cli/unknown_word.h"
 #include "cli/version.h"
 
 namespace leat::cli {
@@ -37,14 +38,16 @@ struct Flag {
   const char* help;
 };
 
+constexpr char kRelayStateDir[] = "the relay's [/var/lib/leat for root, else ~/.local/state/leat]";
+
 constexpr Flag kRelayFlags[] = {
-    {"--listen", "ADDR", "TLS for agents and visitors [0.0.0.0:443]"},
+    {"--listen", "ADDR", "TLS for agents and visitors [[::]:443, IPv4 too]"},
     {"--plain-listen", "ADDR", "HTTP for visitors, behind a reverse proxy that ends TLS"},
     {"--admin-listen", "ADDR", "health, for this machine's own use"},
-    {"--domain", "NAME", "the relay's name in URLs and its certificate"},
+    {"--domain", "NAME", "the relay's public name or IP, for URLs and its certificate"},
     {"--public-url", "URL", "how visitors reach it, if not at domain and port"},
     {"--tcp-ports", "LO-HI", "ports lent to tcp tunnels [none]"},
-    {"--state-dir", "DIR", "database, certificate, relay.json"},
+    {"--state-dir", "DIR", kRelayStateDir},
     {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
     {"--key", "FILE", "its key, PEM, mode 0600"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
@@ -56,7 +59,8 @@ constexpr Flag kAgentFlags[] = {
     {"--pin", "FINGERPRINT", "trust the relay with this key: sha256:… as it prints at start"},
     {"--ca", "FILE", "trust the relay by this authority, PEM [the system's]"},
     {"--token-file", "FILE", "the credential [LEAT_TOKEN]"},
-    {"--state-dir", "DIR", "identity, agent.json"},
+    {"--state-dir", "DIR",
+     "identity, agent.json [~/.local/state/leat/SERVICE; /var/lib/leat/… for root]"},
     {"--proxy", "URL", "HTTP proxy on the way to the relay, or none [HTTPS_PROXY]"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},
@@ -99,34 +103,58 @@ void add_settings(CLI::App* command, std::span<const Flag> flags, Settings& into
   }
 }
 
-// Flags of one command alone.
-CLI::Option* with_environment(CLI::Option* option) {
-  return option->envname(variable_of(option->get_lnames().front()));
+// The environment stands in for what was not said. Not by Option::envname(): that reads the
+// variables of every command, whichever was chosen.
+struct Variable {
+  const CLI::App* command;
+  CLI::Option* option;
+  std::string name;
+};
+
+Result<void> read_environment(std::span<const Variable> variables, const CLI::App* command) {
+  for (const Variable& variable : variables) {
+    if (variable.command != command || variable.option->count() != 0) continue;
+    const char* const value = std::getenv(variable.name.c_str());
+    if (value == nullptr || *value == '\0') continue;
+    try {
+      variable.option->add_result(value);
+      variable.option->run_callback();
+    } catch (const CLI::ParseError& error) {
+      return fail(Code::USAGE, variable.name + ": " + error.what());
+    }
+  }
+  return {};
 }
 
-template <typename T>
-CLI::Option* add(CLI::App* command, const char* flag, T& value, const char* value_name,
-                 const char* help) {
-  return with_environment(command->add_option(flag, value, help)->type_name(value_name));
-}
-
-// Every command with its flags, bound to the structs they fill.
+// Every command with its flags, each bound to a struct of its own.
 struct Parser {
   CLI::App app{
       "leat: a reverse tunnel. A relay in public, an agent at home, one connection between.",
       "leat"};
   RelayArguments relay;
   AgentArguments http, tcp, agent;
-  TokenArguments token;
+  TokenArguments token_create, token_list, token_revoke;
   ConfigArguments config;
   SampleArguments sample;
   DemoArguments demo;
   std::string shell;
+  std::vector<Variable> variables;
 
   Parser();
-  Arguments parsed();
+  Result<Arguments> parsed();
+  const CLI::App* chosen() const;
 
  private:
+  CLI::Option* with_environment(CLI::App* command, CLI::Option* option) {
+    variables.push_back({command, option, variable_of(option->get_lnames().front())});
+    return option;
+  }
+  template <typename T>
+  CLI::Option* add(CLI::App* command, const char* names, T& value, const char* value_name,
+                   const char* help) {
+    return with_environment(command,
+                            command->add_option(names, value, help)->type_name(value_name));
+  }
   CLI::App* command(const char* name, const char* help, const char* footer = "") {
     return app.add_subcommand(name, help)->footer(footer);
   }
@@ -146,7 +174,8 @@ Parser::Parser() {
       command("relay", "run a relay: the public end",
               "Example: leat relay --domain relay.example.com --tcp-ports 20000-20100");
   add_settings(relay_command, kRelayFlags, relay.settings);
-  add(relay_command, "--config", relay.config, "FILE", "YAML file with any of these");
+  add(relay_command, "--config", relay.config, "FILE",
+      "YAML file with any of these (docs/configuration.md)");
 
   add_service(command("http", "publish a local HTTP service",
                       "Example: LEAT_TOKEN=… leat http 11434 --relay relay.example.com "
@@ -173,11 +202,12 @@ Parser::Parser() {
       ->type_name("")
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   command("version", "print the version");
+  command("help", "print the help of a command", "Example: leat help token create");
 }
 
 void Parser::add_agent(CLI::App* c, AgentArguments& into) {
   add_settings(c, kAgentFlags, into.settings);
-  add(c, "--config", into.config, "FILE", "YAML file with any of these");
+  add(c, "--config", into.config, "FILE", "YAML file with any of these (docs/configuration.md)");
 }
 
 void Parser::add_service(CLI::App* c, AgentArguments& into, Kind kind) {
@@ -196,18 +226,21 @@ void Parser::add_service(CLI::App* c, AgentArguments& into, Kind kind) {
 }
 
 void Parser::add_token() {
-  auto* tokens = command("token", "the credentials of a relay's agents");
+  auto* tokens = command("token", "the credentials of a relay's agents",
+                         "To be run where the relay runs, as the user it runs as.");
   tokens->require_subcommand(1);
-  const auto verb = [&](const char* name, const char* help, TokenArguments::Verb value) {
+  const auto verb = [&](const char* name, const char* help, TokenArguments& into,
+                        TokenArguments::Verb value) {
     auto* c = tokens->add_subcommand(name, help);
-    c->callback([this, value] { token.verb = value; });
-    add(c, "--state-dir", token.state_dir, "DIR", "the relay's");
+    into.verb = value;
+    add(c, "--state-dir", into.state_dir, "DIR", kRelayStateDir);
     if (value == TokenArguments::Verb::list) return;
-    add(c, "--name", token.name, "NAME", "what it is called in lists and logs")->required();
+    add(c, "--name,NAME", into.name, "NAME", "what it is called in lists and logs");
   };
-  verb("create", "make one and print it, once", TokenArguments::Verb::create);
-  verb("list", "names, and when they were made and revoked", TokenArguments::Verb::list);
-  verb("revoke", "refuse it from now on", TokenArguments::Verb::revoke);
+  using Verb = TokenArguments::Verb;
+  verb("create", "make one and print it, once", token_create, Verb::create);
+  verb("list", "names, and when they were made and revoked", token_list, Verb::list);
+  verb("revoke", "refuse it from now on", token_revoke, Verb::revoke);
 }
 
 void Parser::add_sample() {
@@ -225,7 +258,7 @@ void Parser::add_sample() {
 void Parser::add_demo() {
   auto* c =
       command("demo", "relay, agent and a service on this machine, and a request through them");
-  with_environment(c->add_flag("--once", demo.once, "end after the request"));
+  with_environment(c, c->add_flag("--once", demo.once, "end after the request"));
   add(c, "--target", demo.target, "URL", "a real server: Ollama, vLLM, … [the sample server]");
   add(c, "--tokens", demo.tokens, "N", "length of the answer")->check(CLI::Range(1u, 1'000'000u));
 }
@@ -243,13 +276,31 @@ void collect_words(const CLI::App* app, const std::string& path, std::vector<Com
   }
 }
 
-Arguments Parser::parsed() {
+const CLI::App* Parser::chosen() const {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  return command;
+}
+
+Result<Arguments> token_arguments(const TokenArguments& token) {
+  if (token.verb != TokenArguments::Verb::list && token.name.empty()) {
+    return fail(Code::USAGE, "NAME (or --name NAME) is missing");
+  }
+  return token;
+}
+
+Result<Arguments> Parser::parsed() {
   const std::string name = app.get_subcommands().front()->get_name();
   if (name == "relay") return relay;
   if (name == "http") return http;
   if (name == "tcp") return tcp;
   if (name == "agent") return agent;
-  if (name == "token") return token;
+  if (name == "token") {
+    const std::string verb = chosen()->get_name();
+    return token_arguments(verb == "create" ? token_create
+                           : verb == "list" ? token_list
+                                            : token_revoke);
+  }
   if (name == "config") return config;
   if (name == "sample") return sample;
   if (name == "demo") return demo;
@@ -259,22 +310,40 @@ Arguments Parser::parsed() {
   return PrintArguments{completion_script(shell, commands)};
 }
 
+// What the parser did not know, in its own words unless that is a surplus argument.
+std::string usage_text(const Parser& parser, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = parser.app.remaining(true);
+  if (unknown.empty()) return error.what();
+  const CLI::App* const command = parser.chosen();
+  std::vector<std::string> known;
+  for (const CLI::App* sub : command->get_subcommands(nullptr)) known.push_back(sub->get_name());
+  for (const CLI::Option* option : command->get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  return describe_unknown(unknown, known);
+}
+
 }  // namespace
 
 Result<Arguments> parse_arguments(int argc, const char* const* argv) {
+  // leat help relay: as if leat relay --help.
+  std::vector<const char*> words(argv, argv + argc);
+  if (argc > 1 && std::string_view(argv[1]) == "help") {
+    words.erase(words.begin() + 1);
+    words.push_back("--help");
+  }
   Parser parser;
   try {
-    parser.app.parse(argc, argv);
+    parser.app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::CallForHelp&) {
     return PrintArguments{parser.app.help()};
   } catch (const CLI::CallForVersion&) {
     return PrintArguments{version_line() + "\n"};
-  } catch (const CLI::RequiredError& error) {
-    // A misspelt command is found missing before it is found surplus.
-    const std::vector<std::string> unknown = parser.app.remaining(true);
-    return fail(Code::USAGE, unknown.empty() ? error.what() : "not known here: " + unknown.front());
   } catch (const CLI::ParseError& error) {
-    return fail(Code::USAGE, error.what());
+    return fail(Code::USAGE, usage_text(parser, error));
+  }
+  if (auto read = read_environment(parser.variables, parser.chosen()); !read) {
+    return tl::unexpected(read.error());
   }
   return parser.parsed();
 }

@@ -1,10 +1,13 @@
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <system_error>
 #include <vector>
 
-#include "base/file.h"
 #include "cli/commands.h"
 #include "cli/process.h"
 #include "cli/terminal.h"
@@ -41,14 +44,19 @@ std::string table(const std::vector<store::TokenInfo>& tokens) {
   return out;
 }
 
+// The relay's own, never a new one: a token that no relay knows helps nobody.
+Result<std::unique_ptr<store::Store>> open_store(const std::string& directory) {
+  const std::string path = directory + "/leat.db";
+  if (::access(path.c_str(), F_OK) == 0) return store::Store::open(path);
+  std::string detail = "no relay has run here: " + directory;
+  if (errno != ENOENT) detail.append(": ").append(std::generic_category().message(errno));
+  return fail(Code::STATE_DIR, detail + "; --state-dir names the relay's");
+}
+
 }  // namespace
 
 int run_token(const TokenArguments& arguments) {
-  const std::string directory = arguments.state_dir.value_or(config::default_state_dir());
-  if (const auto made = make_directory(directory, Code::STATE_DIR); !made) {
-    return report(made.error());
-  }
-  const auto store = store::Store::open(directory + "/leat.db");
+  const auto store = open_store(arguments.state_dir.value_or(config::default_state_dir()));
   if (!store) return report(store.error());
   switch (arguments.verb) {
     case TokenArguments::Verb::create: {

@@ -117,6 +117,36 @@ TEST(Arguments, FlagsOfOtherCommandsHaveVariables) {
   EXPECT_TRUE(parsed<DemoArguments>({"demo"}).once);
 }
 
+TEST(Arguments, AVariableIsReadByTheChosenCommandAlone) {
+  const test::Variable tokens("LEAT_TOKENS", "0"), once("LEAT_ONCE", "nah");
+  for (const auto& words : std::vector<std::vector<const char*>>{
+           {"leat", "version"}, {"leat", "relay"}, {"leat", "token", "list"}, {"leat", "help"}}) {
+    EXPECT_TRUE(parse_arguments(static_cast<int>(words.size()), words.data())) << words[1];
+  }
+  for (const char* command : {"sample", "demo"}) {
+    const auto wrong = parse({command});
+    ASSERT_FALSE(wrong) << command;
+    EXPECT_EQ(wrong.error().code, Code::USAGE);
+    EXPECT_THAT(wrong.error().detail, testing::StartsWith("LEAT_")) << "names the variable";
+  }
+  EXPECT_EQ(parsed<SampleArguments>({"sample", "--tokens", "8"}).tokens, 8u) << "the flag wins";
+}
+
+TEST(Arguments, TokenFlagsWinOverVariables) {
+  const test::Variable directory("LEAT_STATE_DIR", "/e"), name("LEAT_NAME", "e");
+  for (const char* verb : {"create", "revoke"}) {
+    const auto said = parsed<TokenArguments>({"token", verb, "--state-dir", "/s", "--name", "n"});
+    EXPECT_EQ(said.state_dir, "/s") << verb;
+    EXPECT_EQ(said.name, "n") << verb;
+    EXPECT_EQ(parsed<TokenArguments>({"token", verb, "n"}).name, "n") << verb;
+    const auto unsaid = parsed<TokenArguments>({"token", verb});
+    EXPECT_EQ(unsaid.state_dir, "/e") << verb;
+    EXPECT_EQ(unsaid.name, "e") << verb;
+  }
+  EXPECT_EQ(parsed<TokenArguments>({"token", "list", "--state-dir", "/s"}).state_dir, "/s");
+  EXPECT_EQ(parsed<TokenArguments>({"token", "list"}).state_dir, "/e");
+}
+
 TEST(Arguments, TokenVerbs) {
   const auto create =
       parsed<TokenArguments>({"token", "create", "--state-dir", "/s", "--name", "n"});
@@ -172,7 +202,30 @@ TEST(Arguments, WhatIsWrongIsUsageAndNamesTheArgument) {
   }
 }
 
+TEST(Arguments, AMisspeltWordIsNamedWithTheOneMeant) {
+  const auto said = [](std::initializer_list<const char*> words) {
+    const auto result = parse(words);
+    return result ? std::string("understood") : result.error().detail;
+  };
+  EXPECT_EQ(said({"http", "--relya", "x", "1"}), "not known here: --relya; did you mean --relay?");
+  EXPECT_EQ(said({"http", "80", "--tokn-file=leat_secret"}),
+            "not known here: --tokn-file; did you mean --token-file?");
+  EXPECT_EQ(said({"relay", "--tcp", "1-2"}), "not known here: --tcp; did you mean --tcp-ports?");
+  EXPECT_EQ(said({"realy"}), "not known here: realy; did you mean relay?");
+  EXPECT_EQ(said({"token", "make"}), "not known here: make");
+  EXPECT_EQ(said({"relay", "--nonsense"}), "not known here: --nonsense");
+  for (const auto& words : {std::initializer_list<const char*>{"http", "80", "--token", "leat_x"},
+                            {"http", "80", "--token=leat_x"},
+                            {"http", "80", "leat_x"}}) {
+    EXPECT_THAT(said(words), testing::Not(HasSubstr("leat_x")));
+  }
+  EXPECT_THAT(said({"http", "80", "--token", "leat_x"}), HasSubstr("LEAT_TOKEN"));
+}
+
 TEST(Arguments, HelpIsThatOfTheCommand) {
+  EXPECT_EQ(parsed<PrintArguments>({"help"}).text, parsed<PrintArguments>({"--help"}).text);
+  EXPECT_EQ(parsed<PrintArguments>({"help", "token", "create"}).text,
+            parsed<PrintArguments>({"token", "create", "--help"}).text);
   EXPECT_THAT(parsed<PrintArguments>({"--help"}).text, HasSubstr("relay"));
   EXPECT_THAT(parsed<PrintArguments>({"relay", "--help"}).text, HasSubstr("--plain-listen"));
   EXPECT_THAT(parsed<PrintArguments>({"token", "create", "--help"}).text, HasSubstr("--name"));

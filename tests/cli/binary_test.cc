@@ -159,6 +159,20 @@ TEST(Binary, ConfigCheckNamesFileLineAndKey) {
 TEST(Binary, TokensAreMadeListedAndRevoked) {
   const test::TempDir directory;
   const std::string state = directory.path() + "/state";
+  const std::vector<std::string> verbs = {"create", "revoke", "list"};
+  for (const std::string& verb : verbs) {
+    std::vector<std::string> words = {"token", verb, "--state-dir", state};
+    if (verb != "list") words.emplace_back("phone");
+    Program early(words);
+    EXPECT_EQ(early.wait(), 1);
+    EXPECT_THAT(early.err, HasSubstr("no relay has run here: " + state));
+    EXPECT_FALSE(std::filesystem::exists(state)) << verb;
+  }
+  Program relay({"relay", "--listen", "127.0.0.1:0", "--state-dir", state});
+  ASSERT_TRUE(relay.says("--pin sha256:"));
+  relay.signal(SIGTERM);
+  EXPECT_EQ(relay.wait(), 0);
+
   Program create({"token", "create", "--state-dir", state, "--name", "phone"});
   EXPECT_EQ(create.wait(), 0);
   EXPECT_THAT(create.out, testing::MatchesRegex("leat_[A-Za-z0-9_-]+\n")) << "the token alone";
@@ -168,7 +182,7 @@ TEST(Binary, TokensAreMadeListedAndRevoked) {
   EXPECT_EQ(again.wait(), 1);
   EXPECT_THAT(again.err, StartsWith("LEAT_TOKEN_EXISTS: "));
 
-  Program revoke({"token", "revoke", "--state-dir", state, "--name", "phone"});
+  Program revoke({"token", "revoke", "phone", "--state-dir", state}, {"LEAT_STATE_DIR=/nowhere"});
   EXPECT_EQ(revoke.wait(), 0);
   Program list({"token", "list", "--state-dir", state});
   EXPECT_EQ(list.wait(), 0);

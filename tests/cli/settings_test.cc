@@ -163,6 +163,8 @@ struct Wrong {
 
 TEST_F(Settings, WhatAnAgentCannotDoWithout) {
   const std::string no_services = file("none.yaml", "relay: r\ntoken: x\n");
+  const std::string no_carrier =
+      file("ftp.yaml", "relay_server: ftp://r\ntoken: x\nservices:\n  - target: 80\n");
   const Wrong cases[] = {
       {{"http", "80"}, Code::USAGE, "--relay"},
       {{"http", "80", "--relay", "r"}, Code::NO_TOKEN, "LEAT_TOKEN"},
@@ -176,6 +178,7 @@ TEST_F(Settings, WhatAnAgentCannotDoWithout) {
       {{"tcp", "http://h", "--relay", "r"}, Code::USAGE, "TARGET: kind"},
       {{"agent", "--config", no_services}, Code::CONFIG, "services"},
       {{"http", "80", "--relay", "r", "--proxy", "ftp://p"}, Code::USAGE, "--proxy: expected"},
+      {{"agent", "--config", no_carrier}, Code::CONFIG, "relay"},
   };
   for (const Wrong& wrong : cases) {
     const auto options = agent(wrong.words);
