@@ -101,8 +101,10 @@ inline constexpr std::size_t kControlTunnels = 1024;    // of one session, bound
 inline constexpr std::size_t kControlOutput = 1 * MiB;  // answers the agent has not read
 inline constexpr std::size_t kTokenSessions = 64;       // of one credential, alive at once
 inline constexpr std::size_t kTokenTunnels = 4096;      // ids that one credential may own …
-inline constexpr Rate kTokenClaims{1024, 16};  // … and how fast new ones are written down
+inline constexpr Rate kTokenClaims{1024, 16};  // … how fast new ones are written down …
+inline constexpr Rate kTokenWrites{64, 4};     // … and in how many waits for the disk
 
 inline constexpr auto kDrain = 30s;
+inline constexpr auto kReturnAfter = 60s;  // at most, whatever a Drain says
 
 }  // namespace leat::limits

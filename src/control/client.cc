@@ -1,6 +1,7 @@
 #include "control/client.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/limits.h"
@@ -62,10 +63,12 @@ void Client::on_message(const proto::Control& message) {
       return on_bound(message.bound());
     case proto::Control::kDrain: {
       const proto::Drain& drain = message.drain();
+      constexpr auto kMost = std::chrono::milliseconds(limits::kReturnAfter).count();
+      const auto retry_after_ms =
+          std::min(drain.retry_after_ms(), static_cast<std::uint32_t>(kMost));
       std::vector<std::string> relays;
       for (const std::string& relay : drain.relays()) relays.push_back(peer_text(relay));
-      return events_.on_drain(printable(drain.reason(), kReasonText), drain.retry_after_ms(),
-                              relays);
+      return events_.on_drain(printable(drain.reason(), kReasonText), retry_after_ms, relays);
     }
     case proto::Control::kNotice:
       if (!welcomed) break;

@@ -49,6 +49,7 @@ class ClientEvents {
   virtual void on_bound(std::size_t index,
                         const TunnelBound& tunnel) = 0;  // index into the requests
   virtual void on_bind_failed(std::size_t index, const Error& error) = 0;
+  // retry_after_ms: at most limits::kReturnAfter.
   virtual void on_drain(const std::string& reason, std::uint32_t retry_after_ms,
                         const std::vector<std::string>& relays) = 0;
   virtual void on_notice(const Error& error) = 0;

@@ -102,8 +102,11 @@ void SessionDriver::feed(Bytes received) {
     case LinkFault::none:
       return;
     case LinkFault::closed: {
-      const auto code = code_from_name(link_.close_code());
-      return end(Error{code.value_or(Code::PROTOCOL), std::string(link_.close_text())});
+      // Empty: asked for, and nothing failed. One of a newer version's is shown as it is (§3.3).
+      const std::string name(link_.close_code()), text(link_.close_text());
+      if (name.empty()) return end(Error{Code::CARRIER_CUT, "closed by the peer: " + text});
+      const auto code = code_from_name(name);
+      return end(code ? Error{*code, text} : Error{Code::PROTOCOL, name + ": " + text});
     }
     default:
       return close(Code::PROTOCOL, name(fault));

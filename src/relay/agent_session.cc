@@ -186,16 +186,23 @@ void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& 
 
 // All that came at once are written down at once: a wait for the disk stops everything else.
 void AgentSession::answer_binds() {
+  if (binds_.empty()) return;
   std::vector<Asked> binds = std::exchange(binds_, {});
   std::vector<Asked*> unwritten;
   std::vector<store::Claim> claims;
+  Context::WritePace& pace = context_.write_paces[token_id_];
+  const Time now = context_.shard.now();
+  std::optional<bool> may_write;  // one wait for the disk
   for (Asked& asked : binds) {
     const Result<bool> known = check(asked);
     if (!known) {
       asked.allowed = tl::unexpected(known.error());
-    } else if (!*known && !context_.may_claim(token_id_)) {
-      asked.allowed = leat::fail(Code::TOO_MANY_BINDS);
     } else if (!*known) {
+      if (!may_write) may_write = pace.writes.take(1, now);
+      if (!*may_write || !pace.claims.take(1, now)) {
+        asked.allowed = leat::fail(Code::TOO_MANY_BINDS);
+        continue;
+      }
       unwritten.push_back(&asked);
       claims.push_back({asked.tunnel.id, asked.generated});
     }

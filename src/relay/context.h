@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/memory_budget.h"
 #include "mux/abuse_guard.h"
 #include "mux/memory_share.h"
@@ -88,9 +89,11 @@ struct Context {
   bool draining = false;
   std::size_t waiting = 0;  // see Waiting
 
-  // How fast each token may have new ids written down; each costs a wait for the disk.
-  bool may_claim(std::int64_t token);
-  absl::flat_hash_map<std::int64_t, mux::TokenBucket> claims;
+  // How fast each token may have new ids written down, in rows and in waits for the disk.
+  struct WritePace {
+    mux::TokenBucket claims{limits::kTokenClaims}, writes{limits::kTokenWrites};
+  };
+  absl::flat_hash_map<std::int64_t, WritePace> write_paces;
 
   // Sessions of each token: at most limits::kTokenSessions.
   absl::node_hash_map<std::int64_t, std::size_t> token_sessions;

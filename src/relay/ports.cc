@@ -1,44 +1,50 @@
 #include "relay/ports.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 namespace leat::relay {
 namespace {
 
-constexpr int kTries = 32;  // ports that other programs hold, in one call
+constexpr std::size_t kTries = 32;  // ports that other programs hold, in one call
 
 }  // namespace
 
 Ports::Lease::Lease(Ports& ports, std::uint16_t port, std::unique_ptr<net::Listener> listener)
     : ports_(ports), port_(port), listener_(std::move(listener)) {
-  ports_.lent_.set(port_);
+  std::erase(ports_.free_, port_);
 }
 
-Ports::Lease::~Lease() { ports_.lent_.reset(port_); }
+Ports::Lease::~Lease() { ports_.free_.push_back(port_); }
+
+Ports::Ports(net::Shard& shard, PortRange range) : shard_(shard), range_(range) {
+  if (range.high == 0) return;
+  for (std::uint32_t port = range.low; port <= range.high; ++port) {
+    free_.push_back(static_cast<std::uint16_t>(port));
+  }
+}
 
 Result<std::unique_ptr<Ports::Lease>> Ports::lend(std::uint16_t wanted,
                                                   net::Listener::OnAccept on_accept) {
   if (range_.high == 0) return fail(Code::PORT_REFUSED, "the relay lends no ports");
   if (wanted != 0) {
     if (!range_.contains(wanted)) return fail(Code::PORT_REFUSED, std::to_string(wanted));
+    if (std::ranges::find(free_, wanted) == free_.end()) {
+      return fail(Code::PORT_TAKEN, std::to_string(wanted));
+    }
     return open(wanted, std::move(on_accept));
   }
-  const std::uint32_t size = range_.high - range_.low + 1u;
-  int tries = kTries;
-  for (std::uint32_t seen = 0; seen < size && tries > 0; ++seen) {
-    const auto port = static_cast<std::uint16_t>(next_);
-    next_ = next_ == range_.high ? range_.low : next_ + 1;
-    if (lent_.test(port)) continue;
-    --tries;
-    if (auto lease = open(port, on_accept)) return lease;
+  for (std::size_t tries = std::min(kTries, free_.size()); tries > 0; --tries) {
+    if (auto lease = open(free_.front(), on_accept)) return lease;
+    free_.push_back(free_.front());
+    free_.pop_front();
   }
   return fail(Code::PORT_TAKEN, "no port of the range is free");
 }
 
 Result<std::unique_ptr<Ports::Lease>> Ports::open(std::uint16_t port,
                                                   net::Listener::OnAccept on_accept) {
-  if (lent_.test(port)) return fail(Code::PORT_TAKEN, std::to_string(port));
   auto listener = net::Listener::open(shard_, {host_, port}, std::move(on_accept));
   if (!listener) return fail(Code::PORT_TAKEN, listener.error().detail);
   return std::make_unique<Lease>(*this, port, std::move(*listener));

@@ -2,8 +2,8 @@
 // that a visitor who still uses it does not meet somebody else there.
 #pragma once
 
-#include <bitset>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -31,7 +31,7 @@ class Ports {
     const std::unique_ptr<net::Listener> listener_;
   };
 
-  Ports(net::Shard& shard, PortRange range) : shard_(shard), range_(range), next_(range.low) {}
+  Ports(net::Shard& shard, PortRange range);
 
   // A numeric address: no name is looked up while the relay serves.
   void listen_at(std::string host) { host_ = std::move(host); }
@@ -46,8 +46,7 @@ class Ports {
   net::Shard& shard_;
   const PortRange range_;
   std::string host_;
-  std::uint32_t next_;  // to be tried
-  std::bitset<65536> lent_;
+  std::deque<std::uint16_t> free_;  // the one that was given back last at the end
 };
 
 }  // namespace leat::relay

@@ -32,10 +32,6 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
 
 Context::~Context() = default;
 
-bool Context::may_claim(std::int64_t token) {
-  return claims.try_emplace(token, limits::kTokenClaims).first->second.take(1, shard.now());
-}
-
 namespace {
 
 // How soon a revocation, made by another process, is seen.

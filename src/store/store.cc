@@ -92,13 +92,15 @@ class SqliteStore final : public Store {
 
  private:
   void touch(const TokenInfo& token);
-  Result<void> write(const Claim& claim, std::int64_t token, const PublicKey& identity);
+  Result<std::int64_t> number_owned(std::int64_t token);
+  Result<void> write(const Claim& claim, std::int64_t token, const PublicKey& identity,
+                     std::int64_t& owned);
 
   Database database_;
   const std::chrono::milliseconds patience_;
   // Finalised before the database is closed.
   Statement create_token_, list_tokens_, revoke_token_, find_token_, touch_token_, token_live_;
-  Statement find_claim_, count_others_, claim_, find_generated_, release_, data_version_;
+  Statement find_claim_, count_, find_own_, claim_, find_generated_, release_, data_version_;
   std::int64_t seen_version_ = 0;
   bool changed_here_ = false;  // the counter leaves out this connection's own commits
 };
@@ -118,7 +120,8 @@ Result<void> SqliteStore::prepare() {
       {touch_token_, "UPDATE token SET last_used = ?2 WHERE id = ?1"},
       {token_live_, "SELECT 1 FROM token WHERE id = ?1 AND revoked IS NULL"},
       {find_claim_, "SELECT 1 FROM tunnel WHERE id = ?1 AND token = ?2 AND identity = ?3"},
-      {count_others_, "SELECT count(*) FROM tunnel WHERE token = ?2 AND id <> ?1"},
+      {count_, "SELECT count(*) FROM tunnel WHERE token = ?1"},
+      {find_own_, "SELECT 1 FROM tunnel WHERE id = ?1 AND token = ?2"},
       {claim_,
        "INSERT INTO tunnel (id, token, identity, generated, created) VALUES (?1, ?2, ?3, ?4, ?5)"
        " ON CONFLICT (id) DO UPDATE SET token = ?2, identity = ?3"
@@ -221,8 +224,11 @@ std::vector<Result<void>> SqliteStore::claim(const std::vector<Claim>& claims, s
 
   const Durably durably(database_);
   Result<void> done = database_.run("BEGIN IMMEDIATE");
+  Result<std::int64_t> owned = 0;
+  if (done) owned = number_owned(token);
+  if (!owned) done = tl::unexpected(owned.error());
   for (auto at = unwritten.begin(); done && at != unwritten.end(); ++at) {
-    results[*at] = write(claims[*at], token, identity);
+    results[*at] = write(claims[*at], token, identity, *owned);
     if (!results[*at] && results[*at].error().code == Code::STORE) done = results[*at];
   }
   if (done) done = database_.run("COMMIT");
@@ -233,19 +239,26 @@ std::vector<Result<void>> SqliteStore::claim(const std::vector<Claim>& claims, s
   return results;
 }
 
-Result<void> SqliteStore::write(const Claim& claim, std::int64_t token, const PublicKey& identity) {
-  {
-    Query others(database_, count_others_, claim.tunnel, token);
-    const auto row = others.step();
-    if (!row) return tl::unexpected(row.error());
-    if (others.integer(0) >= static_cast<std::int64_t>(limits::kTokenTunnels)) {
-      return fail(Code::TUNNEL_LIMIT);
-    }
+Result<std::int64_t> SqliteStore::number_owned(std::int64_t token) {
+  Query query(database_, count_, token);
+  const auto row = query.step();
+  if (!row) return tl::unexpected(row.error());
+  return query.integer(0);
+}
+
+// `owned`: how many ids the token has, this one included once it is written.
+Result<void> SqliteStore::write(const Claim& claim, std::int64_t token, const PublicKey& identity,
+                                std::int64_t& owned) {
+  const Result<bool> own = Query(database_, find_own_, claim.tunnel, token).step();
+  if (!own) return tl::unexpected(own.error());
+  if (!*own && owned >= static_cast<std::int64_t>(limits::kTokenTunnels)) {
+    return fail(Code::TUNNEL_LIMIT);
   }
   Query query(database_, claim_, claim.tunnel, token, identity, std::int64_t{claim.generated},
               now());
   if (const auto done = query.run(); !done) return done;
   if (database_.rows_changed() == 0) return fail(Code::TUNNEL_TAKEN, claim.tunnel);
+  if (!*own) ++owned;
   return {};
 }
 

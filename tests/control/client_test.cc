@@ -139,6 +139,13 @@ TEST_F(ClientTest, DrainAndNotice) {
             (std::vector<std::string>{"drain update 250 other:443", "notice LEAT_REVOKED soon"}));
 }
 
+TEST_F(ClientTest, ARelayKeepsNobodyAwayForLong) {
+  greet();
+  ASSERT_TRUE(feed(drain(60'001) + drain(0xffffffff)));
+  EXPECT_EQ(events.log, (std::vector<std::string>{"drain update 60000 other:443",
+                                                  "drain update 60000 other:443"}));
+}
+
 TEST_F(ClientTest, UnbindIsSentOnceWelcome) {
   client.take_output();
   client.unbind("chat");

@@ -83,10 +83,10 @@ inline std::string leave() {
   message.mutable_leave();
   return framed(message);
 }
-inline std::string drain() {
+inline std::string drain(std::uint32_t retry_after_ms = 250) {
   proto::Control message;
   message.mutable_drain()->set_reason("update");
-  message.mutable_drain()->set_retry_after_ms(250);
+  message.mutable_drain()->set_retry_after_ms(retry_after_ms);
   message.mutable_drain()->add_relays("other:443");
   return framed(message);
 }

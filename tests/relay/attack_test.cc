@@ -42,29 +42,6 @@ TEST_F(Attack, AnAgentThatDoesNotReadItsControlStreamIsEnded) {
   expect_served();
 }
 
-// What follows in the same read must not bring the session back among those that serve.
-TEST_F(Attack, AnAgentThatIsEndedBindsNothingAnyMore) {
-  const auto hostile = agent({});
-  ASSERT_TRUE(until([&] { return hostile->control().welcomed(); }));
-  hostile->stop_reading_control();
-  hostile->stay();
-  std::string binds;
-  for (std::uint32_t i = 1; i <= 100'000; ++i) {
-    proto::Control message;
-    message.mutable_bind()->set_request(i);
-    message.mutable_bind()->set_tunnel(i % 100 == 0 ? "web" : "-");
-    message.mutable_bind()->set_kind(proto::KIND_HTTP);
-    message.mutable_bind()->set_public_(true);
-    control::append_message(message, binds);
-  }
-  hostile->say(binds);
-  ASSERT_TRUE(until([&] { return hostile->ended(); }));
-  const auto guest = visitor();
-  guest->get("/tunnel/web/");
-  ASSERT_TRUE(until([&] { return guest->has("\r\n\r\n"); }));
-  EXPECT_TRUE(guest->has("LEAT_AGENT_OFFLINE")) << guest->text();
-}
-
 TEST_F(Attack, ATokenHasSoManySessionsAndNoMore) {
   std::vector<std::unique_ptr<FakeAgent>> agents;
   for (std::size_t i = 0; i < limits::kTokenSessions; ++i) {

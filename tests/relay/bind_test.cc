@@ -77,6 +77,31 @@ TEST_F(Binds, PortsAreLentInTurn) {
   EXPECT_EQ(wrong.refused().at(0).code, Code::PORT_REFUSED);
 }
 
+TEST_F(Binds, APortAskedForByNumberIsLentInTurnToo) {
+  const auto agent = online({tcp("a", ports.low)});
+  agent->control().unbind("a");
+  agent->wake();
+  const auto other = other_agent("other", {tcp("x")});
+  ASSERT_TRUE(until([&] { return other->settled(); }));
+  EXPECT_NE(other->bound().at(0).remote_port, ports.low) << "a visitor of a's may still come";
+}
+
+// One at a time, each of them a wait for the disk, in which nobody is served.
+TEST_F(Binds, WritesAreCountedHoweverSmall) {
+  const auto agent = online({http("t")});
+  constexpr std::size_t kMany = 4 * limits::kTokenWrites.burst;
+  std::size_t written = 1;
+  for (; written < kMany && agent->refused().empty(); ++written) {
+    const std::string id = "t" + std::to_string(written);
+    agent->control().bind(0, http(id));
+    agent->wake();
+    ASSERT_TRUE(until([&] { return agent->bound().at(0).id == id || !agent->refused().empty(); }));
+  }
+  EXPECT_GT(written, limits::kTokenWrites.burst);
+  ASSERT_FALSE(agent->refused().empty()) << written;
+  EXPECT_EQ(agent->refused().at(0).code, Code::TOO_MANY_BINDS);
+}
+
 TEST_F(Binds, ATunnelThatLosesItsPortIsNobodys) {
   const auto taken =
       net::Listener::open(loop.shard, {"127.0.0.1", ports.high}, [](net::Fd) {}).value();

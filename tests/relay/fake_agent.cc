@@ -130,7 +130,7 @@ void FakeAgent::on_ended(const Error& why) { lost(why); }
 
 void FakeAgent::lost(const Error& why) {
   if (!ended_) ended_ = why;
-  if (!stays_) loop_.shard.dispose(std::move(driver_));
+  loop_.shard.dispose(std::move(driver_));
   loop_.poke();
 }
 

@@ -96,8 +96,6 @@ class FakeAgent final : private net::TransportOwner,
   std::size_t unsaid() const { return out_.size(); }
   // As if the network were gone: nothing is read or sent any more, and no FIN tells the relay.
   void vanish();
-  // When the session ends it keeps the connection, which the relay then has to cut.
-  void stay() { stays_ = true; }
 
  private:
   friend class Served;
@@ -129,7 +127,6 @@ class FakeAgent final : private net::TransportOwner,
   mux::StreamHandle control_;
   std::string out_;
   bool reads_control_ = true;
-  bool stays_ = false;
   std::size_t answers_ = 0;
   std::map<std::size_t, control::TunnelBound> bound_;
   std::map<std::size_t, Error> refused_;
