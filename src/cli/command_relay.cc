@@ -3,18 +3,26 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 
+#include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
 #include "cli/relay_settings.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
+#include "config/values.h"
 #include "relay/relay.h"
+#include "store/store.h"
 
 namespace leat::cli {
 namespace {
+
+bool everywhere(const HostPort& address) {
+  return address.host == "0.0.0.0" || address.host == "::";
+}
 
 // The address under which this machine is most likely reached: its first that is not a loopback
 // one.
@@ -35,15 +43,31 @@ std::string outward_address() {
   return found;
 }
 
-// What an agent is to be given as --relay.
-std::string agent_address(const relay::Info& info, const std::string& domain) {
+// What an agent is to be given as --relay. Where a proxy of this machine's ends TLS, the public URL
+// is the proxy's, and its port not the one with the pinned key.
+HostPort agent_address(const relay::Info& info, const relay::Options& options) {
   HostPort address = info.listen;
-  if (!domain.empty()) {
-    address.host = domain;
-  } else if (address.host == "0.0.0.0" || address.host == "::") {
+  const auto visitors = config::parse_url_address(options.public_url);
+  if (!options.domain.empty()) {
+    address.host = options.domain;
+  } else if (visitors) {
+    address.host = visitors->host;
+  } else if (everywhere(address)) {
     address.host = outward_address();
   }
-  return address.text();
+  if (visitors && visitors->host == address.host && !info.plain_listen) {
+    address.port = visitors->port;
+  }
+  return address;
+}
+
+// Nobody holds a token that could be used: none is in force, or the one that was shown never came.
+bool wants_token(const relay::Options& options) {
+  const auto store = store::Store::open(options.state_dir + "/leat.db");
+  const auto tokens = store ? (*store)->tokens() : tl::unexpected(store.error());
+  return tokens && std::ranges::none_of(*tokens, [](const store::TokenInfo& token) {
+           return !token.revoked && token.last_used;
+         });
 }
 
 void show(const relay::Info& info, const relay::Options& options) {
@@ -56,8 +80,13 @@ void show(const relay::Info& info, const relay::Options& options) {
   lines.push_back({"the relay sees", "http tunnels: requests and answers in the clear"});
   lines.push_back({" ", "tcp tunnels: the bytes"});
   std::string out = box(version_line() + " relay", lines);
+  if (options.domain.empty() && options.public_url.empty() && everywhere(info.listen)) {
+    out +=
+        "\nWithout --domain the address below is a guess, and URLs and certificate say localhost."
+        "\nStart it with --domain YOUR-PUBLIC-NAME-OR-IP.\n";
+  }
   const std::string command =
-      "leat http 11434 --relay " + agent_address(info, options.domain) + " --pin " + info.pin;
+      "leat http 11434 --relay " + agent_address(info, options).text() + " --pin " + info.pin;
   if (info.first_token) {
     out +=
         "\nA token was made; it is shown this once. At home, for a service on port 11434:\n\n  "
@@ -66,6 +95,12 @@ void show(const relay::Info& info, const relay::Options& options) {
   } else {
     out += "\nAt home, with a token in LEAT_TOKEN, for a service on port 11434:\n\n  " + command +
            "\n\n";
+    if (wants_token(options)) {
+      out +=
+          "No token that is in force has been used yet. This makes one:\n\n  leat token create "
+          "--state-dir " +
+          options.state_dir + " --name laptop\n\n";
+    }
   }
   print(out);
 }
@@ -78,7 +113,7 @@ int run_relay(const RelayArguments& arguments) {
   net::Shard shard;
   Daemon daemon(shard);
   const auto relay = relay::Relay::start(shard, *options);
-  if (!relay) return report(relay.error());
+  if (!relay) return report(advise(relay.error(), options->state_dir));
   show((*relay)->info(), *options);
   return daemon.run([&](Daemon::Done done) { (*relay)->drain(std::move(done)); });
 }

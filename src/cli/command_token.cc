@@ -8,6 +8,7 @@
 #include <system_error>
 #include <vector>
 
+#include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
 #include "cli/terminal.h"
@@ -48,16 +49,19 @@ std::string table(const std::vector<store::TokenInfo>& tokens) {
 Result<std::unique_ptr<store::Store>> open_store(const std::string& directory) {
   const std::string path = directory + "/leat.db";
   if (::access(path.c_str(), F_OK) == 0) return store::Store::open(path);
-  std::string detail = "no relay has run here: " + directory;
-  if (errno != ENOENT) detail.append(": ").append(std::generic_category().message(errno));
-  return fail(Code::STATE_DIR, detail + "; --state-dir names the relay's");
+  if (errno == ENOENT) {
+    return fail(Code::STATE_DIR,
+                "no relay has run here: " + directory + "; --state-dir names the relay's");
+  }
+  return fail(Code::STATE_DIR, directory + ": " + std::generic_category().message(errno));
 }
 
 }  // namespace
 
 int run_token(const TokenArguments& arguments) {
-  const auto store = open_store(arguments.state_dir.value_or(config::default_state_dir()));
-  if (!store) return report(store.error());
+  const std::string directory = arguments.state_dir.value_or(config::default_state_dir());
+  const auto store = open_store(directory);
+  if (!store) return report(advise(store.error(), directory));
   switch (arguments.verb) {
     case TokenArguments::Verb::create: {
       const auto token = (*store)->create_token(arguments.name);

@@ -1,5 +1,6 @@
 #include "cli/process.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -21,6 +22,15 @@ sigset_t handled_signals() {
   ::sigemptyset(&set);
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, number);
   return set;
+}
+
+// A closed terminal ends what was started from it, unless that was asked to stay (nohup ignores
+// HUP); for a service without a terminal HUP says nothing.
+bool ends_with_terminal() {
+  struct sigaction action;
+  if (::sigaction(SIGHUP, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) return false;
+  const net::Fd terminal(::open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  return static_cast<bool>(terminal);
 }
 
 }  // namespace
@@ -59,6 +69,7 @@ Daemon::Daemon(net::Shard& shard)
         log::warn("drain_cut", {{"after_s", std::chrono::seconds(kDrainLimit).count()}});
         end(exit_code_);
       }) {
+  hangup_ends_ = ends_with_terminal();
   const sigset_t set = handled_signals();
   signals_ = net::Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   shard_.watch(signals_.get(), *this);
@@ -84,10 +95,13 @@ void Daemon::on_ready() {
 }
 
 void Daemon::on_signal(int number) {
-  if (number == SIGHUP) return log::info("signal", {{"name", "HUP"}, {"action", "none"}});
+  if (number == SIGHUP && !hangup_ends_) {
+    return log::info("signal", {{"name", "HUP"}, {"action", "none"}});
+  }
   const bool interrupt = number == SIGINT;
+  const char* name = interrupt ? "INT" : number == SIGHUP ? "HUP" : "TERM";
   const char* action = !draining_ ? "drain" : interrupt ? "end" : "none";
-  log::info("signal", {{"name", interrupt ? "INT" : "TERM"}, {"action", action}});
+  log::info("signal", {{"name", name}, {"action", action}});
   if (!draining_) return stop(kExitStopped);
   if (interrupt) end(exit_code_);
 }

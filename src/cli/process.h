@@ -26,7 +26,8 @@ void take_signals();
 
 // Runs a shard until it is over.
 //   TERM, INT     drains; the second INT ends at once
-//   HUP           noted
+//   HUP           drains where the program was started from a terminal, which has been closed then,
+//                 and without nohup; otherwise noted
 class Daemon final : private net::Watched {
  public:
   using Done = std::function<void()>;
@@ -48,7 +49,7 @@ class Daemon final : private net::Watched {
   net::Fd signals_;
   net::Timer limit_;
   Drain drain_;
-  bool draining_ = false;
+  bool draining_ = false, hangup_ends_ = false;
   int exit_code_ = kExitStopped;
 };
 

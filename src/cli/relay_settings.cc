@@ -1,11 +1,14 @@
 #include "cli/relay_settings.h"
 
+#include <sys/socket.h>
+
 #include <utility>
 
 #include "base/log.h"
 #include "config/files.h"
 #include "config/paths.h"
 #include "config/relay_config.h"
+#include "net/socket.h"
 
 namespace leat::cli {
 namespace {
@@ -26,6 +29,14 @@ Result<config::RelayConfig> gather(const RelayArguments& arguments) {
   return config;
 }
 
+// [::] takes IPv4 too; a kernel without IPv6 has the other name for all addresses.
+HostPort every_address(HostPort address) {
+  if (address.host != "::") return address;
+  const net::Fd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!probe) address.host = "0.0.0.0";
+  return address;
+}
+
 }  // namespace
 
 Result<relay::Options> relay_options(const RelayArguments& arguments) {
@@ -34,9 +45,9 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   log::configure(config->log_level.value_or(log::Level::info),
                  config->log_format.value_or(log::Format::text));
   relay::Options out;
-  out.listen = config->listen.value_or(HostPort{"0.0.0.0", 443});
-  out.plain_listen = config->plain_listen;
-  out.admin_listen = config->admin_listen;
+  out.listen = every_address(config->listen.value_or(HostPort{"::", 443}));
+  if (config->plain_listen) out.plain_listen = every_address(*config->plain_listen);
+  if (config->admin_listen) out.admin_listen = every_address(*config->admin_listen);
   out.domain = config->domain.value_or("");
   out.public_url = config->public_url.value_or("");
   if (config->tcp_ports) out.tcp_ports = {config->tcp_ports->low, config->tcp_ports->high};

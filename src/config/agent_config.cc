@@ -157,7 +157,7 @@ bool is_agent_key(std::string_view name) {
 Result<Secret> read_token(const AgentConfig& config) {
   if (config.token) return *config.token;
   if (!config.token_file) return fail(Code::NO_TOKEN);
-  const auto file = read_private_file(*config.token_file, Code::CONFIG_FILE);
+  const auto file = read_private_file(*config.token_file, Code::NO_TOKEN);
   if (!file) return file;
   constexpr std::string_view kBlank = " \t\r\n";
   std::string_view text = file->reveal();

@@ -62,7 +62,7 @@ Result<void> apply_proxy_variables(AgentConfig& config);
 bool is_agent_key(std::string_view name);
 
 // The token, or what token_file holds without the space around it. LEAT_NO_TOKEN if there is
-// neither; LEAT_CONFIG_FILE for a file that others may read.
+// neither, or if the file cannot be read or others may read it.
 Result<Secret> read_token(const AgentConfig& config);
 
 }  // namespace leat::config

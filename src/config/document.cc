@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -31,7 +32,7 @@ class Reader {
   explicit Reader(Document& document) : document_(document) {}
 
   Result<void> read(const YAML::Node& root) {
-    if (root.IsNull()) return {};  // an empty file
+    if (root.IsNull()) return {};  // nothing but comments
     return read_mapping(root, "", document_.root);
   }
 
@@ -43,6 +44,7 @@ class Reader {
       const YAML::Node &key = pair.first, &value = pair.second;
       if (!key.IsScalar()) return unfit(key, path, "a key");
       Entry entry{key.Scalar(), line_of(key), {}};
+      std::ranges::replace(entry.key, '-', '_');  // as the flags are written
       if (const auto done = read_value(value, path + entry.key, entry); !done) return done;
       out.entries.push_back(std::move(entry));
     }
@@ -105,20 +107,27 @@ Result<Document> load_document(const std::string& path) {
   const auto text = read_file(path, Code::CONFIG_FILE);
   if (!text) return tl::unexpected(text.error());
   Document document{path, {}};
+  const auto unprintable = [](unsigned char c) {
+    return (c < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+  };
+  if (std::ranges::any_of(*text, unprintable))
+    return fail(Code::CONFIG, path + ": is not a text file");
   try {
     const std::vector<YAML::Node> all = YAML::LoadAll(*text);
-    if (all.empty()) return document;
     if (all.size() > 1) {
       return fail(Code::CONFIG, document.where(line_of(all[1]), "") + ": expected one document");
     }
-    if (const auto read = Reader(document).read(all.front()); !read) {
-      return tl::unexpected(read.error());
+    if (!all.empty()) {
+      if (const auto read = Reader(document).read(all.front()); !read) {
+        return tl::unexpected(read.error());
+      }
     }
   } catch (const YAML::Exception& error) {
     return fail(Code::CONFIG, document.where(error.mark.line + 1, "") + ": " + error.msg);
   } catch (const std::exception& error) {
     return fail(Code::CONFIG, path + ": " + error.what());
   }
+  if (document.root.entries.empty()) return fail(Code::CONFIG, path + ": holds no settings");
   return document;
 }
 

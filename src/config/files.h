@@ -1,6 +1,6 @@
-// Configuration files: YAML, keys as the flags are called with '_' for '-', an agent's services as
-// a list. Errors are LEAT_CONFIG_FILE for a file that cannot be read, and LEAT_CONFIG with
-// "FILE:LINE: key: expected …, found …" for one that is not right.
+// Configuration files: YAML, keys as the flags are called ('_' and '-' are the same), an agent's
+// services as a list. Errors are LEAT_CONFIG_FILE for a file that cannot be read, and LEAT_CONFIG
+// with "FILE:LINE: key: expected …, found …" for one that is not right.
 #pragma once
 
 #include <string>

@@ -99,6 +99,7 @@ Result<std::uint64_t> parse_size(std::string_view text) {
 }
 
 Result<bool> parse_bool(std::string_view text) {
+  if (text == "1" || text == "0") return text == "1";
   return choice<bool, 2>(text, {{{"true", true}, {"false", false}}});
 }
 
@@ -138,7 +139,10 @@ Result<std::string> parse_tunnel_id(std::string_view text) {
   return expected("1 to 63 of a-z, 0-9 and '-', not '-' at the ends", text);
 }
 
-Result<HostPort> parse_listen(std::string_view text) { return parse_host_port(text, true); }
+Result<HostPort> parse_listen(std::string_view text) {
+  return parse_host_port(text.starts_with(':') ? "[::]" + std::string(text) : std::string(text),
+                         true);
+}
 
 Result<PortRange> parse_port_range(std::string_view text) {
   const std::size_t dash = text.find('-');
@@ -157,15 +161,21 @@ Result<std::string> parse_public_url(std::string_view text) {
   return std::string(text.substr(0, text.size() - text.ends_with('/')));
 }
 
+Result<HostPort> parse_url_address(std::string_view text) {
+  const auto url = split_url(text);
+  if (!url) return expected("a URL", text);
+  return with_default_port(url->authority, url->scheme == "http" ? 80 : 443);
+}
+
 Result<RelayAddress> parse_relay(std::string_view text) {
   using Carrier = RelayAddress::Carrier;
   Carrier carrier = Carrier::tls;
   std::string_view authority = text;
   if (const auto url = split_url(text)) {
-    if (url->scheme != "wss" && url->scheme != "ws") {
+    if (url->scheme != "wss" && url->scheme != "https" && url->scheme != "ws") {
       return expected("HOST:PORT, wss://HOST or ws://HOST", text);
     }
-    carrier = url->scheme == "wss" ? Carrier::websocket : Carrier::plain_websocket;
+    carrier = url->scheme == "ws" ? Carrier::plain_websocket : Carrier::websocket;
     authority = url->authority;
   }
   const auto address = with_default_port(authority, carrier == Carrier::plain_websocket ? 80 : 443);

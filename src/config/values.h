@@ -22,14 +22,15 @@ Result<Duration> parse_duration(std::string_view text);
 // Bytes: "4096", "64KiB", "16MiB", "1GiB".
 Result<std::uint64_t> parse_size(std::string_view text);
 
-Result<bool> parse_bool(std::string_view text);           // true, false
+Result<bool> parse_bool(std::string_view text);           // true, false, 1, 0
 Result<std::uint16_t> parse_port(std::string_view text);  // 1 to 65535
 Result<log::Level> parse_level(std::string_view text);    // debug, info, warn, error, off
 Result<log::Format> parse_format(std::string_view text);  // text, json
 Result<std::string> parse_path(std::string_view text);    // not empty
 Result<std::string> parse_host(std::string_view text);    // a name or an address
 Result<std::string> parse_tunnel_id(std::string_view text);
-Result<HostPort> parse_listen(std::string_view text);  // port 0: any
+// Port 0: any; ":8443": at every address of the machine, as [::]:8443.
+Result<HostPort> parse_listen(std::string_view text);
 
 struct PortRange {
   std::uint16_t low = 0, high = 0;  // both included
@@ -40,13 +41,17 @@ Result<PortRange> parse_port_range(std::string_view text);  // "20000-20100" or 
 // "https://relay.example.com/", without the last slash; nothing after the path.
 Result<std::string> parse_public_url(std::string_view text);
 
+// HOST and PORT of such a URL, with the scheme's port where it names none.
+Result<HostPort> parse_url_address(std::string_view text);
+
 struct RelayAddress {
   HostPort address;
   enum class Carrier : std::uint8_t { tls, websocket, plain_websocket } carrier = Carrier::tls;
   friend bool operator==(const RelayAddress&, const RelayAddress&) = default;
 };
-// "HOST" or "HOST:PORT" (443 if there is none); "wss://HOST" and "ws://HOST" choose the WebSocket
-// carrier. Of a URL only scheme, host and port count: the path is always the relay's /agent.
+// "HOST" or "HOST:PORT" (443 if there is none); "wss://HOST" (or https) and "ws://HOST" choose
+// the WebSocket carrier. Of a URL only scheme, host and port count: the path is always the relay's
+// /agent.
 Result<RelayAddress> parse_relay(std::string_view text);
 
 struct ProxyAddress {

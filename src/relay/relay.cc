@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/crypto_util.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -82,6 +83,9 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   if (!pin) return tl::unexpected(pin.error());
   info_.pin = *pin;
 
+  if (Result<void> listening = listen(); !listening) return listening;
+  set_public_url();
+  // Shown once, so not made by a start that fails.
   const Result<std::vector<store::TokenInfo>> tokens = store_->tokens();
   if (!tokens) return tl::unexpected(tokens.error());
   if (tokens->empty()) {
@@ -89,8 +93,6 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
     if (!token) return tl::unexpected(token.error());
     info_.first_token = std::move(*token);
   }
-  if (Result<void> listening = listen(); !listening) return listening;
-  set_public_url();
   store_timer_.arm_in(kStorePoll);
   return write_state();
 }
@@ -207,6 +209,28 @@ void RelayImpl::poll_drain() {
   drain_timer_.arm_in(kDrainPoll);
 }
 
+// Signs anew, with the same key and so the same pin, when the names are others than last time. What
+// was signed last is remembered beside it: a certificate that somebody put there is left alone.
+Result<void> make_certificate(const std::string& certificate, const std::string& key,
+                              const std::vector<std::string>& names) {
+  std::string wanted;
+  for (const std::string& name : names) wanted.append(name).append("\n");
+  const auto digest = [&] {
+    const auto pem = read_file(certificate, Code::KEY_FILE);
+    return pem ? hex(sha256(as_bytes(*pem))) + "\n" : std::string();
+  };
+  const std::string record = certificate + ".names";
+  const auto signed_last = read_file(record, Code::KEY_FILE);
+  if (signed_last && *signed_last == digest() + wanted) return {};
+  if (signed_last && signed_last->starts_with(digest()) && ::access(key.c_str(), F_OK) == 0) {
+    ::unlink(certificate.c_str());
+  }
+  const bool kept = ::access(certificate.c_str(), F_OK) == 0;
+  if (Result<void> made = net::ensure_self_signed(certificate, key, names); !made) return made;
+  if (kept) return {};
+  return write_file(record, digest() + wanted, 0644, Code::KEY_FILE);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) {
@@ -227,7 +251,7 @@ Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) 
     if (host != "0.0.0.0" && host != "::" && std::ranges::find(names, host) == names.end()) {
       names.push_back(host);
     }
-    if (Result<void> made = net::ensure_self_signed(certificate, key, names); !made) {
+    if (Result<void> made = make_certificate(certificate, key, names); !made) {
       return tl::unexpected(made.error());
     }
   }

@@ -156,6 +156,23 @@ TEST(Binary, ConfigCheckNamesFileLineAndKey) {
   EXPECT_THAT(missing.err, StartsWith("LEAT_CONFIG_FILE: "));
 }
 
+// Every example of docs/configuration.md is a file that can be used as it stands.
+TEST(Binary, TheDocumentedConfigurationsAreValid) {
+  const test::TempDir directory;
+  const std::string path = directory.path() + "/leat.yaml";
+  const std::string page = read_file(LEAT_CONFIGURATION_PAGE, Code::CONFIG).value();
+  const std::string begin = "```yaml\n";
+  std::vector<std::string> kinds;
+  for (std::size_t at = 0; (at = page.find(begin, at)) != page.npos;) {
+    at += begin.size();
+    ASSERT_TRUE(write_file(path, page.substr(at, page.find("```", at) - at), 0600, Code::CONFIG));
+    Program check({"config", "check", path});
+    EXPECT_EQ(check.wait(), 0) << check.err;
+    kinds.push_back(check.out.substr(check.out.rfind(' ') + 1));
+  }
+  EXPECT_EQ(kinds, (std::vector<std::string>{"relay\n", "agent\n"}));
+}
+
 TEST(Binary, TokensAreMadeListedAndRevoked) {
   const test::TempDir directory;
   const std::string state = directory.path() + "/state";
@@ -213,7 +230,96 @@ TEST(Binary, RelayShowsTheAgentsCommandOnceAndEndsOnTerm) {
   second.signal(SIGINT);
   EXPECT_EQ(second.wait(), 0);
   EXPECT_THAT(second.out, testing::Not(HasSubstr("leat_")));
+  EXPECT_THAT(second.out, HasSubstr("leat token create --state-dir " + directory.path()));
 }
+
+TEST(Binary, AStartThatFailsUsesUpNoToken) {
+  const test::TempDir directory;
+  Program other({"sample", "--state-dir", directory.path()});
+  ASSERT_TRUE(other.says("\n"));
+  const std::string taken = other.out.substr(other.out.rfind('/') + 1);
+  const std::string state = directory.path() + "/relay";
+  Program failed({"relay", "--listen", "127.0.0.1:0", "--plain-listen",
+                  taken.substr(0, taken.find('\n')), "--state-dir", state});
+  EXPECT_EQ(failed.wait(), 1);
+  EXPECT_THAT(failed.err, StartsWith("LEAT_LISTEN: "));
+  Program first({"relay", "--listen", "127.0.0.1:0", "--state-dir", state});
+  EXPECT_TRUE(first.says("LEAT_TOKEN=leat_"));
+}
+
+TEST(Binary, TheAgentsCommandSaysHowTheRelayIsReached) {
+  const struct {
+    std::vector<std::string> arguments;
+    const char* command;
+  } kCases[] = {
+      {{"--domain", "203.0.113.7"}, "--relay 203.0.113.7:"},
+      {{"--public-url", "https://r.example:8443"}, "--relay r.example:8443 --pin"},
+      {{"--public-url", "https://r.example", "--plain-listen", "127.0.0.1:0"},
+       "--relay r.example:"},
+  };
+  for (const auto& each : kCases) {
+    const test::TempDir directory;
+    std::vector<std::string> words = {"relay", "--listen", ":0", "--state-dir", directory.path()};
+    words.insert(words.end(), each.arguments.begin(), each.arguments.end());
+    Program relay(words);
+    EXPECT_TRUE(relay.says(each.command)) << relay.out << relay.err;
+    EXPECT_THAT(relay.out, testing::Not(HasSubstr("guess")));
+  }
+  const test::TempDir directory;
+  Program relay({"relay", "--listen", ":0", "--state-dir", directory.path()});
+  EXPECT_TRUE(relay.says("--domain YOUR-PUBLIC-NAME-OR-IP"));
+}
+
+TEST(Binary, ADomainAddedLaterGetsIntoTheCertificateAndKeepsThePin) {
+  const test::TempDir directory;
+  const std::string certificate = directory.path() + "/cert.pem";
+  std::string pins[3], certificates[3];
+  for (int i = 0; i < 3; ++i) {
+    std::vector<std::string> words = {"relay", "--listen", "127.0.0.1:0", "--state-dir",
+                                      directory.path()};
+    if (i > 0) words.insert(words.end(), {"--domain", "relay.example"});
+    Program relay(words);
+    ASSERT_TRUE(relay.says("--pin sha256:"));
+    pins[i] = relay.out.substr(relay.out.find("--pin sha256:"), 77);
+    certificates[i] = read_file(certificate, Code::KEY_FILE).value();
+  }
+  EXPECT_EQ(pins[0], pins[1]);
+  EXPECT_NE(certificates[0], certificates[1]);
+  EXPECT_EQ(certificates[1], certificates[2]);
+
+  const auto mine = certificates[2] + "\n";  // as if its owner had put another one there
+  ASSERT_TRUE(write_file(certificate, mine, 0644, Code::KEY_FILE));
+  Program relay({"relay", "--listen", "127.0.0.1:0", "--state-dir", directory.path()});
+  ASSERT_TRUE(relay.says("--pin sha256:"));
+  EXPECT_EQ(read_file(certificate, Code::KEY_FILE), mine);
+}
+
+// Runs the sample server on a terminal of its own, which is then closed; gives the exit code.
+int closed_terminal() {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  EXPECT_EQ(::grantpt(terminal) + ::unlockpt(terminal), 0);
+  const std::string name = ::ptsname(terminal);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::setsid();
+    const int mine = ::open(name.c_str(), O_RDWR);  // becomes the session's
+    for (const int fd : {0, 1, 2}) ::dup2(mine, fd);
+    ::execl(LEAT_BINARY, "leat", "sample", nullptr);
+    ::_exit(127);
+  }
+  std::string out;
+  std::array<char, 256> buffer;
+  for (ssize_t n = 1; n > 0 && out.find("http://") == out.npos;) {
+    n = ::read(terminal, buffer.data(), buffer.size());
+    out.append(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  }
+  ::close(terminal);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+TEST(Binary, AClosedTerminalEndsWhatWasStartedFromIt) { EXPECT_EQ(closed_terminal(), 0); }
 
 TEST(Binary, SampleWritesItsAddress) {
   const test::TempDir directory;

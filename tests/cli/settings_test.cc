@@ -67,7 +67,8 @@ TEST_F(Settings, RelayDefaults) {
   const Variable listen("LEAT_LISTEN", nullptr);
   const auto options = relay({});
   ASSERT_TRUE(options);
-  EXPECT_EQ(options->listen.text(), "0.0.0.0:443");
+  EXPECT_THAT(options->listen.text(), testing::AnyOf("[::]:443", "0.0.0.0:443"));
+  EXPECT_EQ(relay({"--listen", ":8443"})->listen.port, 8443);
   EXPECT_FALSE(options->plain_listen || options->admin_listen);
   EXPECT_FALSE(options->tcp_ports.contains(80));
 }

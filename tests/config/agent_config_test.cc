@@ -42,6 +42,10 @@ const std::vector<Case>& cases() {
        [](const auto& c) { return c.token && c.token->reveal() == "leat_two"; }},
       {"token_file", "token", [](const auto& c) { return c.token_file == "token"; }},
       {"state_dir", "/var/lib/leat", [](const auto& c) { return c.state_dir == "/var/lib/leat"; }},
+      {"proxy", "http://proxy.test:3128",
+       [](const auto& c) {
+         return c.proxy && c.proxy->address == HostPort{"proxy.test", 3128};
+       }},
       {"local_agent_url", "http://127.0.0.1:11434/v1",
        [](const auto& c) {
          return c.services.size() == 1 && c.services[0].kind == Kind::http &&
@@ -284,7 +288,7 @@ TEST_F(GatewayVariables, ErrorsNameTheVariable) {
     const auto done = apply_gateway_variables(config);
     return done ? std::string() : done.error().detail;
   };
-  EXPECT_TRUE(error_with("GATEWAY_URL", "https://x").starts_with("GATEWAY_URL: expected "));
+  EXPECT_TRUE(error_with("GATEWAY_URL", "http://x").starts_with("GATEWAY_URL: expected "));
   EXPECT_TRUE(error_with("ROOM_ID", "a room").starts_with("ROOM_ID: expected "));
   EXPECT_TRUE(error_with("LOCAL_PORT", "x").starts_with("LOCAL_PORT: expected "));
 }
@@ -312,10 +316,10 @@ TEST(ReadToken, FailsClosed) {
   AgentConfig config;
   EXPECT_EQ(read_token(config).error().code, Code::NO_TOKEN);
   config.token_file = dir / "none";
-  EXPECT_EQ(read_token(config).error().code, Code::CONFIG_FILE);
+  EXPECT_EQ(read_token(config).error().code, Code::NO_TOKEN);
   ASSERT_TRUE(write_file(dir / "token", "leat_x", 0644, Code::CONFIG_FILE));
   config.token_file = dir / "token";
-  EXPECT_EQ(read_token(config).error().code, Code::CONFIG_FILE);
+  EXPECT_EQ(read_token(config).error().code, Code::NO_TOKEN);
   config.token = Secret(std::string("leat_y"));
   EXPECT_EQ(read_token(config)->reveal(), "leat_y");
 }

@@ -58,11 +58,28 @@ services:
   EXPECT_EQ(config->services[2].kind, Kind::ws);
 }
 
-TEST_F(Files, AnEmptyOneSetsNothing) {
+TEST_F(Files, AnEmptyOneIsAMistake) {
   for (const char* text : {"", "\n\n", "# nothing yet\n", "---\n", "{}\n"}) {
-    EXPECT_EQ(relay_error(text), "") << text;
-    EXPECT_EQ(agent_error(text), "") << text;
+    EXPECT_EQ(relay_error(text), "leat.yaml: holds no settings") << text;
+    EXPECT_EQ(agent_error(text), "leat.yaml: holds no settings") << text;
   }
+}
+
+TEST_F(Files, ABinaryOneIsNotRepeated) {
+  EXPECT_EQ(relay_error(std::string_view("\x7f"
+                                         "ELF\0\1",
+                                         6)),
+            "leat.yaml: is not a text file");
+}
+
+TEST_F(Files, KeysMayBeWrittenAsTheFlagsAre) {
+  ASSERT_TRUE(write_file(path_, "state-dir: /s\ntcp-ports: 1-2\n", 0600, Code::CONFIG_FILE));
+  const auto relay = read_relay_file(path_);
+  ASSERT_TRUE(relay) << relay.error().detail;
+  EXPECT_EQ(relay->state_dir, "/s");
+  EXPECT_EQ(relay->tcp_ports, (PortRange{1, 2}));
+  // What is secret under one spelling is under the other.
+  EXPECT_NE(error(read_agent_file, "relay-token: leat_x\n", 0644, Code::CONFIG_FILE), "");
 }
 
 TEST_F(Files, RelayErrorsNameFileLineAndKey) {
@@ -94,8 +111,8 @@ TEST_F(Files, RelayErrorsNameFileLineAndKey) {
        "leat.yaml:1: log_level: expected debug, info, warn, error or off, found \"loud\""},
       {"log_format: xml\n", "leat.yaml:1: log_format: expected text or json, found \"xml\""},
       {"domain: a\ndomain: b\n", "leat.yaml:2: domain: is given twice"},
-      {"domain: a\ntcp-ports: 1\n",
-       "leat.yaml:2: tcp-ports: unknown key, expected one of listen, plain_listen, admin_listen, "
+      {"domain: a\ntcp-port: 1\n",
+       "leat.yaml:2: tcp_port: unknown key, expected one of listen, plain_listen, admin_listen, "
        "domain, public_url, tcp_ports, state_dir, cert, key, log_level, log_format"},
       {"just words\n", "leat.yaml:1: expected keys and their values, found a single value"},
       {"- a\n- b\n", "leat.yaml:1: expected keys and their values, found a list"},
@@ -110,9 +127,9 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
     const char *text, *want;
   } kCases[] = {
       {"relay: a b\n", "leat.yaml:1: relay: expected HOST:PORT of the relay, found \"a b\""},
-      {"relay_server: https://x\n",
+      {"relay_server: http://x\n",
        "leat.yaml:1: relay_server: expected HOST:PORT, wss://HOST or ws://HOST, found "
-       "\"https://x\""},
+       "\"http://x\""},
       {"relay: a\nrelay_server: wss://b\n",
        "leat.yaml:2: relay_server: cannot be given together with relay"},
       {"pin: sha256:12\n",

@@ -68,7 +68,9 @@ TEST(PortRange, OneOrMany) {
 TEST(Choices, TakeTheirWordsOnly) {
   EXPECT_EQ(parse_bool("true"), true);
   EXPECT_EQ(parse_bool("false"), false);
-  expect_refused(parse_bool, {"", "yes", "True", "1"});
+  EXPECT_EQ(parse_bool("1"), true);
+  EXPECT_EQ(parse_bool("0"), false);
+  expect_refused(parse_bool, {"", "yes", "True", "2"});
   EXPECT_EQ(parse_level("debug"), log::Level::debug);
   EXPECT_EQ(parse_level("info"), log::Level::info);
   EXPECT_EQ(parse_level("warn"), log::Level::warn);
@@ -118,12 +120,13 @@ TEST(Relay, CarriersAndPorts) {
       {"[::1]", {{"::1", 443}, Carrier::tls}},
       {"[::1]:8443", {{"::1", 8443}, Carrier::tls}},
       {"wss://relay.example.com", {{"relay.example.com", 443}, Carrier::websocket}},
+      {"https://relay.example.com/", {{"relay.example.com", 443}, Carrier::websocket}},
       {"wss://relay.example.com:8443/ws", {{"relay.example.com", 8443}, Carrier::websocket}},
       {"ws://host:3000/ws", {{"host", 3000}, Carrier::plain_websocket}},
       {"ws://host/agent", {{"host", 80}, Carrier::plain_websocket}},
   };
   for (const auto& each : kCases) EXPECT_EQ(parse_relay(each.text), each.want) << each.text;
-  expect_refused(parse_relay, {"", "https://relay.example.com", "wss://", "wss:///ws", "relay:0",
+  expect_refused(parse_relay, {"", "http://relay.example.com", "wss://", "wss:///ws", "relay:0",
                                "relay:", "a b", "wss://u@h", "::1"});
 }
 
