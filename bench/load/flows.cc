@@ -164,12 +164,18 @@ void TokenSender::on_time(std::int64_t now) {
 }
 
 void TokenSender::send() {
-  const ssize_t n = ::send(fd(), queued_.data(), queued_.size(), MSG_NOSIGNAL);
+  const ssize_t n =
+      ::send(fd(), queued_.data() + queued_at_, queued_.size() - queued_at_, MSG_NOSIGNAL);
   if (n < 0 && !again()) {
     if (log_) log_->ended = true;
     return loop().end(*this);
   }
-  queued_.erase(queued_.begin(), queued_.begin() + std::max<ssize_t>(n, 0));
+  queued_at_ += static_cast<std::size_t>(std::max<ssize_t>(n, 0));
+  // Moved together only once half of it has gone: each byte is moved once, however long it waits.
+  if (queued_at_ >= queued_.size() - queued_at_) {
+    queued_.erase(queued_.begin(), queued_.begin() + static_cast<std::ptrdiff_t>(queued_at_));
+    queued_at_ = 0;
+  }
   loop().want(*this, queued_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
 }
 

@@ -89,7 +89,8 @@ class TokenSender final : public Flow {
   Content content_;
   std::uint64_t sequence_ = 0;
   std::int64_t due_ = 0;
-  std::vector<std::uint8_t> queued_;
+  std::vector<std::uint8_t> queued_;  // from queued_at_ on
+  std::size_t queued_at_ = 0;
   std::vector<std::uint8_t> partial_;
   std::shared_ptr<TokenLog> log_;
 };

@@ -185,7 +185,7 @@ TEST_F(FlowTest, ATokenWithAFlippedByteIsAFault) {
 
 TEST_F(FlowTest, TokensKeepTheTimeTheyCameIntoBeing) {
   // Far more than the socket takes: what waits to be written must not get a later time.
-  const Request request{.kind = Kind::tokens, .seed = 3, .token_bytes = 16384, .every_us = 100};
+  const Request request{.kind = Kind::tokens, .seed = 3, .token_bytes = 16384, .every_us = 500};
   loop_.add(std::make_unique<TokenSender>(theirs(), request, nullptr));
   for (int i = 0; i < 60; ++i) run();
   const std::int64_t late = now_ns();

@@ -52,10 +52,6 @@ const std::vector<Case>& cases() {
                 c.services[0].target->address == HostPort{"127.0.0.1", 11434} &&
                 !c.services[0].id && !c.services[0].is_public;
        }},
-      {"proxy", "http://proxy.test:3128",
-       [](const auto& c) {
-         return c.proxy && c.proxy->address == HostPort{"proxy.test", 3128};
-       }},
       {"log_level", "debug", [](const auto& c) { return c.log_level == log::Level::debug; }},
       {"log_format", "text", [](const auto& c) { return c.log_format == log::Format::text; }},
   };

@@ -270,7 +270,7 @@ INSTANTIATE_TEST_SUITE_P(
              Fatal::none},
         Case{"4MoreStreamsThanThereMayBe",
              [](Attacker& a, int) {
-               return many(8, [&] { return window(next_id(a), 0, flag::syn); });
+               return many(60, [&] { return window(next_id(a), 0, flag::syn); });
              },
              Fatal::flood},
         Case{"5OneByteInAFrame",
