@@ -52,9 +52,9 @@ struct Link::Impl {
   bool ping_unanswered = false;  // sent
   std::uint64_t ping_value = 0;  // of the last one sent
   std::uint64_t pong_seen = 0;   // the last one answered
-  Time ping_sent{};  // long ago
-  bool closing = false;    // close() was called
-  bool last_data = false;  // … and the upper layer has been asked once more
+  Time ping_sent{};              // long ago
+  bool closing = false;          // close() was called
+  bool last_data = false;        // … and the upper layer has been asked once more
   bool close_sent = false;
   std::string close_bytes;
 
