@@ -142,6 +142,10 @@ void HttpVisitor::handle(http::Request request) {
   // usable.
   const bool keep_alive =
       request.keep_alive && request.body == http::BodyKind::none && !context_.draining;
+  const std::string* host = request.fields.find("Host");
+  if (host != nullptr && misdirected(*host, transport_->sni())) {
+    return answer(Code::MISDIRECTED, keep_alive);
+  }
   const Route way = route(request, tunnels_);
   switch (way.kind) {
     case Route::Kind::invalid:

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "control/client.h"
+#include "http/chars.h"
 
 namespace leat::relay {
 namespace {
@@ -11,7 +12,20 @@ bool is_health(std::string_view path) {
   return path == "/healthz" || path == "/readyz" || path == "/health" || path == "/ready";
 }
 
+// "host.example:443" and "host.example." name the same host.
+std::string_view bare_name(std::string_view host) {
+  host = host.substr(0, host.starts_with('[') ? host.find(']') : host.find(':'));
+  if (host.ends_with('.')) host.remove_suffix(1);
+  return host;
+}
+
 }  // namespace
+
+bool misdirected(std::string_view host, std::string_view sni) {
+  const bool address =
+      sni.find(':') != sni.npos || sni.find_first_not_of("0123456789.") == sni.npos;
+  return !host.empty() && !address && !http::iequal(bare_name(host), bare_name(sni));
+}
 
 Route route(const http::Request& request, bool tunnels) {
   if (request.target == "*") return {};

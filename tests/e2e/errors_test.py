@@ -91,6 +91,21 @@ class VisitorErrors(harness.Case):
         status, error = self.error(relay, agent.path())
         self.assertEqual((status, error["code"]), (502, "LEAT_SERVICE_CUT"))
 
+    def test_a_host_that_the_connection_is_not_for_is_421(self):
+        relay = self.relay()
+        # None: no name in the handshake, as of a client that was given an address.
+        for name, host, status in (("localhost", "localhost", 200), ("localhost", "LOCALHOST:8443", 200),
+                                   ("localhost", "other.example", 421), ("other.example", "localhost", 421),
+                                   ("other.example", "other.example", 200), (None, "other.example", 200)):
+            with self.subTest(name=name, host=host), Client(relay.connect(name=name)) as client:
+                client.request("GET", "/healthz", host=host)
+                message, body = client.response()
+                self.assertEqual(message.status, status)
+                if status == 421:
+                    self.assertEqual(json.loads(body)["error"]["code"], "LEAT_MISDIRECTED")
+                client.request("GET", "/healthz", host=name or host)
+                self.assertEqual(client.response()[0].status, 200, "the connection goes on")
+
     def test_paths_of_nobody_are_404(self):
         relay = self.relay()
         for path in ("/", "/favicon.ico", "/tunnel", "/tunnels/x/"):
@@ -143,7 +158,7 @@ class CommandErrors(harness.Case):
     def test_no_token_is_refused_before_anything_is_tried(self):
         result = run_leat("http", "1234", "--relay", "127.0.0.1:1", "--pin", "sha256:" + "0" * 64,
                           "--state-dir", self.folder, env={"LEAT_TOKEN": ""})
-        self.assertIn(result.returncode, (2, 3))
+        self.assertEqual(result.returncode, 2)
         self.assertIn("LEAT_NO_TOKEN", result.stderr)
 
 
@@ -175,7 +190,7 @@ class CredentialErrors(harness.Case):
         with Client(self.server.connect()) as client:
             self.assertEqual(client.get(agent.path())[1], b"hello")
 
-    def test_a_revoked_token_ends_its_session_within_two_seconds(self):
+    def test_a_revoked_token_ends_its_session_within_a_second(self):
         agent = self.agent(self.server, "http", self.origin.address, token=self.server.token("lost"))
         path = agent.path()
 
@@ -187,7 +202,7 @@ class CredentialErrors(harness.Case):
         self.assertIn("lost", listed.stdout)
         revoked = run_leat("token", "revoke", "--state-dir", self.server.folder, "--name", "lost")
         self.assertEqual(revoked.returncode, 0, revoked)
-        wait_until(lambda: ask()[0].status == 503, "the tunnel is gone", seconds=2 * harness.PATIENCE)
+        wait_until(lambda: ask()[0].status == 503, "the tunnel is gone", seconds=harness.PATIENCE)
         self.assertIn("LEAT_REVOKED", self.ends(agent, 3))
 
     def test_tokens_are_nowhere_but_with_their_owner(self):

@@ -153,8 +153,9 @@ class Relay:
             raise AssertionError(f"token create: {made}")
         return made.stdout.strip()
 
-    def connect(self, receive_buffer=None):
-        """A TLS connection as a visitor makes it; the certificate is known by its pin, not its name."""
+    def connect(self, receive_buffer=None, name=None):
+        """A TLS connection as a visitor makes it; the certificate is known by its pin, not its name. A
+        name is said in the handshake, and Host must then be the same."""
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -164,7 +165,7 @@ class Relay:
         if receive_buffer:  # else the kernel may take many MiB for a reader that does not read
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         plain.connect((self.host, self.port))
-        return context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False)
+        return context.wrap_socket(plain, server_hostname=name, suppress_ragged_eofs=False)
 
     def curl_pin(self):
         """What curl needs to verify the relay: the same SHA-256 of the public key as the agent's pin."""

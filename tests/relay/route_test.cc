@@ -76,5 +76,19 @@ TEST(Route, HealthIsEverywhereAndTunnelsAreNot) {
   EXPECT_EQ(routed("*").kind, Route::Kind::none);
 }
 
+TEST(Misdirected, WhereTwoNamesDiffer) {
+  for (const char* host :
+       {"a.example", "A.Example", "a.example:8443", "a.example.", "a.example.:1"}) {
+    EXPECT_FALSE(misdirected(host, "a.example")) << host;
+    EXPECT_FALSE(misdirected(host, "A.EXAMPLE.")) << host;
+    EXPECT_TRUE(misdirected(host, "b.example")) << host;
+    EXPECT_TRUE(misdirected(host, "example")) << host;
+    for (const char* none : {"", "192.0.2.1", "::1"}) EXPECT_FALSE(misdirected(host, none));
+  }
+  EXPECT_FALSE(misdirected("", "a.example")) << "HTTP/1.0";
+  EXPECT_TRUE(misdirected("192.0.2.1", "a.example"));
+  EXPECT_TRUE(misdirected("[::1]:443", "a.example"));
+}
+
 }  // namespace
 }  // namespace leat::relay
