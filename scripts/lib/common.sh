@@ -28,5 +28,7 @@ build_targets() {  # PRESET [TARGET…]
   shift
   (($# == 0)) || targets=(--target "$@")
   say "build ($preset)${*:+: $*}"
+  # With link-time optimisation the whole program is compiled again at the end.
+  [[ $preset != release ]] || say "linking at the end takes minutes and is silent"
   (cd "$root" && cmake --build --preset "$preset" -j "$jobs" "${targets[@]}")
 }

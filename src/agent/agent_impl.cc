@@ -1,6 +1,7 @@
 #include "agent/agent_impl.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/file.h"
@@ -162,7 +163,9 @@ void Agent::Impl::log_lost(const Error& why, Duration delay) {
   repeated_ = again ? repeated_ + 1 : 0;
   logged_ = why;
   const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(delay).count();
-  log::write(again ? log::Level::debug : log::Level::warn, "relay.lost", why,
+  // Said again when there have been twice as many attempts: somebody may be watching.
+  const bool quiet = again && !std::has_single_bit(repeated_);
+  log::write(quiet ? log::Level::debug : log::Level::warn, "relay.lost", why,
              {{"relay", status_.relay}, {"retry_in_ms", static_cast<std::int64_t>(wait)}});
 }
 

@@ -260,7 +260,8 @@ void Parser::add_demo() {
       command("demo", "relay, agent and a service on this machine, and a request through them");
   with_environment(c, c->add_flag("--once", demo.once, "end after the request"));
   add(c, "--target", demo.target, "URL", "a real server: Ollama, vLLM, … [the sample server]");
-  add(c, "--tokens", demo.tokens, "N", "length of the answer")->check(CLI::Range(1u, 1'000'000u));
+  add(c, "--tokens", demo.tokens, "N", "length of the answer [24 of the sample server]")
+      ->check(CLI::Range(1u, 1'000'000u));
 }
 
 void collect_words(const CLI::App* app, const std::string& path, std::vector<CommandWords>& out) {

@@ -1,12 +1,15 @@
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <string>
 
+#include "base/log.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
@@ -14,6 +17,7 @@
 #include "cli/terminal.h"
 #include "cli/version.h"
 #include "config/values.h"
+#include "net/socket.h"
 #include "relay/relay.h"
 #include "store/store.h"
 
@@ -105,6 +109,15 @@ void show(const relay::Info& info, const relay::Options& options) {
   print(out);
 }
 
+// Held while the relay runs. A second one may follow while the first drains, so this is a warning.
+net::Fd lock_state(const std::string& directory) {
+  net::Fd lock(::open((directory + "/relay.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    log::warn("state.shared", {{"state_dir", directory}, {"error", "another relay uses it"}});
+  }
+  return lock;
+}
+
 }  // namespace
 
 int run_relay(const RelayArguments& arguments) {
@@ -114,6 +127,7 @@ int run_relay(const RelayArguments& arguments) {
   Daemon daemon(shard);
   const auto relay = relay::Relay::start(shard, *options);
   if (!relay) return report(advise(relay.error(), options->state_dir));
+  const net::Fd lock = lock_state(options->state_dir);
   show((*relay)->info(), *options);
   return daemon.run([&](Daemon::Done done) { (*relay)->drain(std::move(done)); });
 }

@@ -17,6 +17,7 @@ namespace {
 
 constexpr auto kPatience = std::chrono::seconds(20);  // for a process to be up
 constexpr auto kPoll = std::chrono::milliseconds(5);
+constexpr unsigned kTokens = 24;  // of the sample server: a screenful
 constexpr char kQuestion[] = "What is a leat?";
 
 // The state another process has written, once it has.
@@ -57,7 +58,9 @@ Demo::Demo(net::Shard& shard, Daemon& daemon, DemoArguments arguments)
     : shard_(shard),
       daemon_(daemon),
       arguments_(std::move(arguments)),
-      timer_(shard, [this] { poll(); }) {}
+      timer_(shard, [this] { poll(); }) {
+  if (arguments_.target.empty() && arguments_.tokens == 0) arguments_.tokens = kTokens;
+}
 
 Demo::~Demo() {
   children_.clear();  // before what they write to
@@ -263,7 +266,13 @@ void Demo::answer_ended(Result<int> status) {
   if (report_.tokens() == 0) return fail_with("the answer had no tokens");
   answered_ = true;
   print("\n" + report_.summary());
-  if (arguments_.once) return daemon_.stop(kExitStopped);
+  if (arguments_.once) {
+    print(
+        "\nNext: the same without --once stays for you to try, and README.md says how to publish "
+        "a\n"
+        "service of your own.\n");
+    return daemon_.stop(kExitStopped);
+  }
   stay();
 }
 

@@ -45,22 +45,27 @@ double percentile(std::vector<double> values, double p) {
 
 std::string DemoReport::token(std::string_view text, Time now, std::uint64_t arrived_us,
                               std::optional<std::uint64_t> sent_us) {
-  if (tokens_++ == 0) first_ = last_ = now;
+  std::string heading;
+  if (tokens_++ == 0) {
+    first_ = last_ = now;
+    heading = faint("  since first   since last  token") + "\n";
+  }
   if (sent_us) {
     added_ms_.push_back((static_cast<double>(arrived_us) - static_cast<double>(*sent_us)) / 1000);
   }
   const std::string times =
       format("  %8.1f ms  %+7.1f ms  ", milliseconds(now - first_), milliseconds(now - last_));
   last_ = now;
-  return faint(times) + shown(text) + "\n";
+  return heading + faint(times) + shown(text) + "\n";
 }
 
 std::string DemoReport::summary() const {
   std::string out = format("%zu tokens in %.2f s; the first %.1f ms after the request", tokens_,
                            milliseconds(last_ - begun_) / 1000, milliseconds(first_ - begun_));
   if (!added_ms_.empty()) {
-    out += format("; added delay p50 %.2f ms, p99 %.2f ms", percentile(added_ms_, 50),
+    out += format("; added delay p50 %.2f ms, p99 %.2f ms\n", percentile(added_ms_, 50),
                   percentile(added_ms_, 99));
+    out += "(from the moment the service wrote a token to its arrival through the tunnel)";
   }
   return out + "\n";
 }

@@ -17,8 +17,8 @@ double percentile(std::vector<double> values, double p);
 class DemoReport {
  public:
   void begin(Time now) { begun_ = now; }
-  // A line that tells the token's time since the first and since the one before. `arrived_us` and
-  // `sent_us`: unix microseconds.
+  // A line that tells the token's time since the first and since the one before, and above the
+  // first what the columns are. `arrived_us` and `sent_us`: unix microseconds.
   std::string token(std::string_view text, Time now, std::uint64_t arrived_us,
                     std::optional<std::uint64_t> sent_us);
   std::size_t tokens() const { return tokens_; }

@@ -247,6 +247,22 @@ TEST(Binary, AStartThatFailsUsesUpNoToken) {
   EXPECT_TRUE(first.says("LEAT_TOKEN=leat_"));
 }
 
+TEST(Binary, ASecondRelayOnTheSameStateIsWarnedOf) {
+  const test::TempDir directory;
+  const std::vector<std::string> arguments = {"relay", "--listen", "127.0.0.1:0", "--state-dir",
+                                              directory.path()};
+  Program first(arguments);
+  ASSERT_TRUE(first.says("--pin sha256:"));
+  Program second(arguments);
+  ASSERT_TRUE(second.says("--pin sha256:"));
+  for (Program* each : {&first, &second}) {
+    each->signal(SIGTERM);
+    EXPECT_EQ(each->wait(), 0);
+  }
+  EXPECT_THAT(first.err, testing::Not(HasSubstr("state.shared")));
+  EXPECT_THAT(second.err, HasSubstr("state.shared"));
+}
+
 TEST(Binary, TheAgentsCommandSaysHowTheRelayIsReached) {
   const struct {
     std::vector<std::string> arguments;

@@ -20,14 +20,18 @@ TEST(DemoReport, TellsTimesSinceTheFirstAndTheLast) {
   DemoReport report;
   const Time start{};
   report.begin(start);
-  EXPECT_THAT(report.token("A", start + 30ms, 1'000'000, 999'500), HasSubstr("0.0 ms"));
+  const std::string first = report.token("A", start + 30ms, 1'000'000, 999'500);
+  EXPECT_THAT(first, testing::StartsWith("  since first   since last  token\n"));
+  EXPECT_THAT(first, HasSubstr("0.0 ms"));
   const std::string line = report.token(" b\n\033[2J", start + 80ms, 1'050'000, 1'049'000);
   EXPECT_THAT(line, HasSubstr("50.0 ms"));
+  EXPECT_THAT(line, testing::Not(HasSubstr("since")));
   EXPECT_THAT(line, HasSubstr(" b\\n.[2J")) << "a model must not command the terminal";
   EXPECT_EQ(report.tokens(), 2u);
   EXPECT_EQ(report.summary(),
             "2 tokens in 0.08 s; the first 30.0 ms after the request; "
-            "added delay p50 0.50 ms, p99 1.00 ms\n");
+            "added delay p50 0.50 ms, p99 1.00 ms\n"
+            "(from the moment the service wrote a token to its arrival through the tunnel)\n");
 }
 
 TEST(DemoReport, SaysNothingOfDelaysItCannotKnow) {
