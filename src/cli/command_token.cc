@@ -8,6 +8,7 @@
 #include <system_error>
 #include <vector>
 
+#include "base/file.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
@@ -45,9 +46,15 @@ std::string table(const std::vector<store::TokenInfo>& tokens) {
   return out;
 }
 
-// The relay's own, never a new one: a token that no relay knows helps nobody.
-Result<std::unique_ptr<store::Store>> open_store(const std::string& directory) {
+// The relay's own, never a new one by accident: a token that no relay knows helps nobody. Whoever
+// names a directory may prepare it for a relay that is yet to start.
+Result<std::unique_ptr<store::Store>> open_store(const std::string& directory, bool prepare) {
   const std::string path = directory + "/leat.db";
+  if (prepare) {
+    const Result<void> made = make_directory(directory, Code::STATE_DIR);
+    if (!made) return tl::unexpected(made.error());
+    return store::Store::open(path);
+  }
   if (::access(path.c_str(), F_OK) == 0) return store::Store::open(path);
   if (errno == ENOENT) {
     return fail(Code::STATE_DIR,
@@ -60,7 +67,8 @@ Result<std::unique_ptr<store::Store>> open_store(const std::string& directory) {
 
 int run_token(const TokenArguments& arguments) {
   const std::string directory = arguments.state_dir.value_or(config::default_state_dir());
-  const auto store = open_store(directory);
+  const bool prepare = arguments.verb == TokenArguments::Verb::create && arguments.state_dir;
+  const auto store = open_store(directory, prepare);
   if (!store) return report(advise(store.error(), directory));
   switch (arguments.verb) {
     case TokenArguments::Verb::create: {

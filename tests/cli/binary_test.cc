@@ -176,7 +176,7 @@ TEST(Binary, TheDocumentedConfigurationsAreValid) {
 TEST(Binary, TokensAreMadeListedAndRevoked) {
   const test::TempDir directory;
   const std::string state = directory.path() + "/state";
-  const std::vector<std::string> verbs = {"create", "revoke", "list"};
+  const std::vector<std::string> verbs = {"revoke", "list"};
   for (const std::string& verb : verbs) {
     std::vector<std::string> words = {"token", verb, "--state-dir", state};
     if (verb != "list") words.emplace_back("phone");
@@ -185,8 +185,13 @@ TEST(Binary, TokensAreMadeListedAndRevoked) {
     EXPECT_THAT(early.err, HasSubstr("no relay has run here: " + state));
     EXPECT_FALSE(std::filesystem::exists(state)) << verb;
   }
+  // A directory that is named may be prepared before its relay has ever run.
+  Program first({"token", "create", "--state-dir", state, "--name", "laptop"});
+  EXPECT_EQ(first.wait(), 0);
+  EXPECT_THAT(first.out, testing::MatchesRegex("leat_[A-Za-z0-9_-]+\n"));
   Program relay({"relay", "--listen", "127.0.0.1:0", "--state-dir", state});
   ASSERT_TRUE(relay.says("--pin sha256:"));
+  EXPECT_THAT(relay.out, testing::Not(HasSubstr("LEAT_TOKEN=leat_")));
   relay.signal(SIGTERM);
   EXPECT_EQ(relay.wait(), 0);
 
