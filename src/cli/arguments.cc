@@ -50,6 +50,10 @@ constexpr Flag kRelayFlags[] = {
     {"--state-dir", "DIR", kRelayStateDir},
     {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
     {"--key", "FILE", "its key, PEM, mode 0600"},
+    {"--certs", "LIST", "more of them by name: CERT:KEY,CERT:KEY"},
+    {"--wildcard", nullptr, "every name below --domain leads here [if a certificate says so]"},
+    {"--trusted-proxies", "LIST", "networks whose X-Forwarded-For is believed [none]"},
+    {"--proxy-protocol", "LIST", "networks whose connections begin with a PROXY header [none]"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},
 };
@@ -72,17 +76,29 @@ constexpr Flag kHttpFlags[] = {
     {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
     {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
     {"--insecure", nullptr, "do not verify the certificate of an https service"},
+    {"--host", "NAMES", "DNS names of its own that lead to the relay"},
+    {"--first-byte-timeout", "TIME", "how long an answer may take to begin [5m]"},
+    {"--idle-timeout", "TIME", "how long an answer that has begun may rest [10m]"},
+    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
 };
 
 constexpr Flag kTcpFlags[] = {
     {"--id", "ID", "a name of your choice [a secret one is made]"},
     {"--public", nullptr, "everybody may use the service"},
     {"--remote-port", "PORT", "port of the relay [it chooses]"},
+    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
+};
+
+constexpr Flag kTlsFlags[] = {
+    {"--id", "ID", "a name of your choice [a secret one is made]"},
+    {"--host", "NAMES", "DNS names of its own that lead to the relay [ID.DOMAIN of the relay]"},
+    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
 };
 
 std::span<const Flag> service_flags(Kind kind) {
   if (kind == Kind::http) return kHttpFlags;
   if (kind == Kind::tcp) return kTcpFlags;
+  if (kind == Kind::tls) return kTlsFlags;
   return {};
 }
 
@@ -132,7 +148,7 @@ struct Parser {
       "leat: a reverse tunnel. A relay in public, an agent at home, one connection between.",
       "leat"};
   RelayArguments relay;
-  AgentArguments http, tcp, agent;
+  AgentArguments http, tcp, tls, agent;
   TokenArguments token_create, token_list, token_revoke;
   ConfigArguments config;
   SampleArguments sample;
@@ -185,6 +201,10 @@ Parser::Parser() {
                       "Example: LEAT_TOKEN=… leat tcp 22 --remote-port 2222 "
                       "--relay relay.example.com --pin sha256:…"),
               tcp, Kind::tcp);
+  add_service(command("tls", "publish a local TLS service by name, unread",
+                      "Example: LEAT_TOKEN=… leat tls 8443 --host vault.example.com "
+                      "--relay relay.example.com --pin sha256:…"),
+              tls, Kind::tls);
   add_agent(command("agent", "publish the services of a configuration file"), agent);
   add_token();
   auto* config_command = command("config", "look at configuration files");
@@ -212,7 +232,11 @@ void Parser::add_agent(CLI::App* c, AgentArguments& into) {
 
 void Parser::add_service(CLI::App* c, AgentArguments& into, Kind kind) {
   into.kind = kind;
-  into.service.push_back({"kind", kind == Kind::http ? "http" : "tcp", "TARGET"});
+  into.service.push_back({"kind",
+                          kind == Kind::http  ? "http"
+                          : kind == Kind::tcp ? "tcp"
+                                              : "tls",
+                          "TARGET"});
   c->add_option_function<std::string>(
        "TARGET",
        [&into](const std::string& value) {
@@ -295,6 +319,7 @@ Result<Arguments> Parser::parsed() {
   if (name == "relay") return relay;
   if (name == "http") return http;
   if (name == "tcp") return tcp;
+  if (name == "tls") return tls;
   if (name == "agent") return agent;
   if (name == "token") {
     const std::string verb = chosen()->get_name();

@@ -18,13 +18,13 @@ struct RelayArguments {
   std::vector<config::Setting> settings;
 };
 
-// `leat http`, `leat tcp`: one service, from flags. `leat agent`: many, from a file.
+// `leat http`, `leat tcp`, `leat tls`: one service, from flags. `leat agent`: many, from a file.
 struct AgentArguments {
-  enum class Kind : std::uint8_t { file, http, tcp };
+  enum class Kind : std::uint8_t { file, http, tcp, tls };
   Kind kind = Kind::file;
   std::optional<std::string> config;
   std::vector<config::Setting> settings;  // of the agent
-  std::vector<config::Setting> service;   // http, tcp: kind, target and what else was said
+  std::vector<config::Setting> service;   // http, tcp, tls: kind, target and what else was said
 };
 
 struct TokenArguments {

@@ -16,6 +16,7 @@
 #include "mux/abuse_guard.h"
 #include "mux/memory_share.h"
 #include "net/shard.h"
+#include "relay/names.h"
 #include "relay/options.h"
 #include "relay/ports.h"
 #include "relay/registry.h"
@@ -74,6 +75,7 @@ class HttpVisitor;
 class TcpVisitor;
 class AgentSession;
 class Arrival;
+class Knock;
 
 struct Context {
   Context(net::Shard& s, store::Store& st, Options o);
@@ -84,8 +86,12 @@ struct Context {
   Options options;
   Registry registry;
   Ports ports;
-  std::string public_url;  // without a slash at the end
+  Names names;
+  bool names_first = false;  // names below the domain lead here from everywhere: in URLs
+  std::string public_url;    // without a slash at the end
   std::string public_host;
+  std::string url_of(const std::string& host) const;  // public_url with another host, without path
+  std::uint16_t tls_port = 0;                         // where the world reaches the TLS listener
   bool draining = false;
   std::size_t waiting = 0;  // see Waiting
 
@@ -104,6 +110,7 @@ struct Context {
 
   // Destroyed from the last to the first: what holds streams goes before the sessions.
   Owned<AgentSession> sessions;
+  Owned<Knock> knocks;
   Owned<Arrival> arrivals;
   Owned<TcpVisitor> tcp_visitors;
   Owned<HttpVisitor> http_visitors;

@@ -1,6 +1,7 @@
 #include "relay/route.h"
 
 #include <optional>
+#include <utility>
 
 #include "control/client.h"
 #include "http/chars.h"
@@ -25,6 +26,13 @@ bool misdirected(std::string_view host, std::string_view sni) {
   const bool address =
       sni.find(':') != sni.npos || sni.find_first_not_of("0123456789.") == sni.npos;
   return !host.empty() && !address && !http::iequal(bare_name(host), bare_name(sni));
+}
+
+Route route_host(const http::Request& request, std::string tunnel) {
+  std::optional<std::string> target = request.target;
+  if (request.target != "*") target = http::canonical_target(request.target);
+  if (!target) return {.kind = Route::Kind::invalid};
+  return {.kind = Route::Kind::tunnel, .tunnel = std::move(tunnel), .target = std::move(*target)};
 }
 
 Route route(const http::Request& request, bool tunnels) {
