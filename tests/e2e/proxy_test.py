@@ -129,9 +129,9 @@ class ProxyTest(harness.Case):
                           b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", line()[:20], binary()[:20],
                           binary()[:14] + b"\xff\xff" + b"x" * 8192):
                 sock = self.dial(port, PROXY)
-                sock.sendall(noise)
-                sock.shutdown(socket.SHUT_WR)
-                with contextlib.suppress(ConnectionResetError):
+                with contextlib.suppress(OSError):  # closed before all of it is sent, perhaps
+                    sock.sendall(noise)
+                    sock.shutdown(socket.SHUT_WR)
                     self.assertEqual(sock.recv(100), b"", noise)
         self.assertEqual(self.origin.requests, [])
 
@@ -203,38 +203,38 @@ http {{
         wait_until(listening, "nginx listens", alive=[nginx])
         return plain, secure
 
-    def test_services_are_told_who_comes(self):
+    def introduced(self, version):
         plain, secure = self.nginx()
         tcp, ports = self.tcp_port()
         server = self.relay("--domain", DOMAIN, "--plain-listen", "127.0.0.1:0", *ports,
                             "--trusted-proxies", TRUSTED)
-        for version in ("v1", "v2"):
-            agents = [
-                self.agent(server, "http", str(plain), "--id", "web", "--public", "--proxy-protocol", version,
-                           name=f"web-{version}"),
-                self.agent(server, "http", f"https://127.0.0.1:{secure}", "--insecure", "--id", "secure",
-                           "--public", "--proxy-protocol", version, name=f"secure-{version}"),
-                self.agent(server, "tcp", str(plain), "--remote-port", tcp, "--proxy-protocol", version,
-                           name=f"raw-{version}"),
-                self.agent(server, "tls", str(secure), "--host", f"{version}.example.com",
-                           "--proxy-protocol", version, name=f"vault-{version}")]
-            for path in ("/tunnel/web/", "/tunnel/secure/"):
-                # Two visitors in turn: no connection to the service is both's.
-                visitors = [self.dial(server.plain()[1]) for _ in range(2)]
-                for _ in range(3):
-                    for sock in visitors:
-                        self.assertEqual(self.ask(sock, path)["visitor"], "%s:%d" % sock.getsockname())
-            sock = self.dial(tcp)
-            self.assertEqual(self.ask(sock, "/")["visitor"], "%s:%d" % sock.getsockname())
-            sock = self.dial(server.port)
-            name = "%s:%d" % sock.getsockname()
-            self.assertEqual(self.ask(self.tls(sock, f"{version}.example.com"), "/")["visitor"], name)
-            # Of a visitor whom a proxy names the port is not known.
-            client = Client(self.dial(server.plain()[1], TRUSTED))
-            client.request("GET", "/tunnel/web/", "X-Forwarded-For: 2001:db8::7", host="localhost")
-            self.assertEqual(json.loads(client.response()[1])["visitor"], "2001:db8::7:")
-            for agent in agents:
-                agent.process.stop()
+        protocol = ("--proxy-protocol", version)
+        self.agent(server, "http", str(plain), "--id", "web", "--public", *protocol, name="web")
+        self.agent(server, "http", f"https://127.0.0.1:{secure}", "--insecure", "--id", "secure", "--public",
+                   *protocol, name="secure")
+        self.agent(server, "tcp", str(plain), "--remote-port", tcp, *protocol, name="raw")
+        self.agent(server, "tls", str(secure), "--host", HOST, *protocol, name="vault")
+        for path in ("/tunnel/web/", "/tunnel/secure/"):
+            # Two visitors in turn: no connection to the service is both's.
+            visitors = [self.dial(server.plain()[1]) for _ in range(2)]
+            for _ in range(3):
+                for sock in visitors:
+                    self.assertEqual(self.ask(sock, path)["visitor"], "%s:%d" % sock.getsockname())
+        sock = self.dial(tcp)
+        self.assertEqual(self.ask(sock, "/")["visitor"], "%s:%d" % sock.getsockname())
+        sock = self.dial(server.port)
+        name = "%s:%d" % sock.getsockname()
+        self.assertEqual(self.ask(self.tls(sock, HOST), "/")["visitor"], name)
+        # Of a visitor whom a proxy names the port is not known; nginx shows 0 as nothing.
+        client = Client(self.dial(server.plain()[1], TRUSTED))
+        client.request("GET", "/tunnel/web/", "X-Forwarded-For: 2001:db8::7", host="localhost")
+        self.assertEqual(json.loads(client.response()[1])["visitor"], "2001:db8::7:")
+
+    def test_services_are_told_who_comes_by_version_1(self):
+        self.introduced("v1")
+
+    def test_services_are_told_who_comes_by_version_2(self):
+        self.introduced("v2")
 
 
 if __name__ == "__main__":
