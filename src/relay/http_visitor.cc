@@ -145,7 +145,8 @@ void HttpVisitor::handle(http::Request request) {
   if (host != nullptr && misdirected(*host, transport_->sni())) {
     return answer(Code::MISDIRECTED, keep_alive);
   }
-  const std::string name = host == nullptr ? std::string() : http::host_name(*host);
+  // HTTP/1.0 may leave Host out.
+  const std::string name = http::host_name(host == nullptr ? transport_->sni() : *host);
   const bool foreign = tunnels_ && !context_.names.own(name);
   const Route way =
       foreign ? route_host(request, context_.names.tunnel(name)) : route(request, tunnels_);

@@ -1,5 +1,6 @@
 #include "relay/knock.h"
 
+#include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -14,6 +15,28 @@
 
 namespace leat::relay {
 
+namespace {
+
+// Who has an IPv6 address has most often all of its /64 (RFC 6177).
+std::string neighbours(const std::string& address) {
+  std::array<std::uint8_t, 16> bytes;
+  if (::inet_pton(AF_INET6, address.c_str(), bytes.data()) != 1) return address;
+  return std::string(as_chars(Bytes(bytes).first(8)));
+}
+
+// False: the address has as many that wait as one may.
+bool counted(Context& context, Knock::Guest& guest, const std::string& address) {
+  const std::string key = neighbours(address);
+  const auto found = context.waiting_of.find(key);
+  if (found != context.waiting_of.end() && found->second >= limits::kHandshakesOfAddress) {
+    return false;
+  }
+  guest.waiting.emplace(context.waiting, context.waiting_of, key);
+  return true;
+}
+
+}  // namespace
+
 void Knock::start(Context& context, net::Fd socket, bool tls, OnOpen on_open) {
   if (tls && context.waiting >= limits::kHandshakes) return;  // the descriptor closes
   Guest guest;
@@ -21,7 +44,8 @@ void Knock::start(Context& context, net::Fd socket, bool tls, OnOpen on_open) {
   const bool header = contains(context.options.proxy_protocol, peer);
   guest.socket = std::move(socket);
   if (!header && !tls) return on_open(std::move(guest));
-  if (tls) guest.waiting.emplace(context.waiting);
+  if (tls) guest.waiting.emplace(context.waiting);  // of a proxy that has to say for whom
+  if (tls && !header && !counted(context, guest, peer)) return;
   guest.deadline = context.shard.now() + limits::kHandshakeTimeout;
   Knock& knock = context.knocks.add(std::unique_ptr<Knock>(
       new Knock(context, std::move(guest), header, tls, std::move(on_open))));
@@ -48,7 +72,7 @@ void Knock::on_ready() {
       clear_readable();  // more brings another edge
       return;
     case Look::bad:
-      return give_up("no PROXY header where one must be");
+      return give_up("no PROXY header where one must be, or one of somebody who has too many");
     case Look::done:
       break;
   }
@@ -80,6 +104,7 @@ Knock::Look Knock::look_at_header(Bytes received) {
   ::recv(guest_.socket.get(), taken.data(), header.size, 0);  // it is there: all of it comes
   guest_.visitor = header.source;
   header_ = false;
+  if (tls_ && header.source && !counted(context_, guest_, header.source->host)) return Look::bad;
   return Look::done;
 }
 

@@ -172,6 +172,14 @@ class NamesTest(harness.Case):
             # The connection may go on with what it was made for.
             self.assertNotEqual(self.ask(client, sni)[0].status, 421)
 
+    def test_without_host_the_name_of_the_connection_counts(self):
+        server = self.relay("--domain", DOMAIN)
+        self.publish(server, "a")
+        for sni, status in ((f"a.{DOMAIN}", 200), (f"b.{DOMAIN}", 503), (DOMAIN, 404), (None, 404)):
+            client = self.visitor(server, sni)
+            client.send(b"GET /x HTTP/1.0\r\n\r\n")
+            self.assertEqual(client.response()[0].status, status, sni)
+
     # --- certificates ---
 
     def test_certificates_by_name(self):
