@@ -163,21 +163,35 @@ void HttpVisitor::handle(http::Request request) {
     case Route::Kind::agent:
       if (context_.draining) return answer(Code::DRAINING, false);
       return become_agent(request);
+    case Route::Kind::room:
+      if (context_.draining) return answer(Code::DRAINING, false);
+      return open_room(std::move(request), way);
     case Route::Kind::tunnel:
       if (context_.draining) return answer(Code::DRAINING, false);
       return open(std::move(request), way);
   }
 }
 
+// A room is a WebSocket server at home: the upgrade goes there as it is and is answered there.
+void HttpVisitor::open_room(http::Request request, const Route& route) {
+  using http::ws::Offer;
+  const Offer offer = http::ws::check_request(request);
+  if (offer == Offer::bad) return answer(Code::BAD_REQUEST, false);
+  if (offer != Offer::ok) return answer(Code::WEBSOCKET_ONLY, false);
+  open(std::move(request), route);
+}
+
 void HttpVisitor::open(http::Request request, const Route& route) {
   const bool keep_alive = request.keep_alive;
-  AgentSession* agent = context_.registry.find(route.tunnel, control::TunnelKind::http);
+  const bool room = route.kind == Route::Kind::room;
+  AgentSession* agent = context_.registry.find(
+      route.tunnel, room ? control::TunnelKind::ws : control::TunnelKind::http);
   const bool bodiless = request.body == http::BodyKind::none;
   if (agent == nullptr) return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
 
   proto::OpenStream preamble;
   preamble.set_tunnel(route.tunnel);
-  preamble.set_kind(proto::KIND_HTTP);
+  preamble.set_kind(room ? proto::KIND_WS : proto::KIND_HTTP);
   preamble.set_visitor(transport_->peer());
   preamble.set_request_id(request_id_);
   preamble.set_visitor_secure(transport_->secure());

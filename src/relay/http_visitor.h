@@ -48,6 +48,7 @@ class HttpVisitor final : private net::TransportOwner,
   void read_heads();
   void handle(http::Request request);
   void open(http::Request request, const struct Route& route);
+  void open_room(http::Request request, const struct Route& route);
   void become_agent(const http::Request& request);
   void settle();  // acts on the exchange's outcome
   void answer(Code code, bool keep_alive);

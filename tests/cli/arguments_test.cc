@@ -86,6 +86,14 @@ TEST(Arguments, TunnelIdIsId) {
 }
 
 TEST(Arguments, TcpTakesARemotePort) {
+  for (const char* flag : {"--room", "--id", "--tunnel-id"}) {
+    const auto ws = parsed<AgentArguments>({"ws", "1234", flag, "notes"});
+    EXPECT_EQ(ws.kind, AgentArguments::Kind::ws);
+    EXPECT_THAT(pairs(ws.service),
+                UnorderedElementsAre("TARGET kind=ws", "TARGET target=1234", "--room room=notes"));
+  }
+  EXPECT_THAT(pairs(parsed<AgentArguments>({"ws"}).service),
+              UnorderedElementsAre("TARGET kind=ws"));  // LOCAL_PORT may say the rest
   const auto tcp = parsed<AgentArguments>({"tcp", "22", "--remote-port", "2222"});
   EXPECT_EQ(tcp.kind, AgentArguments::Kind::tcp);
   EXPECT_THAT(pairs(tcp.service), UnorderedElementsAre("TARGET kind=tcp", "TARGET target=22",
@@ -97,6 +105,16 @@ TEST(Arguments, AgentTakesAFileOrTheEnvironment) {
   const test::Variable file("LEAT_CONFIG", "e.yaml");
   EXPECT_EQ(parsed<AgentArguments>({"agent"}).config, "e.yaml");
   EXPECT_EQ(parsed<AgentArguments>({"agent", "--config", "f.yaml"}).config, "f.yaml");
+}
+
+TEST(Arguments, ARoomMayComeFromTheVariablesOfAnotherGateway) {
+  const test::Variable room("ROOM_ID", "old"), port("LOCAL_PORT", "1234");
+  EXPECT_THAT(pairs(service_environment(AgentArguments::Kind::ws)),
+              UnorderedElementsAre("ROOM_ID room=old", "LOCAL_PORT target=1234"));
+  EXPECT_THAT(service_environment(AgentArguments::Kind::http), IsEmpty());
+  const test::Variable ours("LEAT_ROOM", "new");
+  EXPECT_THAT(pairs(service_environment(AgentArguments::Kind::ws)),
+              UnorderedElementsAre("LEAT_ROOM room=new", "LOCAL_PORT target=1234"));
 }
 
 TEST(Arguments, TheServicesFlagsHaveVariables) {

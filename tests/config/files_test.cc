@@ -160,7 +160,8 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
        "leat.yaml:3: services[0].host_header: expected rewrite, preserve or a value to send, found "
        "\"a\r\nb: c\""},
       {"services:\n  - target: 80\n    port: 1\n",
-       "leat.yaml:3: services[0].port: unknown key, expected one of id, kind, target, public, "
+       "leat.yaml:3: services[0].port: unknown key, expected one of id, room, kind, target, "
+       "public, "
        "remote_port, host_header, origin, insecure"},
       {"services:\n  - target: 80\n    target: 81\n",
        "leat.yaml:3: services[0].target: is given twice"},
