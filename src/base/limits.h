@@ -100,6 +100,7 @@ inline constexpr auto kOpenReply = 15s;                 // longer than the agent
 inline constexpr std::size_t kControlTunnels = 1024;    // of one session, bound or asked for
 inline constexpr std::size_t kControlOutput = 1 * MiB;  // answers the agent has not read
 inline constexpr std::size_t kTokenSessions = 64;       // of one credential, alive at once
+inline constexpr std::size_t kOpenRoomSessions = 1024;  // of agents without a credential
 inline constexpr std::size_t kTokenTunnels = 4096;      // ids that one credential may own …
 inline constexpr Rate kTokenClaims{1024, 16};  // … how fast new ones are written down …
 inline constexpr Rate kTokenWrites{64, 4};     // … and in how many waits for the disk

@@ -47,6 +47,8 @@ constexpr Flag kRelayFlags[] = {
     {"--domain", "NAME", "the relay's public name or IP, for URLs and its certificate"},
     {"--public-url", "URL", "how visitors reach it, if not at domain and port"},
     {"--tcp-ports", "LO-HI", "ports lent to tcp tunnels [none]"},
+    {"--open-rooms", nullptr, "agents without leat need no token for a room nobody owns"},
+    {"--agent-origins", "LIST", "web pages that may be agents, by origin [none]"},
     {"--state-dir", "DIR", kRelayStateDir},
     {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
     {"--key", "FILE", "its key, PEM, mode 0600"},

@@ -40,21 +40,44 @@ std::vector<std::string> pairs(const std::vector<config::Setting>& settings) {
 }
 
 TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
-  const auto relay = parsed<RelayArguments>(
-      {"relay",          "--listen",     "127.0.0.1:0",    "--state-dir", "/s",
-       "--plain-listen", "127.0.0.1:1",  "--admin-listen", "127.0.0.1:2", "--domain",
-       "example.com",    "--tcp-ports",  "2000-2100",      "--cert",      "c.pem",
-       "--key",          "k.pem",        "--public-url",   "https://e",   "--log-level",
-       "debug",          "--log-format", "json",           "--config",    "f.yaml"});
+  const auto relay = parsed<RelayArguments>({"relay",
+                                             "--listen",
+                                             "127.0.0.1:0",
+                                             "--state-dir",
+                                             "/s",
+                                             "--plain-listen",
+                                             "127.0.0.1:1",
+                                             "--admin-listen",
+                                             "127.0.0.1:2",
+                                             "--domain",
+                                             "example.com",
+                                             "--tcp-ports",
+                                             "2000-2100",
+                                             "--cert",
+                                             "c.pem",
+                                             "--key",
+                                             "k.pem",
+                                             "--public-url",
+                                             "https://e",
+                                             "--open-rooms",
+                                             "--agent-origins",
+                                             "https://a",
+                                             "--log-level",
+                                             "debug",
+                                             "--log-format",
+                                             "json",
+                                             "--config",
+                                             "f.yaml"});
   EXPECT_EQ(relay.config, "f.yaml");
   EXPECT_THAT(
       pairs(relay.settings),
-      UnorderedElementsAre("--listen listen=127.0.0.1:0", "--state-dir state_dir=/s",
-                           "--plain-listen plain_listen=127.0.0.1:1",
-                           "--admin-listen admin_listen=127.0.0.1:2", "--domain domain=example.com",
-                           "--tcp-ports tcp_ports=2000-2100", "--cert cert=c.pem",
-                           "--key key=k.pem", "--public-url public_url=https://e",
-                           "--log-level log_level=debug", "--log-format log_format=json"));
+      UnorderedElementsAre(
+          "--listen listen=127.0.0.1:0", "--state-dir state_dir=/s",
+          "--plain-listen plain_listen=127.0.0.1:1", "--admin-listen admin_listen=127.0.0.1:2",
+          "--domain domain=example.com", "--tcp-ports tcp_ports=2000-2100", "--cert cert=c.pem",
+          "--key key=k.pem", "--public-url public_url=https://e", "--open-rooms open_rooms=true",
+          "--agent-origins agent_origins=https://a", "--log-level log_level=debug",
+          "--log-format log_format=json"));
 }
 
 TEST(Arguments, WhatIsNotSaidStaysUnset) {
