@@ -70,6 +70,8 @@ inline constexpr std::uint32_t kFrameOverhead =
 inline constexpr std::size_t kRing = 64 * KiB;         // ciphertext, per direction, while in use
 inline constexpr std::size_t kHandshakes = 1000;       // TLS connections without a head, at most
 inline constexpr std::size_t kClientHello = 32 * KiB;  // held before there is TLS state
+// Nobody has a reason to make one so large. Nothing of it is held: what comes is passed on.
+inline constexpr std::size_t kWebSocketMessage = 64 * MiB;
 inline constexpr auto kHandshakeTimeout = 10s;
 inline constexpr auto kDialTimeout = 10s;
 

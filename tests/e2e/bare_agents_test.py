@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -95,7 +96,8 @@ class OnTheWire(harness.Case):
 
     def visitor(self, relay, path="/client/doc?room=notes&x=1", *fields):
         """Has asked, and waits for its answer."""
-        visitor = Client(relay.connect())
+        plain = "plain_listen" in relay.state
+        visitor = Client(socket.create_connection(relay.plain()) if plain else relay.connect())
         self.addCleanup(visitor.close)
         visitor.request("GET", path, *upgrade_fields(*fields), host="relay.test")
         return visitor
@@ -157,7 +159,7 @@ class OnTheWire(harness.Case):
             visitor.request("GET", "/client?room=notes", *upgrade_fields())
 
     def test_streams_of_the_agent_are_reset_and_256_are_all(self):
-        relay = self.relay()
+        relay = self.relay("--plain-listen", "127.0.0.1:0")
         peer = self.serve(relay, relay.token())
         peer.say(WINDOW, SYN, 1, 0)
         while True:
