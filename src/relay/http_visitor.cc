@@ -265,7 +265,8 @@ void HttpVisitor::become_agent(const http::Request& request, const Route& route)
   Result<BareAgent::Admission> admitted = BareAgent::admit(context_, request, route);
   if (!admitted) {
     log::write(log::Level::warn, "bare agent refused", admitted.error(),
-               {{"peer", transport_->peer()}, {"room", route.tunnel}});
+               {{"peer", transport_->peer()},
+                {"room", control::valid_tunnel_id(route.tunnel) ? route.tunnel : ""}});
     return answer(admitted.error().code, false);
   }
   if (auto carrier = switch_protocols(request, {})) {
