@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "control/client.h"
+#include "relay/route.h"
 #include "relay/tcp_visitor.h"
 
 namespace leat::relay {
@@ -21,6 +22,12 @@ mux::Config config_of(Context& context) {
   mux::Config config = mux::Config::native(mux::Role::server);
   config.memory = &context.memory;
   return config;
+}
+
+// https://HOST becomes wss://HOST.
+std::string room_url(std::string_view public_url, std::string_view room) {
+  return "ws" + std::string(public_url.substr(std::string_view("http").size())) + kRoomDoor +
+         "?room=" + std::string(room);
 }
 
 }  // namespace
@@ -216,8 +223,8 @@ void AgentSession::answer_binds() {
 Result<bool> AgentSession::check(Asked& asked) {
   control::TunnelRequest& tunnel = asked.tunnel;
   if (context_.draining || leave_timer_.armed()) return leat::fail(Code::DRAINING);
-  if (tunnel.kind != control::TunnelKind::http && tunnel.kind != control::TunnelKind::tcp) {
-    return leat::fail(Code::PROTOCOL, "this relay serves http and tcp tunnels");
+  if (tunnel.kind == control::TunnelKind::tls) {
+    return leat::fail(Code::PROTOCOL, "this relay serves http, ws and tcp tunnels");
   }
   if (tunnel.id.empty()) {
     asked.generated = true;
@@ -225,7 +232,8 @@ Result<bool> AgentSession::check(Asked& asked) {
     return false;
   }
   // A generated id is a secret, which its owner may ask for again; any other http id can be
-  // guessed. A tcp tunnel is reached by its port, whatever it is called.
+  // guessed. A tcp tunnel is reached by its port, whatever it is called, and who names a room means
+  // others to come (docs/adr/0014-rooms.md).
   if (tunnel.kind == control::TunnelKind::http && !tunnel.is_public) {
     const Result<bool> generated = context_.store.is_generated(tunnel.id, token_id_);
     if (!generated) return generated;
@@ -264,6 +272,8 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
     lease = std::move(*lent);
     bound.remote_port = lease->port();
     bound.urls.push_back("tcp://" + HostPort{context_.public_host, lease->port()}.text());
+  } else if (tunnel.kind == control::TunnelKind::ws) {
+    bound.urls.push_back(room_url(context_.public_url, tunnel.id));
   } else {
     bound.urls.push_back(context_.public_url + "/tunnel/" + tunnel.id + "/");
   }

@@ -19,6 +19,7 @@
 #include "relay/options.h"
 #include "relay/ports.h"
 #include "relay/registry.h"
+#include "relay/rooms.h"
 #include "store/store.h"
 
 namespace leat::relay {
@@ -74,6 +75,7 @@ class HttpVisitor;
 class TcpVisitor;
 class AgentSession;
 class Arrival;
+class BareAgent;
 
 struct Context {
   Context(net::Shard& s, store::Store& st, Options o);
@@ -83,6 +85,7 @@ struct Context {
   store::Store& store;
   Options options;
   Registry registry;
+  Rooms rooms;
   Ports ports;
   std::string public_url;  // without a slash at the end
   std::string public_host;
@@ -95,7 +98,7 @@ struct Context {
   };
   absl::flat_hash_map<std::int64_t, WritePace> write_paces;
 
-  // Sessions of each token: at most limits::kTokenSessions.
+  // Sessions of each token: at most limits::kTokenSessions. 0: of agents without one.
   absl::node_hash_map<std::int64_t, std::size_t> token_sessions;
 
   // What all sessions together hold of what visitors have not taken yet.
@@ -104,6 +107,7 @@ struct Context {
 
   // Destroyed from the last to the first: what holds streams goes before the sessions.
   Owned<AgentSession> sessions;
+  Owned<BareAgent> bare_agents;
   Owned<Arrival> arrivals;
   Owned<TcpVisitor> tcp_visitors;
   Owned<HttpVisitor> http_visitors;

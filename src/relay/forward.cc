@@ -99,6 +99,8 @@ void rewrite_request(http::Request& request, const Route& route, const VisitorFa
 
 void confine_to_prefix(http::Fields& fields, std::string_view prefix) {
   for (const char* name : kWholeOrigin) fields.remove(name);
+  // All rooms have the same path: a cookie of one would go to all.
+  if (prefix == kRoomDoor) fields.remove("Set-Cookie");
   for (http::Field& field : fields.all()) {
     if (http::iequal(field.name, "Set-Cookie")) {
       field.value = confined_cookie(field.value, prefix);
