@@ -72,7 +72,7 @@ void HttpExchange::connect() {
 
 void HttpExchange::dial() {
   dial_ =
-      std::make_unique<ServiceDial>(shard(), egress_.service.target, egress_.tls,
+      std::make_unique<ServiceDial>(shard(), egress_.service, egress_.tls, visitor_,
                                     [this](auto transport) { on_dialled(std::move(transport)); });
 }
 

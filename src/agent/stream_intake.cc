@@ -98,9 +98,9 @@ void StreamIntake::hand_on() {
   } else if (egress->service.kind == control::TunnelKind::http ||
              egress->service.kind == control::TunnelKind::ws) {
     next = std::make_unique<HttpExchange>(host_, handle_, *egress, open.visitor_host(),
-                                          open.request_id());
+                                          open.request_id(), open.visitor());
   } else {
-    next = std::make_unique<Pipe>(host_, handle_, *egress);
+    next = std::make_unique<Pipe>(host_, handle_, *egress, open.visitor());
   }
   host_.replace(*this, std::move(next));
 }

@@ -52,6 +52,10 @@ constexpr Flag kRelayFlags[] = {
     {"--state-dir", "DIR", kRelayStateDir},
     {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
     {"--key", "FILE", "its key, PEM, mode 0600"},
+    {"--certs", "LIST", "more of them by name: CERT:KEY,CERT:KEY"},
+    {"--wildcard", nullptr, "every name below --domain leads here [if a certificate says so]"},
+    {"--trusted-proxies", "LIST", "networks whose X-Forwarded-For is believed [none]"},
+    {"--proxy-protocol", "LIST", "networks whose connections begin with a PROXY header [none]"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},
 };
@@ -74,12 +78,23 @@ constexpr Flag kHttpFlags[] = {
     {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
     {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
     {"--insecure", nullptr, "do not verify the certificate of an https service"},
+    {"--host", "NAMES", "DNS names of its own that lead to the relay"},
+    {"--first-byte-timeout", "TIME", "how long an answer may take to begin [5m]"},
+    {"--idle-timeout", "TIME", "how long an answer that has begun may rest [10m]"},
+    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
 };
 
 constexpr Flag kTcpFlags[] = {
     {"--id", "ID", "a name of your choice [a secret one is made]"},
     {"--public", nullptr, "everybody may use the service"},
     {"--remote-port", "PORT", "port of the relay [it chooses]"},
+    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
+};
+
+constexpr Flag kTlsFlags[] = {
+    {"--id", "ID", "a name of your choice [a secret one is made]"},
+    {"--host", "NAMES", "DNS names of its own that lead to the relay [ID.DOMAIN of the relay]"},
+    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
 };
 
 constexpr Flag kWsFlags[] = {
@@ -95,6 +110,8 @@ std::span<const Flag> service_flags(Kind kind) {
       return kHttpFlags;
     case Kind::tcp:
       return kTcpFlags;
+    case Kind::tls:
+      return kTlsFlags;
     case Kind::ws:
       return kWsFlags;
     case Kind::file:
@@ -104,7 +121,7 @@ std::span<const Flag> service_flags(Kind kind) {
 }
 
 const char* kind_word(Kind kind) {
-  return kind == Kind::http ? "http" : kind == Kind::tcp ? "tcp" : "ws";
+  return kind == Kind::http ? "http" : kind == Kind::tcp ? "tcp" : kind == Kind::tls ? "tls" : "ws";
 }
 
 // Another name of the same flag.
@@ -160,7 +177,7 @@ struct Parser {
       "leat: a reverse tunnel. A relay in public, an agent at home, one connection between.",
       "leat"};
   RelayArguments relay;
-  AgentArguments http, tcp, ws, agent;
+  AgentArguments http, tcp, tls, ws, agent;
   TokenArguments token_create, token_list, token_revoke;
   ConfigArguments config;
   SampleArguments sample;
@@ -217,6 +234,10 @@ Parser::Parser() {
                       "Example: LEAT_TOKEN=… leat ws 1234 --room notes "
                       "--relay relay.example.com --pin sha256:…"),
               ws, Kind::ws);
+  add_service(command("tls", "publish a local TLS service by name, unread",
+                      "Example: LEAT_TOKEN=… leat tls 8443 --host vault.example.com "
+                      "--relay relay.example.com --pin sha256:…"),
+              tls, Kind::tls);
   add_agent(command("agent", "publish the services of a configuration file"), agent);
   add_token();
   auto* config_command = command("config", "look at configuration files");
@@ -330,6 +351,7 @@ Result<Arguments> Parser::parsed() {
   if (name == "http") return http;
   if (name == "tcp") return tcp;
   if (name == "ws") return ws;
+  if (name == "tls") return tls;
   if (name == "agent") return agent;
   if (name == "token") {
     const std::string verb = chosen()->get_name();

@@ -18,9 +18,10 @@ struct RelayArguments {
   std::vector<config::Setting> settings;
 };
 
-// `leat http`, `leat tcp`, `leat ws`: one service, from flags. `leat agent`: many, from a file.
+// `leat http`, `leat tcp`, `leat tls`, `leat ws`: one service, from flags. `leat agent`: many, from
+// a file.
 struct AgentArguments {
-  enum class Kind : std::uint8_t { file, http, tcp, ws };
+  enum class Kind : std::uint8_t { file, http, tcp, tls, ws };
   Kind kind = Kind::file;
   std::optional<std::string> config;
   std::vector<config::Setting> settings;  // of the agent

@@ -56,6 +56,14 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   out.state_dir = config->state_dir.value_or(config::default_state_dir());
   out.certificate_file = config->cert.value_or("");
   out.key_file = config->key.value_or("");
+  if (config->certs) {
+    for (const auto& pair : *config->certs) {
+      out.certificates.push_back({pair.certificate, pair.key});
+    }
+  }
+  out.wildcard = config->wildcard;
+  if (config->trusted_proxies) out.trusted_proxies = *config->trusted_proxies;
+  if (config->proxy_protocol) out.proxy_protocol = *config->proxy_protocol;
   return out;
 }
 

@@ -49,6 +49,10 @@ constexpr Key<ServiceConfig> kServiceKeys[] = {
     {"host_header", "", set<&ServiceConfig::host_header, parse_host_policy>},
     {"origin", "", set<&ServiceConfig::origin, parse_origin_policy>},
     {"insecure", "", set<&ServiceConfig::insecure, parse_bool>},
+    {"host", "", set<&ServiceConfig::host, parse_hosts>},
+    {"first_byte_timeout", "", set<&ServiceConfig::first_byte_timeout, parse_idle>},
+    {"idle_timeout", "", set<&ServiceConfig::idle_timeout, parse_idle>},
+    {"proxy_protocol", "", set<&ServiceConfig::proxy_protocol, parse_proxy_version>},
 };
 
 // --- the agent ---
@@ -120,6 +124,10 @@ Result<void> check(const ServiceConfig& service, const std::string& where, Code 
   if (service.remote_port && kind != Kind::tcp) return wrong("remote_port is for kind tcp");
   if (service.host_header && !http) return wrong("host_header is for kinds http and ws");
   if (service.origin && !http) return wrong("origin is for kinds http and ws");
+  if (service.host && kind == Kind::tcp) return wrong("host is for kinds http, ws and tls");
+  if ((service.first_byte_timeout || service.idle_timeout) && !http) {
+    return wrong("first_byte_timeout and idle_timeout are for kind http");
+  }
   if (service.insecure && !service.target->tls) return wrong("insecure is for https targets");
   return {};
 }

@@ -25,6 +25,9 @@ struct ServiceConfig {
   std::optional<std::uint16_t> remote_port;        // tcp
   std::optional<std::string> host_header, origin;  // http and ws: see parse_host_policy
   bool insecure = false;                           // do not verify an https target's certificate
+  std::optional<std::vector<std::string>> host;    // http, ws and tls: names of its own
+  std::optional<Duration> first_byte_timeout, idle_timeout;  // http
+  std::optional<int> proxy_protocol;                         // towards the target; 0: none
 
   Kind effective_kind() const { return kind.value_or(Kind::http); }
 };

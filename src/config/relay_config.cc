@@ -17,6 +17,10 @@ constexpr Key<RelayConfig> kKeys[] = {
     {"state_dir", "", set<&RelayConfig::state_dir, parse_path>},
     {"cert", "", set<&RelayConfig::cert, parse_path>},
     {"key", "", set<&RelayConfig::key, parse_path>},
+    {"certs", "", set<&RelayConfig::certs, parse_certificates>},
+    {"wildcard", "", set<&RelayConfig::wildcard, parse_bool>},
+    {"trusted_proxies", "", set<&RelayConfig::trusted_proxies, parse_networks>},
+    {"proxy_protocol", "", set<&RelayConfig::proxy_protocol, parse_networks>},
     {"log_level", "", set<&RelayConfig::log_level, parse_level>},
     {"log_format", "", set<&RelayConfig::log_format, parse_format>},
 };

@@ -107,8 +107,7 @@ void HttpVisitor::watch() {
   } else if (exchange_->piped()) {
     timer_.disarm();  // a pipe may be silent for as long as its ends like
   } else {
-    timer_.arm_in(exchange_->response_begun() ? Duration(limits::kIdleBody)
-                                              : Duration(limits::kFirstByte));
+    timer_.arm_in(exchange_->response_begun() ? idle_ : first_byte_);
   }
 }
 
@@ -155,7 +154,11 @@ void HttpVisitor::handle(http::Request request) {
   if (host != nullptr && misdirected(*host, transport_->sni())) {
     return answer(Code::MISDIRECTED, keep_alive);
   }
-  const Route way = route(request, tunnels_);
+  // HTTP/1.0 may leave Host out.
+  const std::string name = http::host_name(host == nullptr ? transport_->sni() : *host);
+  const bool foreign = tunnels_ && !context_.names.own(name);
+  const Route way =
+      foreign ? route_host(request, context_.names.tunnel(name)) : route(request, tunnels_);
   switch (way.kind) {
     case Route::Kind::invalid:
       return answer(Code::BAD_REQUEST, false);
@@ -203,9 +206,14 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   proto::OpenStream preamble;
   preamble.set_tunnel(route.tunnel);
   preamble.set_kind(room ? proto::KIND_WS : proto::KIND_HTTP);
-  preamble.set_visitor(transport_->peer());
+  VisitorFacts facts = visitor_facts(request.fields, transport_->peer_host(), transport_->secure(),
+                                     context_.options.trusted_proxies);
+  facts.request_id = request_id_;
+  // The port is known of the connection only.
+  const bool direct = facts.address == transport_->peer_host();
+  preamble.set_visitor(direct ? transport_->peer() : HostPort{facts.address, 0}.text());
   preamble.set_request_id(request_id_);
-  preamble.set_visitor_secure(transport_->secure());
+  preamble.set_visitor_secure(facts.secure);
   if (const std::string* trace = request.fields.find("traceparent");
       trace && trace->size() <= 128) {
     preamble.set_traceparent(*trace);
@@ -213,7 +221,7 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   if (const std::string* host = request.fields.find("Host"); host && host->size() <= 512) {
     preamble.set_visitor_host(*host);
   }
-  rewrite_request(request, route, {transport_->peer_host(), transport_->secure(), request_id_});
+  rewrite_request(request, route, facts);
   std::string head;
   http::serialise(request, head);
   // With what was added it may be more than the agent would take.
@@ -226,7 +234,7 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   log::debug("request", {{"request_id", request_id_},
                          {"tunnel", route.tunnel},
                          {"method", request.method},
-                         {"visitor", transport_->peer()}});
+                         {"visitor", preamble.visitor()}});
   std::string opening;
   if (bare == nullptr) control::append_message(preamble, opening);
   opening += head;
@@ -237,7 +245,13 @@ void HttpVisitor::open(http::Request request, const Route& route) {
       static_cast<HttpExchange::Owner&>(*this), request, std::move(opening), route.prefix,
       request_id_, keep_alive);
   state_ = State::exchange;
-  timer_.arm_in(limits::kFirstByte);
+  first_byte_ = limits::kFirstByte;
+  idle_ = limits::kIdleBody;
+  if (const auto* asked = agent != nullptr ? agent->bound(route.tunnel) : nullptr) {
+    if (asked->first_byte.count() > 0) first_byte_ = asked->first_byte;
+    if (asked->idle.count() > 0) idle_ = asked->idle;
+  }
+  timer_.arm_in(first_byte_);
   exchange_->start();
 }
 

@@ -71,8 +71,9 @@ class HttpVisitor final : private net::TransportOwner,
   std::optional<Waiting> waiting_;  // until the first head
   State state_ = State::head;
   bool tunnels_;
-  bool flushed_ = false;       // lingering: everything has left
-  bool head_request_ = false;  // the current request is HEAD: answers have no body
+  Duration first_byte_{}, idle_{};  // how long the exchange may rest, before its answer and in it
+  bool flushed_ = false;            // lingering: everything has left
+  bool head_request_ = false;       // the current request is HEAD: answers have no body
   std::string request_id_;
 };
 

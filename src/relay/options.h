@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/cidr.h"
 #include "base/limits.h"
 
 namespace leat::relay {
@@ -29,6 +30,15 @@ struct Options {
   std::size_t memory = limits::kRelayBudget;  // what visitors have not taken yet, all together
   std::string state_dir;                      // database, certificate, relay.json
   std::string certificate_file, key_file;     // empty: self-signed ones in state_dir
+  struct Pair {
+    std::string certificate_file, key_file;
+  };
+  std::vector<Pair> certificates;  // others, chosen by the name that is asked for
+  // Whether every name below `domain` leads here (DNS) and is certified. Unset: if a certificate
+  // that was given bears it.
+  std::optional<bool> wildcard;
+  std::vector<Cidr> trusted_proxies;  // whose forwarding fields are believed (threat 17)
+  std::vector<Cidr> proxy_protocol;   // whose connections begin with a header of that protocol
 };
 
 }  // namespace leat::relay

@@ -48,6 +48,13 @@ bool misdirected(std::string_view host, std::string_view sni) {
   return !host.empty() && !address && !http::iequal(bare_name(host), bare_name(sni));
 }
 
+Route route_host(const http::Request& request, std::string tunnel) {
+  std::optional<std::string> target = request.target;
+  if (request.target != "*") target = http::canonical_target(request.target);
+  if (!target) return {.kind = Route::Kind::invalid};
+  return {.kind = Route::Kind::tunnel, .tunnel = std::move(tunnel), .target = std::move(*target)};
+}
+
 Route route(const http::Request& request, bool tunnels) {
   if (request.target == "*") return {};
   const std::optional<std::string> target = http::canonical_target(request.target);

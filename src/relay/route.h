@@ -33,6 +33,9 @@ inline constexpr char kRoomDoor[] = "/client";
 // `tunnels`: whether this door leads to tunnels at all (the admin listener's does not).
 Route route(const http::Request& request, bool tunnels);
 
+// The same for a tunnel that has the host for itself: no path of it is the relay's.
+Route route_host(const http::Request& request, std::string tunnel);
+
 // Whether the Host field asks for another host than the TLS connection was made for (threat 14): a
 // browser that shares a connection among the names of a certificate is told so with 421 (RFC 9110
 // §15.5.20). False where either says nothing, and where `sni` is no DNS name (RFC 6066 §3).

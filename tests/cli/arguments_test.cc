@@ -67,7 +67,14 @@ TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
                                              "--log-format",
                                              "json",
                                              "--config",
-                                             "f.yaml"});
+                                             "f.yaml",
+                                             "--certs",
+                                             "a:b",
+                                             "--wildcard",
+                                             "--trusted-proxies",
+                                             "10.0.0.0/8",
+                                             "--proxy-protocol",
+                                             "::1"});
   EXPECT_EQ(relay.config, "f.yaml");
   EXPECT_THAT(
       pairs(relay.settings),
@@ -77,7 +84,8 @@ TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
           "--domain domain=example.com", "--tcp-ports tcp_ports=2000-2100", "--cert cert=c.pem",
           "--key key=k.pem", "--public-url public_url=https://e", "--open-rooms open_rooms=true",
           "--agent-origins agent_origins=https://a", "--log-level log_level=debug",
-          "--log-format log_format=json"));
+          "--log-format log_format=json", "--certs certs=a:b", "--wildcard wildcard=true",
+          "--trusted-proxies trusted_proxies=10.0.0.0/8", "--proxy-protocol proxy_protocol=::1"));
 }
 
 TEST(Arguments, WhatIsNotSaidStaysUnset) {
@@ -121,6 +129,15 @@ TEST(Arguments, TcpTakesARemotePort) {
   EXPECT_EQ(tcp.kind, AgentArguments::Kind::tcp);
   EXPECT_THAT(pairs(tcp.service), UnorderedElementsAre("TARGET kind=tcp", "TARGET target=22",
                                                        "--remote-port remote_port=2222"));
+}
+
+TEST(Arguments, TlsTakesAHost) {
+  const auto tls = parsed<AgentArguments>(
+      {"tls", "8443", "--host", "vault.example.com", "--proxy-protocol", "v2"});
+  EXPECT_EQ(tls.kind, AgentArguments::Kind::tls);
+  EXPECT_THAT(pairs(tls.service), UnorderedElementsAre("TARGET kind=tls", "TARGET target=8443",
+                                                       "--host host=vault.example.com",
+                                                       "--proxy-protocol proxy_protocol=v2"));
 }
 
 TEST(Arguments, AgentTakesAFileOrTheEnvironment) {
