@@ -1,4 +1,4 @@
-// A stream of an http tunnel: one request and its response, or the pipe after 101
+// A stream of an http or ws tunnel: one request and its response, or the pipe after 101
 // (docs/adr/0003-http-streams.md).
 //
 //   request, stream to service                  response, service to stream

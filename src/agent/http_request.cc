@@ -3,6 +3,7 @@
 
 #include "agent/http_exchange.h"
 #include "agent/refusal.h"
+#include "http/websocket_handshake.h"
 
 namespace leat::agent {
 
@@ -40,6 +41,12 @@ std::size_t HttpExchange::collect_head(Bytes data) {
   auto request = head_.take_request();
   if (!request) {
     cut(head_.why());
+    return used;
+  }
+  // A room is what was published, not the rest of what answers at its port.
+  if (egress_.service.kind == control::TunnelKind::ws &&
+      http::ws::check_request(*request) != http::ws::Offer::ok) {
+    cut("a room takes WebSockets only");
     return used;
   }
   method_ = request->method;

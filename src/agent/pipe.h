@@ -1,4 +1,4 @@
-// A stream of a tcp, ws or tls tunnel: the target is dialled, and then bytes are spliced both ways.
+// A stream of a tcp or tls tunnel: the target is dialled, and then bytes are spliced both ways.
 #pragma once
 
 #include <memory>

@@ -34,7 +34,7 @@ struct Service {
   HostPort target;
   bool target_tls = false;  // the target speaks TLS (https://)
   bool insecure = false;    // … and its certificate is not verified
-  FieldPolicy host_header;  // http only, like the next
+  FieldPolicy host_header;  // http and ws, like the next
   FieldPolicy origin;
   bool is_public = false;
   std::uint16_t remote_port = 0;            // tcp; 0: the relay chooses

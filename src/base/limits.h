@@ -72,6 +72,8 @@ inline constexpr std::size_t kRing = 64 * KiB;         // ciphertext, per direct
 inline constexpr std::size_t kHandshakes = 1000;       // TLS connections without a head, at most
 inline constexpr std::size_t kHandshakesOfAddress = kHandshakes / 2;  // … from one address, or /64
 inline constexpr std::size_t kClientHello = 32 * KiB;  // held before there is TLS state
+// Nobody has a reason to make one so large. Nothing of it is held: what comes is passed on.
+inline constexpr std::size_t kWebSocketMessage = 64 * MiB;
 inline constexpr std::size_t kProxyHeader = 4 * KiB;   // of the PROXY protocol
 inline constexpr auto kHandshakeTimeout = 10s;
 inline constexpr auto kDialTimeout = 10s;
@@ -107,6 +109,7 @@ inline constexpr auto kLeastIdle = 1s;                  // what an agent may ask
 inline constexpr auto kMostIdle = 168h;                 // … instead of kFirstByte and kIdleBody
 inline constexpr std::size_t kControlOutput = 1 * MiB;  // answers the agent has not read
 inline constexpr std::size_t kTokenSessions = 64;       // of one credential, alive at once
+inline constexpr std::size_t kOpenRoomSessions = 1024;  // of agents without a credential
 inline constexpr std::size_t kTokenTunnels = 4096;      // ids that one credential may own …
 inline constexpr Rate kTokenClaims{1024, 16};  // … how fast new ones are written down …
 inline constexpr Rate kTokenWrites{64, 4};     // … and in how many waits for the disk

@@ -34,8 +34,14 @@ Result<void> set_target(ServiceConfig& service, std::string_view text) {
   return service.target->kind ? set_kind(service, *service.target->kind) : Result<void>();
 }
 
+Result<void> set_room(ServiceConfig& service, std::string_view text) {
+  if (const auto done = set_kind(service, Kind::ws); !done) return done;
+  return set<&ServiceConfig::id, parse_tunnel_id>(service, text);
+}
+
 constexpr Key<ServiceConfig> kServiceKeys[] = {
-    {"id", "", set<&ServiceConfig::id, parse_tunnel_id>},
+    {"id", "id", set<&ServiceConfig::id, parse_tunnel_id>},
+    {"room", "id", set_room},
     {"kind", "", set_kind_text},
     {"target", "", set_target},
     {"public", "", set<&ServiceConfig::is_public, parse_bool>},

@@ -18,7 +18,7 @@
 namespace leat::config {
 
 struct ServiceConfig {
-  std::optional<std::string> id;  // none: the relay makes one up
+  std::optional<std::string> id;  // none: the relay makes one up; key "room" is id of kind ws
   std::optional<Kind> kind;       // also set by a target's scheme, which must not contradict
   std::optional<Target> target;
   bool is_public = false;                          // key "public"

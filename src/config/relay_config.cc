@@ -12,6 +12,8 @@ constexpr Key<RelayConfig> kKeys[] = {
     {"domain", "", set<&RelayConfig::domain, parse_host>},
     {"public_url", "", set<&RelayConfig::public_url, parse_public_url>},
     {"tcp_ports", "", set<&RelayConfig::tcp_ports, parse_port_range>},
+    {"open_rooms", "", set<&RelayConfig::open_rooms, parse_bool>},
+    {"agent_origins", "", set<&RelayConfig::agent_origins, parse_origins>},
     {"state_dir", "", set<&RelayConfig::state_dir, parse_path>},
     {"cert", "", set<&RelayConfig::cert, parse_path>},
     {"key", "", set<&RelayConfig::key, parse_path>},

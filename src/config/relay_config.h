@@ -23,6 +23,8 @@ struct RelayConfig {
   std::optional<std::string> domain;
   std::optional<std::string> public_url;  // no slash at the end
   std::optional<PortRange> tcp_ports;
+  bool open_rooms = false;
+  std::vector<std::string> agent_origins;
   std::optional<std::string> state_dir;
   std::optional<std::string> cert, key;               // PEM files, both or neither
   std::optional<std::vector<CertificatePair>> certs;  // others, chosen by the name asked for

@@ -336,4 +336,21 @@ Result<std::string> parse_origin_policy(std::string_view text) {
   return expected("rewrite, preserve, remove or a value to send", text);
 }
 
+Result<std::vector<std::string>> parse_origins(std::string_view text) {
+  std::vector<std::string> origins;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    std::string_view origin = text.substr(at, end - at);
+    origin.remove_prefix(std::min(origin.find_first_not_of(' '), origin.size()));
+    at = end + 1;
+    const std::size_t host = origin.find("://");
+    if (!visible(origin) || host == origin.npos || host == 0 ||
+        origin.find_first_of("/?#", host + 3) != origin.npos || origin.size() == host + 3) {
+      return expected("origins like https://app.example.com, with commas between", text);
+    }
+    origins.emplace_back(origin);
+  }
+  return origins;
+}
+
 }  // namespace leat::config

@@ -122,6 +122,10 @@ Result<Target> parse_target(std::string_view text);
 Result<std::string> parse_host_policy(std::string_view text);
 Result<std::string> parse_origin_policy(std::string_view text);
 
+// "https://app.example.com, http://localhost:8080": web origins as browsers write them (RFC 6454
+// §6.2), with commas between.
+Result<std::vector<std::string>> parse_origins(std::string_view text);
+
 // expected WHAT, found "TEXT"
 tl::unexpected<Error> expected(std::string_view what, std::string_view found);
 

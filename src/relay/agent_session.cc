@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "control/client.h"
+#include "relay/route.h"
 #include "relay/tcp_visitor.h"
 
 namespace leat::relay {
@@ -21,6 +22,12 @@ mux::Config config_of(Context& context) {
   mux::Config config = mux::Config::native(mux::Role::server);
   config.memory = &context.memory;
   return config;
+}
+
+// https://HOST becomes wss://HOST.
+std::string room_url(std::string_view public_url, std::string_view room) {
+  return "ws" + std::string(public_url.substr(std::string_view("http").size())) + kRoomDoor +
+         "?room=" + std::string(room);
 }
 
 }  // namespace
@@ -224,10 +231,6 @@ void AgentSession::answer_binds() {
 Result<bool> AgentSession::check(Asked& asked) {
   control::TunnelRequest& tunnel = asked.tunnel;
   if (context_.draining || leave_timer_.armed()) return leat::fail(Code::DRAINING);
-  if (tunnel.kind != control::TunnelKind::http && tunnel.kind != control::TunnelKind::tcp &&
-      tunnel.kind != control::TunnelKind::tls) {
-    return leat::fail(Code::PROTOCOL, "this relay serves http, tcp and tls tunnels");
-  }
   if (const Result<void> hosts = check_hosts(tunnel); !hosts) return tl::unexpected(hosts.error());
   if (tunnel.id.empty()) {
     asked.generated = true;
@@ -235,8 +238,9 @@ Result<bool> AgentSession::check(Asked& asked) {
     return false;
   }
   // A generated id is a secret, which its owner may ask for again; any other http id can be
-  // guessed. A tcp tunnel is reached by its port, whatever it is called, and who comes to a tls
-  // tunnel is answered by the service behind it alone.
+  // guessed. A tcp tunnel is reached by its port, whatever it is called, who comes to a tls tunnel
+  // is answered by the service behind it alone, and who names a room means others to come
+  // (docs/adr/0014-rooms.md).
   if (tunnel.kind == control::TunnelKind::http && !tunnel.is_public) {
     const Result<bool> generated = context_.store.is_generated(tunnel.id, token_id_);
     if (!generated) return generated;
@@ -324,6 +328,7 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
 
 // Best first: a name is an origin of its own, and leads here if its owner saw to that.
 std::vector<std::string> AgentSession::urls(const control::TunnelRequest& tunnel) const {
+  if (tunnel.kind == control::TunnelKind::ws) return {room_url(context_.public_url, tunnel.id)};
   const bool tls = tunnel.kind == control::TunnelKind::tls;
   if (!tls && tunnel.kind != control::TunnelKind::http) return {};
   const auto url = [&](const std::string& host) {

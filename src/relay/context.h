@@ -20,6 +20,7 @@
 #include "relay/options.h"
 #include "relay/ports.h"
 #include "relay/registry.h"
+#include "relay/rooms.h"
 #include "store/store.h"
 
 namespace leat::relay {
@@ -101,6 +102,7 @@ class HttpVisitor;
 class TcpVisitor;
 class AgentSession;
 class Arrival;
+class BareAgent;
 class Knock;
 
 struct Context {
@@ -111,6 +113,7 @@ struct Context {
   store::Store& store;
   Options options;
   Registry registry;
+  Rooms rooms;
   Ports ports;
   Names names;
   bool names_first = false;  // names below the domain lead here from everywhere: in URLs
@@ -128,7 +131,7 @@ struct Context {
   };
   absl::flat_hash_map<std::int64_t, WritePace> write_paces;
 
-  // Sessions of each token: at most limits::kTokenSessions.
+  // Sessions of each token: at most limits::kTokenSessions. 0: of agents without one.
   absl::node_hash_map<std::int64_t, std::size_t> token_sessions;
 
   // What all sessions together hold of what visitors have not taken yet.
@@ -137,6 +140,7 @@ struct Context {
 
   // Destroyed from the last to the first: what holds streams goes before the sessions.
   Owned<AgentSession> sessions;
+  Owned<BareAgent> bare_agents;
   Owned<Knock> knocks;
   Owned<Arrival> arrivals;
   Owned<TcpVisitor> tcp_visitors;

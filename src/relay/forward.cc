@@ -66,6 +66,8 @@ std::string request_id_of(const http::Request& request) {
 
 void confine_to_prefix(http::Fields& fields, std::string_view prefix) {
   for (const char* name : kWholeOrigin) fields.remove(name);
+  // All rooms have the same path: a cookie of one would go to all.
+  if (prefix == kRoomDoor) fields.remove("Set-Cookie");
   for (http::Field& field : fields.all()) {
     if (http::iequal(field.name, "Set-Cookie")) {
       field.value = confined_cookie(field.value, prefix);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "http/head.h"
 #include "net/http_io.h"
@@ -48,7 +49,10 @@ class HttpVisitor final : private net::TransportOwner,
   void read_heads();
   void handle(http::Request request);
   void open(http::Request request, const struct Route& route);
-  void become_agent(const http::Request& request);
+  void open_room(http::Request request, const struct Route& route);
+  void become_agent(const http::Request& request, const struct Route& route);
+  std::unique_ptr<net::Transport> switch_protocols(const http::Request& request,
+                                                   std::string_view subprotocol);
   void settle();  // acts on the exchange's outcome
   void answer(Code code, bool keep_alive);
   void answer(int status, std::string_view body, bool keep_alive,

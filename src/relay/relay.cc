@@ -16,6 +16,7 @@
 #include "net/tls.h"
 #include "relay/agent_session.h"
 #include "relay/arrival.h"
+#include "relay/bare_agent.h"
 #include "relay/context.h"
 #include "relay/http_visitor.h"
 #include "relay/knock.h"
@@ -27,9 +28,11 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
     : shard(s),
       store(st),
       options(std::move(o)),
+      rooms(st),
       ports(s, options.tcp_ports),
       budget(options.memory),
       sessions(s),
+      bare_agents(s),
       knocks(s),
       arrivals(s),
       tcp_visitors(s),
@@ -79,6 +82,7 @@ class RelayImpl final : public Relay {
   ~RelayImpl() override {
     // Sessions end first: what visitors hold of them is let go in good order.
     context_.sessions.for_each([](AgentSession& session) { session.driver().mux().end_all(); });
+    context_.bare_agents.for_each([](BareAgent& agent) { agent.driver().mux().end_all(); });
   }
 
   const Info& info() const override { return info_; }
@@ -122,6 +126,10 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
     Result<Secret> token = store_->create_token("first");
     if (!token) return tl::unexpected(token.error());
     info_.first_token = std::move(*token);
+  }
+  if (context_.options.open_rooms) {
+    log::warn(
+        "OPEN ROOMS: anybody may serve a room that nobody owns, and see what its visitors say");
   }
   store_timer_.arm_in(kStorePoll);
   return write_state();
@@ -240,6 +248,7 @@ void RelayImpl::poll_store() {
   if (store_->changed()) {
     // check_credential() closes by and by; it releases nothing here.
     context_.sessions.for_each([](AgentSession& session) { session.check_credential(); });
+    context_.bare_agents.for_each([](BareAgent& agent) { agent.check_credential(); });
   }
   store_timer_.arm_in(kStorePoll);
 }
@@ -252,7 +261,8 @@ void RelayImpl::drain(std::function<void()> done) {
   drained_ = std::move(done);
   log::info("draining", {{"http_visitors", context_.http_visitors.size()},
                          {"tcp_visitors", context_.tcp_visitors.size()},
-                         {"agents", context_.sessions.size()}});
+                         {"agents", context_.sessions.size()},
+                         {"bare_agents", context_.bare_agents.size()}});
   tls_listener_.reset();
   plain_listener_.reset();
   context_.sessions.for_each([](AgentSession& session) { session.drain(); });
@@ -273,8 +283,10 @@ void RelayImpl::poll_drain() {
     for (AgentSession* session : sessions) {
       session->close(Error{Code::DRAINING, "the relay is shutting down"});
     }
+    // Not before: many of them take a go-away for the end of everything.
+    context_.bare_agents.for_each([](BareAgent& agent) { agent.close(Error{Code::DRAINING, {}}); });
   }
-  if (closing_ && context_.sessions.size() == 0) {
+  if (closing_ && context_.sessions.size() == 0 && context_.bare_agents.size() == 0) {
     log::info("drained", {{"cut", late}});
     return drained_();
   }

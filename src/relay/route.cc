@@ -5,6 +5,7 @@
 
 #include "control/client.h"
 #include "http/chars.h"
+#include "relay/query.h"
 
 namespace leat::relay {
 namespace {
@@ -18,6 +19,25 @@ std::string_view bare_name(std::string_view host) {
   host = host.substr(0, host.starts_with('[') ? host.find(']') : host.find(':'));
   if (host.ends_with('.')) host.remove_suffix(1);
   return host;
+}
+
+// /client?room=ID, or /client/NAME?room=ID as a y-websocket provider asks. A room that cannot be is
+// as good as one that is offline.
+Route room_route(std::string target) {
+  const std::optional<std::string> room = take_parameter(target, "room");
+  if (!room) return {};
+  target.erase(0, std::string_view(kRoomDoor).size());
+  if (!target.starts_with('/')) target.insert(0, 1, '/');
+  return {.kind = Route::Kind::room,
+          .tunnel = control::valid_tunnel_id(*room) ? *room : std::string(),
+          .target = std::move(target),
+          .prefix = kRoomDoor};
+}
+
+Route agent_route(std::string target) {
+  return {.kind = Route::Kind::agent,
+          .tunnel = take_parameter(target, "room").value_or(""),
+          .token = Secret(take_parameter(target, "token").value_or(""))};
 }
 
 }  // namespace
@@ -43,7 +63,10 @@ Route route(const http::Request& request, bool tunnels) {
   const std::string_view path = whole.substr(0, whole.find('?'));
   if (is_health(path)) return {.kind = Route::Kind::health};
   if (!tunnels) return {};
-  if (path == "/agent") return {.kind = Route::Kind::agent};
+  if (path == "/agent") return agent_route(*target);
+  if (path == kRoomDoor || path.starts_with(std::string(kRoomDoor) + '/')) {
+    return room_route(*target);
+  }
   for (const std::string_view door : {"/tunnel/", "/t/"}) {
     if (!path.starts_with(door)) continue;
     const std::size_t end = path.find('/', door.size());

@@ -59,6 +59,9 @@ TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
                                              "k.pem",
                                              "--public-url",
                                              "https://e",
+                                             "--open-rooms",
+                                             "--agent-origins",
+                                             "https://a",
                                              "--log-level",
                                              "debug",
                                              "--log-format",
@@ -79,7 +82,8 @@ TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
           "--listen listen=127.0.0.1:0", "--state-dir state_dir=/s",
           "--plain-listen plain_listen=127.0.0.1:1", "--admin-listen admin_listen=127.0.0.1:2",
           "--domain domain=example.com", "--tcp-ports tcp_ports=2000-2100", "--cert cert=c.pem",
-          "--key key=k.pem", "--public-url public_url=https://e", "--log-level log_level=debug",
+          "--key key=k.pem", "--public-url public_url=https://e", "--open-rooms open_rooms=true",
+          "--agent-origins agent_origins=https://a", "--log-level log_level=debug",
           "--log-format log_format=json", "--certs certs=a:b", "--wildcard wildcard=true",
           "--trusted-proxies trusted_proxies=10.0.0.0/8", "--proxy-protocol proxy_protocol=::1"));
 }
@@ -113,6 +117,14 @@ TEST(Arguments, TunnelIdIsId) {
 }
 
 TEST(Arguments, TcpTakesARemotePort) {
+  for (const char* flag : {"--room", "--id", "--tunnel-id"}) {
+    const auto ws = parsed<AgentArguments>({"ws", "1234", flag, "notes"});
+    EXPECT_EQ(ws.kind, AgentArguments::Kind::ws);
+    EXPECT_THAT(pairs(ws.service),
+                UnorderedElementsAre("TARGET kind=ws", "TARGET target=1234", "--room room=notes"));
+  }
+  EXPECT_THAT(pairs(parsed<AgentArguments>({"ws"}).service),
+              UnorderedElementsAre("TARGET kind=ws"));  // LOCAL_PORT may say the rest
   const auto tcp = parsed<AgentArguments>({"tcp", "22", "--remote-port", "2222"});
   EXPECT_EQ(tcp.kind, AgentArguments::Kind::tcp);
   EXPECT_THAT(pairs(tcp.service), UnorderedElementsAre("TARGET kind=tcp", "TARGET target=22",
@@ -133,6 +145,16 @@ TEST(Arguments, AgentTakesAFileOrTheEnvironment) {
   const test::Variable file("LEAT_CONFIG", "e.yaml");
   EXPECT_EQ(parsed<AgentArguments>({"agent"}).config, "e.yaml");
   EXPECT_EQ(parsed<AgentArguments>({"agent", "--config", "f.yaml"}).config, "f.yaml");
+}
+
+TEST(Arguments, ARoomMayComeFromTheVariablesOfAnotherGateway) {
+  const test::Variable room("ROOM_ID", "old"), port("LOCAL_PORT", "1234");
+  EXPECT_THAT(pairs(service_environment(AgentArguments::Kind::ws)),
+              UnorderedElementsAre("ROOM_ID room=old", "LOCAL_PORT target=1234"));
+  EXPECT_THAT(service_environment(AgentArguments::Kind::http), IsEmpty());
+  const test::Variable ours("LEAT_ROOM", "new");
+  EXPECT_THAT(pairs(service_environment(AgentArguments::Kind::ws)),
+              UnorderedElementsAre("LEAT_ROOM room=new", "LOCAL_PORT target=1234"));
 }
 
 TEST(Arguments, TheServicesFlagsHaveVariables) {

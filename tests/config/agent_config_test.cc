@@ -202,6 +202,9 @@ TEST(ServiceConfig, EveryKey) {
   EXPECT_EQ(service({{"target", "8080", ""}})->effective_kind(), Kind::http);
   EXPECT_EQ(service({{"target", "tcp://nas:22", ""}})->effective_kind(), Kind::tcp);
   EXPECT_EQ(service({{"target", "8080", ""}, {"kind", "ws", ""}})->effective_kind(), Kind::ws);
+  const auto room = service({{"target", "1234", ""}, {"room", "notes", ""}});
+  EXPECT_EQ(room->effective_kind(), Kind::ws);
+  EXPECT_EQ(room->id, "notes");
 }
 
 TEST(ServiceConfig, KeysMustAgree) {
@@ -227,6 +230,8 @@ TEST(ServiceConfig, KeysMustAgree) {
        "service: host_header is for kinds http and ws"},
       {{{"target", "tcp://a:1", "x"}, {"origin", "a", "y"}},
        "service: origin is for kinds http and ws"},
+      {{{"target", "http://a", "x"}, {"room", "a", "y"}}, "y: kind ws contradicts kind http"},
+      {{{"id", "a", "x"}, {"room", "a", "y"}}, "y: cannot be given together with id"},
       {{{"target", "http://a", "x"}, {"insecure", "true", "y"}},
        "service: insecure is for https targets"},
   };

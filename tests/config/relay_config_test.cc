@@ -41,6 +41,11 @@ const std::vector<Case>& cases() {
        [](const auto& c) {
          return c.tcp_ports == PortRange{20000, 20100};
        }},
+      {"open_rooms", "true", [](const auto& c) { return c.open_rooms; }},
+      {"agent_origins", "https://a.test, http://b.test:8080",
+       [](const auto& c) {
+         return c.agent_origins == std::vector<std::string>{"https://a.test", "http://b.test:8080"};
+       }},
       {"state_dir", "/var/lib/leat", [](const auto& c) { return c.state_dir == "/var/lib/leat"; }},
       {"cert", "cert.pem", [](const auto& c) { return c.cert == "cert.pem"; }},
       {"key", "key.pem", [](const auto& c) { return c.key == "key.pem"; }},
