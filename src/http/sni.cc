@@ -125,6 +125,13 @@ ClientHelloReader::State ClientHelloReader::fail(const char* why) {
   return state_ = State::error;
 }
 
+std::size_t ClientHelloReader::missing() const {
+  const std::size_t header = record_left_ > 0 ? 0 : sizeof header_ - header_n_;
+  if (message_.size() < kMessageHeader) return header + kMessageHeader - message_.size();
+  Cursor length(as_bytes(message_).subspan(1));
+  return header + kMessageHeader + length.number(3) - message_.size();
+}
+
 ClientHelloReader::State ClientHelloReader::feed(Bytes in) {
   while (!in.empty() && state_ == State::more) {
     if (record_left_ > 0) {

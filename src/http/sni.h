@@ -34,6 +34,8 @@ class ClientHelloReader {
   State feed(Bytes in);
   const ClientHello& hello() const { return hello_; }
   const char* why() const { return why_; }  // after error
+  // While more: so many bytes at least are still to come, so that there is no need to look sooner.
+  std::size_t missing() const;
 
  private:
   State fail(const char* why);

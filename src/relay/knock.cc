@@ -1,6 +1,7 @@
 #include "relay/knock.h"
 
 #include <arpa/inet.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -84,6 +85,9 @@ void Knock::on_ready() {
 }
 
 Knock::Look Knock::look() {
+  int available = 0;
+  ::ioctl(guest_.socket.get(), FIONREAD, &available);
+  if (!broken() && static_cast<std::size_t>(available) < wanted_) return Look::more;
   std::array<std::uint8_t, 2 * limits::kClientHello> buffer;
   for (;;) {
     const ssize_t n = ::recv(guest_.socket.get(), buffer.data(), buffer.size(), MSG_PEEK);
@@ -104,11 +108,14 @@ Knock::Look Knock::look_at_header(Bytes received) {
   ::recv(guest_.socket.get(), taken.data(), header.size, 0);  // it is there: all of it comes
   guest_.visitor = header.source;
   header_ = false;
+  wanted_ = 1;
   if (tls_ && header.source && !counted(context_, guest_, header.source->host)) return Look::bad;
   return Look::done;
 }
 
-// Read from the beginning each time: what a slow peer has sent is held by nobody but the kernel.
+// Read from the beginning each time: what a slow peer has sent is held by nobody but the kernel. As
+// it is looked at only when the message may be whole, however it is cut into segments and records,
+// that is a few times.
 Knock::Look Knock::look_at_hello(Bytes received) {
   http::ClientHelloReader reader;
   const auto state = reader.feed(received);
@@ -117,8 +124,9 @@ Knock::Look Knock::look_at_hello(Bytes received) {
     return Look::done;
   }
   // What is no ClientHello libssl finds the words for.
+  wanted_ = received.size() + reader.missing();
   const bool more = state == http::ClientHelloReader::State::more;
-  return more && received.size() < 2 * limits::kClientHello ? Look::more : Look::done;
+  return more && wanted_ <= 2 * limits::kClientHello ? Look::more : Look::done;
 }
 
 void Knock::give_up(const char* why) {

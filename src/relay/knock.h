@@ -5,6 +5,7 @@
 // this (threat 15).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -50,6 +51,7 @@ class Knock final : private net::Watched {
   Guest guest_;
   bool header_, tls_;  // still to come
   OnOpen on_open_;
+  std::size_t wanted_ = 1;  // with fewer bytes there is nothing new to be seen
   net::Timer timer_;
   bool over_ = false;
 };

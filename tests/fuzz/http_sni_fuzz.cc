@@ -21,7 +21,12 @@ struct Result {
 Result read(const std::vector<Bytes>& pieces) {
   http::ClientHelloReader reader;
   Result r;
-  for (const Bytes piece : pieces) r.state = reader.feed(piece);
+  for (const Bytes piece : pieces) {
+    const std::size_t missing = r.state == State::more ? reader.missing() : 0;
+    const bool before = r.state != State::done;
+    r.state = reader.feed(piece);
+    require(!before || r.state != State::done || piece.size() >= missing);
+  }
   r.name = reader.hello().server_name;
   r.alpn = reader.hello().alpn;
   r.why = reader.why();

@@ -52,7 +52,12 @@ struct Outcome {
 Outcome read(const std::vector<std::string_view>& pieces) {
   ClientHelloReader reader;
   Outcome out;
-  for (const std::string_view piece : pieces) out.state = reader.feed(as_bytes(piece));
+  for (const std::string_view piece : pieces) {
+    const std::size_t missing = reader.missing();
+    const bool decides = out.state != State::done && reader.feed(as_bytes(piece)) == State::done;
+    EXPECT_TRUE(!decides || piece.size() >= missing) << "whole with less than what was missing";
+    out.state = reader.feed({});
+  }
   out.name = reader.hello().server_name;
   out.alpn = reader.hello().alpn;
   out.why = reader.why();
