@@ -13,9 +13,6 @@ namespace {
 
 using State = Status::State;
 
-// A session that ends sooner has not shown that the relay is well again: the backoff goes on.
-constexpr auto kProven = std::chrono::seconds(1);
-
 // How long visitors have to take what is theirs; the rest of limits::kDrain is for closing.
 constexpr auto kLeave = limits::kDrain - std::chrono::seconds(3);
 
@@ -132,7 +129,7 @@ void Agent::Impl::on_lost(const Error& why) {
   if (status_.state == State::draining) return stop();
   if (gives_up(why.code)) return give_up(why);
   const Time now = shard_.now();
-  if (welcomed_ && now - welcomed_at_ >= kProven) backoff_.succeeded();
+  if (welcomed_) backoff_.lived(now - welcomed_at_, now);
   Duration delay = try_the_other(why.code) ? Duration(0) : backoff_.next(now);
   if (relay_drains_) delay = std::max(delay, *relay_drains_);
   status_.last_error = why;

@@ -68,12 +68,23 @@ void AgentSession::on_stream(mux::StreamHandle stream) {
 void AgentSession::on_ended(const Error& why) {
   if (over_) return;
   over_ = true;
-  log::write(log::Level::info, "agent left", why,
-             {{"session", session_name_}, {"peer", peer_}, {"credential", credential_name_}});
+  log_end(why);
   hello_timer_.disarm();
   leave_timer_.disarm();
   retire();
   context_.sessions.release(*this);
+}
+
+// Who ended it. An agent that was asked to stop leaves without an error.
+void AgentSession::log_end(const Error& why) const {
+  const log::Field session("session", session_name_), peer("peer", peer_),
+      credential("credential", credential_name_);
+  if (leaves_ && !closed_ && !context_.draining && why.code == Code::DRAINING) {
+    return log::info("agent left", {session, peer, credential, {"by", "agent"}});
+  }
+  const bool cut = why.code == Code::CARRIER_CUT || why.code == Code::TIMEOUT;
+  const char* const by = closed_ || leaves_ ? "relay" : cut ? "network" : "agent";
+  log::write(log::Level::info, "agent left", why, {session, peer, credential, {"by", by}});
 }
 
 // --- the control stream ---
@@ -117,6 +128,7 @@ void AgentSession::drain() {
 }
 
 void AgentSession::close(const Error& why) {
+  closed_ = true;
   control_.fail(why);
   refuse(why);
 }
@@ -279,6 +291,7 @@ void AgentSession::on_unbind(const std::string& tunnel) {
 }
 
 void AgentSession::on_leave() {
+  leaves_ = true;
   // No ghost either: the same agent may be back on another connection before this one has ended.
   retire();
   leave_timer_.arm_in(Duration(0));

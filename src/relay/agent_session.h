@@ -73,6 +73,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   void refuse(const Error& why);
   void retire();
   void part();
+  void log_end(const Error& why) const;
 
   Context& context_;
   PublicKey identity_;
@@ -91,6 +92,8 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::string credential_name_;
   std::vector<Asked> binds_;  // of the bytes that are being fed
   absl::flat_hash_map<std::string, std::unique_ptr<Ports::Lease>> tunnels_;  // a port: tcp only
+  bool leaves_ = false;  // the agent has asked for the end …
+  bool closed_ = false;  // … or the relay has ended it
   bool over_ = false;
 };
 
