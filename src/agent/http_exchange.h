@@ -17,6 +17,7 @@
 #include <string>
 
 #include "agent/egress.h"
+#include "agent/request_log.h"
 #include "agent/service_dial.h"
 #include "agent/stream.h"
 #include "http/head.h"
@@ -90,6 +91,7 @@ class HttpExchange final : public Stream,
   void cut(std::string_view why);
   void over();
   void finish_if_done();
+  void log_request();
 
   Egress& egress_;
   const std::string visitor_host_;
@@ -116,6 +118,9 @@ class HttpExchange final : public Stream,
   bool keep_alive_ = false;    // the service will take another request on this connection
   bool stream_ended_ = false;  // the relay's FIN
   bool over_ = false;
+
+  RequestLine line_;  // for the log; its method is empty before the head and once it is written
+  Time begun_ = kNever;
 };
 
 }  // namespace leat::agent

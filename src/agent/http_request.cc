@@ -43,6 +43,9 @@ std::size_t HttpExchange::collect_head(Bytes data) {
     return used;
   }
   method_ = request->method;
+  line_.method = request->method;
+  line_.path = RequestLine::path_of(request->target);
+  begun_ = shard().now();
   body_ = request->body;
   body_length_ = request->length;
   upgrade_ = request->upgrade;
@@ -78,6 +81,7 @@ void HttpExchange::on_dialled(Result<std::unique_ptr<net::Transport>> transport)
   const Error& why = transport.error();
   egress_.note_failure(why);
   if (connected_) return answer_with(why.code);  // a retry: OpenReply has been given
+  line_.status = info(why.code).http_status;
   over_ = true;
   host_.replace(*this, std::make_unique<Refusal>(host_, handle_, why, stream_ended_));
 }

@@ -57,6 +57,7 @@ mux::Produced HttpExchange::pass_on(mux::Produced produced) {
   switch (produced.kind) {
     case mux::Produced::Kind::bytes:
       if (grace_.armed()) grace_.arm_in(limits::kStalled);
+      line_.bytes += produced.n;
       return produced;
     case mux::Produced::Kind::not_ready:
       return produced;
@@ -115,6 +116,7 @@ void HttpExchange::take_response() {
   egress_.rewrite.response(*response);
   http::serialise(*response, text_);
   if (response->interim()) return;
+  line_.status = response->status;
   if (switched) return begin_pipe();
   keep_alive_ = response->keep_alive;
   reader.begin_body(response->body, response->length);
@@ -143,6 +145,8 @@ void HttpExchange::answer_with(Code code) {
   http::Response response;
   response.status = info(code).http_status;
   response.reason = http::reason_phrase(response.status);
+  line_.status = response.status;
+  line_.bytes = method_ == "HEAD" ? 0 : body.size();
   response.fields.add("Content-Type", "application/json");
   response.fields.add("Cache-Control", "no-store");
   http::set_framing(response.fields, http::BodyKind::length, body.size());

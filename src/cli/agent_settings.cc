@@ -79,6 +79,7 @@ agent::Service service_of(const config::ServiceConfig& config) {
   out.target = config.target->address;
   out.target_tls = config.target->tls;
   out.insecure = config.insecure;
+  out.health.kind = agent::HealthPolicy::Kind::connect;
   out.is_public = config.is_public;
   out.remote_port = config.remote_port.value_or(0);
   if (config.host_header) out.host_header = agent::FieldPolicy::parse(*config.host_header);

@@ -121,6 +121,11 @@ void AgentSession::send() {
   if (!control_out_.empty()) driver_.mux().wake(control_stream_);
 }
 
+void AgentSession::tell_shared(const std::string& tunnel, std::uint32_t agents) {
+  control_.shared(tunnel, agents);
+  send();
+}
+
 void AgentSession::drain() {
   for (auto& [tunnel, listener] : tunnels_) listener.reset();
   control_.drain("the relay is shutting down", 1000, limits::kDrain / std::chrono::milliseconds(1));
@@ -288,6 +293,15 @@ void AgentSession::on_unbind(const std::string& tunnel) {
   tunnels_.erase(tunnel);
   context_.registry.unbind(tunnel, this);
   log::info("tunnel unbound", {{"tunnel", tunnel}});
+}
+
+void AgentSession::on_health(const std::string& tunnel, const Error* failure) {
+  context_.registry.set_health(tunnel, this, failure == nullptr);
+  if (failure == nullptr) {
+    return log::info("service up", {{"tunnel", tunnel}, {"session", session_name_}});
+  }
+  log::write(log::Level::info, "service down", *failure,
+             {{"tunnel", tunnel}, {"session", session_name_}});
 }
 
 void AgentSession::on_leave() {

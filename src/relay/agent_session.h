@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "control/server.h"
 #include "mux/endpoint.h"
 #include "net/session_driver.h"
@@ -34,8 +35,12 @@ class AgentSession final : private net::SessionDriver::Owner,
   // left that the agent is to recover from them first.
   std::optional<mux::StreamHandle> open_stream();
   const PublicKey& identity() const { return identity_; }
+  // Nothing has come from the agent for longer than a live carrier is ever silent.
+  bool silent() const { return context_.shard.now() - driver_.heard() > limits::kSilent; }
   const std::string& credential_name() const { return credential_name_; }
 
+  // So many sessions serve this tunnel.
+  void tell_shared(const std::string& tunnel, std::uint32_t agents);
   // Tells the agent to go elsewhere or come back; streams go on until close().
   void drain();
   // Tells the agent why and ends the session.
@@ -51,6 +56,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   void on_hello(control::HelloInfo hello) override;
   void on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) override;
   void on_unbind(const std::string& tunnel) override;
+  void on_health(const std::string& tunnel, const Error* failure) override;
   void on_leave() override;
   // The control stream
   mux::Produced produce(MutableBytes out) override;

@@ -35,6 +35,14 @@ Code head_error(http::HeadError error) {
   }
 }
 
+// RFC 9110 §9.2.2: once more does what once did; and there is no body to send again.
+bool repeatable(const http::Request& request) {
+  const std::string& method = request.method;
+  const bool idempotent = method == "GET" || method == "HEAD" || method == "OPTIONS" ||
+                          method == "PUT" || method == "DELETE";
+  return idempotent && request.body == http::BodyKind::none && !request.upgrade;
+}
+
 }  // namespace
 
 HttpVisitor::HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels,
@@ -171,6 +179,8 @@ void HttpVisitor::handle(http::Request request) {
 
 void HttpVisitor::open(http::Request request, const Route& route) {
   const bool keep_alive = request.keep_alive;
+  again_.reset();
+  if (context_.registry.shared(route.tunnel) && repeatable(request)) again_.emplace(request, route);
   AgentSession* agent = context_.registry.find(route.tunnel, control::TunnelKind::http);
   const bool bodiless = request.body == http::BodyKind::none;
   if (agent == nullptr) return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
@@ -244,6 +254,11 @@ void HttpVisitor::settle() {
       return;
     case HttpExchange::Outcome::failed:
       state_ = State::head;
+      if (exchange->session_lost() && again_) {
+        // Another agent serves the tunnel, and nothing of an answer has been seen.
+        auto [request, route] = *std::exchange(again_, std::nullopt);
+        return open(std::move(request), route);
+      }
       return answer(exchange->code(), false);
     case HttpExchange::Outcome::cut:
       return end(true);
