@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/cors.h"
 #include "agent/health.h"
 #include "agent/request_log.h"
 #include "agent/rewrite.h"
@@ -25,6 +26,7 @@ struct Egress {
         tls_owner(std::move(tls_context)),
         tls(tls_owner.get()),
         rewrite(service),
+        cors(service),
         pool(shard),
         requests(std::move(request_log)),
         id(service.id),
@@ -46,6 +48,7 @@ struct Egress {
   const std::shared_ptr<const net::TlsContext> tls_owner;
   const net::TlsContext* const tls;
   const Rewrite rewrite;
+  const Cors cors;
   ServicePool pool;
   const std::shared_ptr<RequestLog> requests;
   std::string id;  // asked for, then given; empty before the first answer to a generated one

@@ -65,6 +65,7 @@ void HttpExchange::cut(std::string_view why) {
 void HttpExchange::over() {
   over_ = true;
   log_request();
+  early_timer_.reset();
   drop_connection();
   shard().defer(*this);
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/address.h"
 #include "base/time.h"
@@ -56,6 +57,8 @@ struct Service {
   std::string target_text() const;
 
   HealthPolicy health = {};
+  std::vector<std::string> cors = {};  // origins whose pages may read answers, or "*"
+  Duration sse_comments{0};            // docs/adr/0015-what-the-agent-says-itself.md; 0: never
   friend bool operator==(const Service&, const Service&) = default;
 };
 

@@ -47,6 +47,7 @@ constexpr Flag kRelayFlags[] = {
     {"--domain", "NAME", "the relay's public name or IP, for URLs and its certificate"},
     {"--public-url", "URL", "how visitors reach it, if not at domain and port"},
     {"--tcp-ports", "LO-HI", "ports lent to tcp tunnels [none]"},
+    {"--memory", "SIZE", "held for visitors who read slowly, all together [1GiB]"},
     {"--state-dir", "DIR", kRelayStateDir},
     {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
     {"--key", "FILE", "its key, PEM, mode 0600"},
@@ -72,12 +73,19 @@ constexpr Flag kHttpFlags[] = {
     {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
     {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
     {"--insecure", nullptr, "do not verify the certificate of an https service"},
+    {"--preset", "NAME", "settings for a kind of server: ollama, vllm, openai or y-websocket"},
+    {"--cors", "ORIGIN", "pages of this origin may use it, whatever it says: https://… or *"},
+    {"--health", "PATH", "ask this path whether it is well; or connect, or none [connect]"},
+    {"--health-interval", "TIME", "how often, while it is [10s with a path, else once]"},
+    {"--sse-comments", "TIME", "keep event streams alive that begin later than this [off]"},
 };
 
 constexpr Flag kTcpFlags[] = {
     {"--id", "ID", "a name of your choice [a secret one is made]"},
     {"--public", nullptr, "everybody may use the service"},
     {"--remote-port", "PORT", "port of the relay [it chooses]"},
+    {"--health", "HOW", "connect, to see whether it is there, or none [connect]"},
+    {"--health-interval", "TIME", "how often, while it is [once]"},
 };
 
 std::span<const Flag> service_flags(Kind kind) {

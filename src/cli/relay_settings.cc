@@ -51,6 +51,7 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   out.domain = config->domain.value_or("");
   out.public_url = config->public_url.value_or("");
   if (config->tcp_ports) out.tcp_ports = {config->tcp_ports->low, config->tcp_ports->high};
+  if (config->memory) out.memory = *config->memory;
   out.state_dir = config->state_dir.value_or(config::default_state_dir());
   out.certificate_file = config->cert.value_or("");
   out.key_file = config->key.value_or("");

@@ -17,6 +17,15 @@
 
 namespace leat::config {
 
+enum class Preset : std::uint8_t { ollama, vllm, openai, y_websocket };
+
+// How the agent looks after a service: a GET of `path`, a connection, or not at all.
+struct HealthCheck {
+  std::string path;
+  bool connects = false;
+  friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
+};
+
 struct ServiceConfig {
   std::optional<std::string> id;  // none: the relay makes one up
   std::optional<Kind> kind;       // also set by a target's scheme, which must not contradict
@@ -25,6 +34,12 @@ struct ServiceConfig {
   std::optional<std::uint16_t> remote_port;        // tcp
   std::optional<std::string> host_header, origin;  // http and ws: see parse_host_policy
   bool insecure = false;                           // do not verify an https target's certificate
+  std::optional<Duration> first_byte_timeout, idle_timeout;  // http
+  std::optional<Preset> preset;                              // http and ws; see config/preset.h
+  std::optional<HealthCheck> health;
+  std::optional<Duration> health_interval;  // while the service is well
+  std::vector<std::string> cors;            // http: origins, or one "*"
+  std::optional<Duration> sse_comments;     // http: after so long without an answer; 0: off
 
   Kind effective_kind() const { return kind.value_or(Kind::http); }
 };

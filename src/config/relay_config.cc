@@ -12,6 +12,7 @@ constexpr Key<RelayConfig> kKeys[] = {
     {"domain", "", set<&RelayConfig::domain, parse_host>},
     {"public_url", "", set<&RelayConfig::public_url, parse_public_url>},
     {"tcp_ports", "", set<&RelayConfig::tcp_ports, parse_port_range>},
+    {"memory", "", set<&RelayConfig::memory, parse_memory>},
     {"state_dir", "", set<&RelayConfig::state_dir, parse_path>},
     {"cert", "", set<&RelayConfig::cert, parse_path>},
     {"key", "", set<&RelayConfig::key, parse_path>},

@@ -2,6 +2,7 @@
 // defaults are the caller's.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +24,7 @@ struct RelayConfig {
   std::optional<std::string> domain;
   std::optional<std::string> public_url;  // no slash at the end
   std::optional<PortRange> tcp_ports;
+  std::optional<std::uint64_t> memory;  // bytes
   std::optional<std::string> state_dir;
   std::optional<std::string> cert, key;  // PEM files, both or neither
   std::optional<log::Level> log_level;

@@ -45,16 +45,17 @@ TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
        "--plain-listen", "127.0.0.1:1",  "--admin-listen", "127.0.0.1:2", "--domain",
        "example.com",    "--tcp-ports",  "2000-2100",      "--cert",      "c.pem",
        "--key",          "k.pem",        "--public-url",   "https://e",   "--log-level",
-       "debug",          "--log-format", "json",           "--config",    "f.yaml"});
+       "debug",          "--log-format", "json",           "--config",    "f.yaml",
+       "--memory",       "2GiB"});
   EXPECT_EQ(relay.config, "f.yaml");
   EXPECT_THAT(
       pairs(relay.settings),
-      UnorderedElementsAre("--listen listen=127.0.0.1:0", "--state-dir state_dir=/s",
-                           "--plain-listen plain_listen=127.0.0.1:1",
-                           "--admin-listen admin_listen=127.0.0.1:2", "--domain domain=example.com",
-                           "--tcp-ports tcp_ports=2000-2100", "--cert cert=c.pem",
-                           "--key key=k.pem", "--public-url public_url=https://e",
-                           "--log-level log_level=debug", "--log-format log_format=json"));
+      UnorderedElementsAre(
+          "--listen listen=127.0.0.1:0", "--state-dir state_dir=/s",
+          "--plain-listen plain_listen=127.0.0.1:1", "--admin-listen admin_listen=127.0.0.1:2",
+          "--domain domain=example.com", "--tcp-ports tcp_ports=2000-2100", "--cert cert=c.pem",
+          "--key key=k.pem", "--public-url public_url=https://e", "--log-level log_level=debug",
+          "--log-format log_format=json", "--memory memory=2GiB"));
 }
 
 TEST(Arguments, WhatIsNotSaidStaysUnset) {
@@ -65,16 +66,40 @@ TEST(Arguments, WhatIsNotSaidStaysUnset) {
 }
 
 TEST(Arguments, HttpTakesATargetAndFlagsInAnyOrder) {
-  const auto http =
-      parsed<AgentArguments>({"http", "--id", "llm", "http://127.0.0.1:11434", "--public",
-                              "--relay", "r:443", "--pin", "sha256:00", "--token-file", "t",
-                              "--host-header", "preserve", "--origin", "remove", "--insecure"});
+  const auto http = parsed<AgentArguments>({"http",
+                                            "--id",
+                                            "llm",
+                                            "http://127.0.0.1:11434",
+                                            "--public",
+                                            "--relay",
+                                            "r:443",
+                                            "--pin",
+                                            "sha256:00",
+                                            "--token-file",
+                                            "t",
+                                            "--host-header",
+                                            "preserve",
+                                            "--origin",
+                                            "remove",
+                                            "--insecure",
+                                            "--preset",
+                                            "ollama",
+                                            "--cors",
+                                            "*",
+                                            "--health",
+                                            "/up",
+                                            "--health-interval",
+                                            "1m",
+                                            "--sse-comments",
+                                            "20s"});
   EXPECT_EQ(http.kind, AgentArguments::Kind::http);
   EXPECT_THAT(pairs(http.service),
-              UnorderedElementsAre("TARGET kind=http", "TARGET target=http://127.0.0.1:11434",
-                                   "--id id=llm", "--public public=true",
-                                   "--host-header host_header=preserve", "--origin origin=remove",
-                                   "--insecure insecure=true"));
+              UnorderedElementsAre(
+                  "TARGET kind=http", "TARGET target=http://127.0.0.1:11434", "--id id=llm",
+                  "--public public=true", "--host-header host_header=preserve",
+                  "--origin origin=remove", "--insecure insecure=true", "--preset preset=ollama",
+                  "--cors cors=*", "--health health=/up", "--health-interval health_interval=1m",
+                  "--sse-comments sse_comments=20s"));
   EXPECT_THAT(pairs(http.settings),
               UnorderedElementsAre("--relay relay=r:443", "--pin pin=sha256:00",
                                    "--token-file token_file=t"));
@@ -86,10 +111,13 @@ TEST(Arguments, TunnelIdIsId) {
 }
 
 TEST(Arguments, TcpTakesARemotePort) {
-  const auto tcp = parsed<AgentArguments>({"tcp", "22", "--remote-port", "2222"});
+  const auto tcp = parsed<AgentArguments>(
+      {"tcp", "22", "--remote-port", "2222", "--health", "none", "--health-interval", "1m"});
   EXPECT_EQ(tcp.kind, AgentArguments::Kind::tcp);
-  EXPECT_THAT(pairs(tcp.service), UnorderedElementsAre("TARGET kind=tcp", "TARGET target=22",
-                                                       "--remote-port remote_port=2222"));
+  EXPECT_THAT(
+      pairs(tcp.service),
+      UnorderedElementsAre("TARGET kind=tcp", "TARGET target=22", "--remote-port remote_port=2222",
+                           "--health health=none", "--health-interval health_interval=1m"));
 }
 
 TEST(Arguments, AgentTakesAFileOrTheEnvironment) {

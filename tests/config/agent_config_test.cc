@@ -169,7 +169,12 @@ TEST(ServiceConfig, EveryKey) {
                              {"public", "true", ""},
                              {"host_header", "preserve", ""},
                              {"origin", "https://nas.local", ""},
-                             {"insecure", "true", ""}});
+                             {"insecure", "true", ""},
+                             {"preset", "y-websocket", ""},
+                             {"health", "/up?x", ""},
+                             {"health_interval", "1m", ""},
+                             {"cors", "https://a.test, http://b.test:81", ""},
+                             {"sse_comments", "20s", ""}});
   ASSERT_TRUE(http) << http.error().detail;
   EXPECT_EQ(http->id, "notes");
   EXPECT_EQ(http->effective_kind(), Kind::http);
@@ -178,6 +183,11 @@ TEST(ServiceConfig, EveryKey) {
   EXPECT_EQ(http->host_header, "preserve");
   EXPECT_EQ(http->origin, "https://nas.local");
   EXPECT_TRUE(http->insecure);
+  EXPECT_EQ(http->preset, Preset::y_websocket);
+  EXPECT_EQ(http->health, (HealthCheck{"/up?x", false}));
+  EXPECT_EQ(http->health_interval, std::chrono::minutes(1));
+  EXPECT_EQ(http->cors, (std::vector<std::string>{"https://a.test", "http://b.test:81"}));
+  EXPECT_EQ(http->sse_comments, std::chrono::seconds(20));
 
   const auto tcp =
       service({{"kind", "tcp", ""}, {"target", "22", ""}, {"remote_port", "2222", ""}});
@@ -189,6 +199,34 @@ TEST(ServiceConfig, EveryKey) {
   EXPECT_EQ(service({{"target", "8080", ""}})->effective_kind(), Kind::http);
   EXPECT_EQ(service({{"target", "tcp://nas:22", ""}})->effective_kind(), Kind::tcp);
   EXPECT_EQ(service({{"target", "8080", ""}, {"kind", "ws", ""}})->effective_kind(), Kind::ws);
+}
+
+TEST(ServiceConfig, RefusesWhatIsNone) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"preset", "llama"},
+      {"preset", ""},
+      {"health", "health"},
+      {"health", ""},
+      {"health", "/a b"},
+      {"health_interval", "10ms"},
+      {"cors", ""},
+      {"cors", "a.test"},
+      {"cors", "https://a.test/"},
+      {"cors", "https://a.test,"},
+      {"cors", "https://a@b.test"},
+      {"sse_comments", "10ms"},
+      {"sse_comments", "on"},
+  };
+  for (const auto& [key, value] : kCases) {
+    const auto refused = service({{"target", "80", ""}, {key, value, "here"}});
+    ASSERT_FALSE(refused) << key << " " << value;
+    EXPECT_NE(refused.error().detail.find("here: expected "), std::string::npos);
+  }
+  for (const auto& [key, value] : std::vector<std::pair<const char*, const char*>>{
+           {"preset", "vllm"}, {"health", "/up"}, {"cors", "*"}, {"sse_comments", "5s"}}) {
+    EXPECT_FALSE(service({{"target", "tcp://nas:22", ""}, {key, value, ""}})) << key;
+  }
+  EXPECT_TRUE(service({{"target", "tcp://nas:22", ""}, {"health", "none", ""}}));
 }
 
 TEST(ServiceConfig, KeysMustAgree) {

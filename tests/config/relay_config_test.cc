@@ -41,6 +41,7 @@ const std::vector<Case>& cases() {
        [](const auto& c) {
          return c.tcp_ports == PortRange{20000, 20100};
        }},
+      {"memory", "2GiB", [](const auto& c) { return c.memory == 2ull << 30; }},
       {"state_dir", "/var/lib/leat", [](const auto& c) { return c.state_dir == "/var/lib/leat"; }},
       {"cert", "cert.pem", [](const auto& c) { return c.cert == "cert.pem"; }},
       {"key", "key.pem", [](const auto& c) { return c.key == "key.pem"; }},
