@@ -264,6 +264,7 @@ void AgentSession::answer(const Asked& asked) {
                              {"port", result->remote_port},
                              {"credential", credential_name_}});
   control_.bound(asked.request, *result);
+  context_.registry.announce(result->id);
 }
 
 Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {

@@ -21,11 +21,14 @@ void tell(const std::string& id, const Tunnel& tunnel) {
 
 void Registry::bind(const std::string& id, control::TunnelKind kind, AgentSession* session) {
   Tunnel& tunnel = tunnels_[id];
-  const std::size_t before = tunnel.servers.size();
   std::erase_if(tunnel.servers, [&](const auto& server) { return server.session == session; });
   tunnel.kind = kind;
   tunnel.servers.push_back({session});
-  if (tunnel.servers.size() > std::max<std::size_t>(before, 1)) tell(id, tunnel);
+}
+
+void Registry::announce(const std::string& id) const {
+  const auto found = tunnels_.find(id);
+  if (found != tunnels_.end() && found->second.servers.size() > 1) tell(id, found->second);
 }
 
 void Registry::unbind(const std::string& id, AgentSession* session) {

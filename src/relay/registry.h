@@ -29,9 +29,12 @@ struct Tunnel {
 
 class Registry {
  public:
-  // All sessions that serve the tunnel are told when it becomes shared by more, or by fewer.
   void bind(const std::string& id, control::TunnelKind kind, AgentSession* session);
+  // Tells those that are left how many there are.
   void unbind(const std::string& id, AgentSession* session);
+  // Tells all that serve the tunnel how many they are, if they are more than one. To be called once
+  // the newest has its Bound.
+  void announce(const std::string& id) const;
   void set_health(const std::string& id, AgentSession* session, bool healthy);
 
   // The next in turn of those that are healthy and whose carrier is not silent; if there are none,

@@ -186,7 +186,7 @@ TEST_F(Services, ASharedTunnelIsMentioned) {
   const test::Captured log(log::Format::json);
   online({service("web", control::TunnelKind::http, {"127.0.0.1", 1})});
   relay.session().shared("web", 2);
-  relay.session().shared("other", 2);
+  relay.session().shared("other", 2);  // none of ours
   ASSERT_TRUE(until_seen([&] { return !log.events("tunnel.shared").empty(); }));
   const auto events = log.events("tunnel.shared");
   ASSERT_EQ(events.size(), 1u);
