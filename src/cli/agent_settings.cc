@@ -9,6 +9,7 @@
 #include "config/agent_config.h"
 #include "config/files.h"
 #include "config/paths.h"
+#include "config/preset.h"
 
 namespace leat::cli {
 namespace {
@@ -72,13 +73,25 @@ control::TunnelKind tunnel_kind(config::Kind kind) {
   return control::TunnelKind::http;
 }
 
-agent::Service service_of(const config::ServiceConfig& config) {
+agent::HealthPolicy health_of(const config::ServiceConfig& config) {
+  using Kind = agent::HealthPolicy::Kind;
+  const Kind kind = !config.health->path.empty() ? Kind::path
+                    : config.health->connects    ? Kind::connect
+                                                 : Kind::none;
+  return {kind, config.health->path, config.health_interval.value_or(Duration(0))};
+}
+
+agent::Service service_of(const config::ServiceConfig& written) {
+  const config::ServiceConfig config = config::resolve(written);
   agent::Service out;
   out.id = config.id.value_or("");
   out.kind = tunnel_kind(config.effective_kind());
   out.target = config.target->address;
   out.target_tls = config.target->tls;
   out.insecure = config.insecure;
+  out.health = health_of(config);
+  out.cors = config.cors;
+  out.sse_comments = config.sse_comments.value_or(Duration(0));
   out.is_public = config.is_public;
   out.remote_port = config.remote_port.value_or(0);
   if (config.host) out.hosts = *config.host;

@@ -5,6 +5,7 @@
 #include "cli/agent_settings.h"
 #include "cli/commands.h"
 #include "cli/process.h"
+#include "cli/reload.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
 
@@ -72,10 +73,14 @@ int run_agent(const AgentArguments& arguments) {
   net::Shard shard;
   Daemon daemon(shard);
   Display display(daemon);
-  const auto agent = agent::Agent::create(shard, std::move(*options), display);
+  const auto agent = agent::Agent::create(shard, *options, display);
   if (!agent) return report(agent.error());
   (*agent)->start();
-  return daemon.run([&](Daemon::Done done) { (*agent)->drain(std::move(done)); });
+  // Without a file there is nothing to read again.
+  std::function<void()> reload;
+  if (arguments.config) reload = agent_reload(arguments, **agent, *options);
+  return daemon.run([&](Daemon::Done done) { (*agent)->drain(std::move(done)); },
+                    std::move(reload));
 }
 
 }  // namespace leat::cli

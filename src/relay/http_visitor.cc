@@ -44,6 +44,14 @@ bool may_be_agent(const http::Fields& fields, const std::vector<std::string>& or
   return fields.count("Origin") == 1 && std::ranges::find(origins, *origin) != origins.end();
 }
 
+// RFC 9110 §9.2.2: once more does what once did; and there is no body to send again.
+bool repeatable(const http::Request& request) {
+  const std::string& method = request.method;
+  const bool idempotent = method == "GET" || method == "HEAD" || method == "OPTIONS" ||
+                          method == "PUT" || method == "DELETE";
+  return idempotent && request.body == http::BodyKind::none && !request.upgrade;
+}
+
 }  // namespace
 
 HttpVisitor::HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels,
@@ -196,6 +204,8 @@ void HttpVisitor::open_room(http::Request request, const Route& route) {
 void HttpVisitor::open(http::Request request, const Route& route) {
   const bool keep_alive = request.keep_alive;
   const bool room = route.kind == Route::Kind::room;
+  again_.reset();
+  if (context_.registry.shared(route.tunnel) && repeatable(request)) again_.emplace(request, route);
   AgentSession* agent = context_.registry.find(
       route.tunnel, room ? control::TunnelKind::ws : control::TunnelKind::http);
   BareAgent* bare = room && agent == nullptr ? context_.rooms.find(route.tunnel) : nullptr;
@@ -314,6 +324,11 @@ void HttpVisitor::settle() {
       return;
     case HttpExchange::Outcome::failed:
       state_ = State::head;
+      if (exchange->session_lost() && again_) {
+        // Another agent serves the tunnel, and nothing of an answer has been seen.
+        auto [request, route] = *std::exchange(again_, std::nullopt);
+        return open(std::move(request), route);
+      }
       return answer(exchange->code(), false);
     case HttpExchange::Outcome::cut:
       return end(true);

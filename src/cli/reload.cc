@@ -1,0 +1,64 @@
+#include "cli/reload.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "cli/agent_settings.h"
+#include "cli/relay_settings.h"
+
+namespace leat::cli {
+namespace {
+
+bool same(const std::optional<net::Proxy>& a, const std::optional<net::Proxy>& b) {
+  if (a.has_value() != b.has_value()) return false;
+  return !a || (a->address == b->address && a->credentials == b->credentials);
+}
+
+void kept(const Error& why) { log::write(log::Level::error, "config.kept", why); }
+
+void mention(const std::vector<std::string>& waits) {
+  for (const std::string& key : waits) log::warn("config.needs_restart", {{"key", key}});
+}
+
+}  // namespace
+
+std::vector<std::string> needs_restart(const agent::Options& started, const agent::Options& now) {
+  std::vector<std::string> keys;
+  const auto compare = [&](const char* key, bool same) {
+    if (!same) keys.emplace_back(key);
+  };
+  compare("relay", started.relay == now.relay && started.carrier == now.carrier);
+  compare("proxy", same(started.proxy, now.proxy));
+  compare("pin", started.trust.pin == now.trust.pin);
+  compare("ca", started.trust.ca_file == now.trust.ca_file);
+  compare("token", started.token == now.token);
+  compare("state_dir", started.state_dir == now.state_dir);
+  return keys;
+}
+
+std::function<void()> agent_reload(const AgentArguments& arguments, agent::Agent& running,
+                                   const agent::Options& started) {
+  return [&arguments, &running, started] {
+    auto options = agent_options(arguments);
+    if (!options) return kept(options.error());
+    const auto changes = running.reload(std::move(options->services));
+    if (!changes) return kept(changes.error());
+    log::info(
+        "config.reloaded",
+        {{"added", changes->added}, {"removed", changes->removed}, {"changed", changes->changed}});
+    mention(needs_restart(started, *options));
+  };
+}
+
+std::function<void()> relay_reload(const RelayArguments& arguments, relay::Relay& running) {
+  return [&arguments, &running] {
+    const auto options = relay_options(arguments);
+    if (!options) return kept(options.error());
+    const auto waits = running.reload(*options);
+    if (!waits) return kept(waits.error());
+    log::info("config.reloaded", {{"certificate", running.info().pin}});
+    mention(*waits);
+  };
+}
+
+}  // namespace leat::cli
