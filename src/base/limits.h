@@ -39,12 +39,12 @@ inline constexpr std::size_t kRelayBudget = 1 * GiB;
 inline constexpr std::size_t kControlQueue = 64 * KiB;  // control frames waiting to be sent
 inline constexpr auto kOpenTimeoutNative = 5s;          // SYN never acknowledged
 inline constexpr auto kOpenTimeoutBare = 75s;
-inline constexpr auto kPingIntervalBare = 5s;          // silence before we ask …
-inline constexpr auto kPingTimeoutBare = 10s;          // … and after it
-inline constexpr auto kWriteTimeoutBare = 30s;         // the carrier took nothing of what waits
-inline constexpr std::size_t kPongs = 32;              // answers waiting; more go unanswered
-inline constexpr auto kStalled = 5s;                   // a receiver that took nothing for so long
-inline constexpr auto kFeedPause = 5s;                 // all streams of a session wait for slow ones
+inline constexpr auto kPingIntervalBare = 5s;   // silence before we ask …
+inline constexpr auto kPingTimeoutBare = 10s;   // … and after it
+inline constexpr auto kWriteTimeoutBare = 30s;  // the carrier took nothing of what waits
+inline constexpr std::size_t kPongs = 32;       // answers waiting; more go unanswered
+inline constexpr auto kStalled = 5s;            // a receiver that took nothing for so long
+inline constexpr auto kFeedPause = 5s;          // all streams of a session wait for slow ones
 inline constexpr std::size_t kBlockCache = 256 * KiB;  // free receive blocks a session keeps
 
 // What a peer may do at once and, sustained, per second (docs/protocol.md §1.7).
@@ -68,13 +68,13 @@ inline constexpr std::uint32_t kFrameOverhead =
     64;  // a frame that carries less is charged the rest
 
 // --- Sockets ---
-inline constexpr std::size_t kRing = 64 * KiB;         // ciphertext, per direction, while in use
-inline constexpr std::size_t kHandshakes = 1000;       // TLS connections without a head, at most
+inline constexpr std::size_t kRing = 64 * KiB;    // ciphertext, per direction, while in use
+inline constexpr std::size_t kHandshakes = 1000;  // TLS connections without a head, at most
 inline constexpr std::size_t kHandshakesOfAddress = kHandshakes / 2;  // … from one address, or /64
 inline constexpr std::size_t kClientHello = 32 * KiB;  // held before there is TLS state
 // Nobody has a reason to make one so large. Nothing of it is held: what comes is passed on.
 inline constexpr std::size_t kWebSocketMessage = 64 * MiB;
-inline constexpr std::size_t kProxyHeader = 4 * KiB;   // of the PROXY protocol
+inline constexpr std::size_t kProxyHeader = 4 * KiB;  // of the PROXY protocol
 inline constexpr auto kHandshakeTimeout = 10s;
 inline constexpr auto kDialTimeout = 10s;
 
