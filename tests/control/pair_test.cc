@@ -54,5 +54,36 @@ TEST(ControlPair, FromHelloToDrain) {
                                       "bind 4 more http 0 public", "unbind chat", "leave"}));
 }
 
+TEST(ControlPair, HostsAndTimesArriveAsTheyWereAskedFor) {
+  using std::chrono::milliseconds;
+  ClientLog agent;
+  ServerLog relay;
+  TunnelRequest asked{"shop",
+                      TunnelKind::http,
+                      true,
+                      0,
+                      {"shop.example", "www.shop.example"},
+                      milliseconds(1500),
+                      std::chrono::hours(168)};
+  Client client(agent, key(), Secret("t0ken"), "attic", {asked, {}});
+  Server server(relay, key());
+  relay.on_hello_then = [&] { server.welcome("s1", "home"); };
+  std::vector<TunnelRequest> arrived;
+  relay.on_bind_then = [&](std::uint32_t, const TunnelRequest& tunnel) {
+    arrived.push_back(tunnel);
+  };
+  while (client.has_output() || server.has_output()) {
+    ASSERT_TRUE(server.feed(as_bytes(client.take_output())));
+    ASSERT_TRUE(client.feed(as_bytes(server.take_output())));
+  }
+  ASSERT_EQ(arrived.size(), 2u);
+  EXPECT_EQ(arrived[0].hosts, asked.hosts);
+  EXPECT_EQ(arrived[0].first_byte, asked.first_byte);
+  EXPECT_EQ(arrived[0].idle, asked.idle);
+  EXPECT_TRUE(arrived[1].hosts.empty());
+  EXPECT_EQ(arrived[1].first_byte, milliseconds(0)) << "as the relay says";
+  EXPECT_EQ(arrived[1].idle, milliseconds(0));
+}
+
 }  // namespace
 }  // namespace leat::control
