@@ -1,6 +1,7 @@
 #include "relay/http_visitor.h"
 
 #include <array>
+#include <ctime>
 #include <optional>
 #include <utility>
 
@@ -33,6 +34,16 @@ Code head_error(http::HeadError error) {
     default:
       return Code::BAD_REQUEST;
   }
+}
+
+// RFC 9110 §6.6.1: who has a clock says what it shows.
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  std::array<char, 40> text;
+  return {text.data(),
+          std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts)};
 }
 
 // RFC 9110 §9.2.2: once more does what once did; and there is no body to send again.
@@ -286,7 +297,8 @@ void HttpVisitor::answer(int status, std::string_view body, bool keep_alive,
                          std::string_view extra_fields) {
   std::string text = "HTTP/1.1 " + std::to_string(status) + " ";
   text += http::reason_phrase(status);
-  text += "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: ";
+  text += "\r\nDate: " + http_date() +
+          "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: ";
   text += std::to_string(body.size());
   text += "\r\n";
   text += extra_fields;
