@@ -25,7 +25,7 @@ Result<config::ServiceConfig> gather_service(const AgentArguments& arguments) {
   return service;
 }
 
-Result<config::AgentConfig> gather(const AgentArguments& arguments) {
+Result<config::AgentConfig> gather(const AgentArguments& arguments, Services services) {
   config::AgentConfig config;
   if (arguments.config) {
     auto read = config::read_agent_file(*arguments.config);
@@ -43,7 +43,9 @@ Result<config::AgentConfig> gather(const AgentArguments& arguments) {
   if (auto done = apply_gateway_variables(config); !done) return tl::unexpected(done.error());
   if (auto done = apply_proxy_variables(config); !done) return tl::unexpected(done.error());
   if (!config.relay) return fail(Code::USAGE, "--relay: expected HOST:PORT of the relay");
-  if (config.services.empty()) return fail(Code::CONFIG, "services: expected one at least");
+  if (config.services.empty() && services == Services::needed) {
+    return fail(Code::CONFIG, "services: expected one at least");
+  }
   return config;
 }
 
@@ -108,9 +110,10 @@ agent::Service service_of(const config::ServiceConfig& written) {
 
 // Two agents must not share a directory, for it holds their identity; so each single service has
 // its own.
-std::string own_state_dir(const AgentArguments& arguments, const agent::Service& service) {
+std::string own_state_dir(const AgentArguments& arguments,
+                          const std::vector<agent::Service>& services) {
   if (arguments.kind == AgentArguments::Kind::file) return config::default_state_dir("agent");
-  std::string leaf = service.target_text();
+  std::string leaf = services.front().target_text();
   for (char& c : leaf) {
     if (c == '/' || c == ':') c = '-';
   }
@@ -124,8 +127,8 @@ std::string machine_name() {
 
 }  // namespace
 
-Result<agent::Options> agent_options(const AgentArguments& arguments) {
-  auto config = gather(arguments);
+Result<agent::Options> agent_options(const AgentArguments& arguments, Services services) {
+  auto config = gather(arguments, services);
   if (!config) return tl::unexpected(config.error());
   log::configure(config->log_level.value_or(log::Level::info),
                  config->log_format.value_or(log::Format::text));
@@ -144,7 +147,7 @@ Result<agent::Options> agent_options(const AgentArguments& arguments) {
   for (const config::ServiceConfig& service : config->services) {
     out.services.push_back(service_of(service));
   }
-  out.state_dir = config->state_dir.value_or(own_state_dir(arguments, out.services.front()));
+  out.state_dir = config->state_dir.value_or(own_state_dir(arguments, out.services));
   return out;
 }
 

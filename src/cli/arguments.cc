@@ -193,6 +193,7 @@ struct Parser {
   AgentArguments http, tcp, tls, ws, agent;
   TokenArguments token_create, token_list, token_revoke;
   ConfigArguments config;
+  DoctorArguments doctor;
   SampleArguments sample;
   DemoArguments demo;
   std::string shell;
@@ -259,6 +260,11 @@ Parser::Parser() {
       ->add_option("FILE", config.file, "configuration of a relay or an agent")
       ->required()
       ->type_name("");
+  auto* doctor_command =
+      command("doctor", "say what is wrong between this machine, its services and the relay",
+              "Example: leat doctor --config leat.yaml");
+  add_agent(doctor_command, doctor.agent);
+  with_environment(doctor_command, doctor_command->add_flag("--json", doctor.json, "for programs"));
   add_demo();
   add_sample();
   command("completion", "print a completion script for your shell",
@@ -373,6 +379,7 @@ Result<Arguments> Parser::parsed() {
                                             : token_revoke);
   }
   if (name == "config") return config;
+  if (name == "doctor") return doctor;
   if (name == "sample") return sample;
   if (name == "demo") return demo;
   if (name == "version") return PrintArguments{version_line() + "\n"};

@@ -14,7 +14,10 @@ bool same(const std::optional<net::Proxy>& a, const std::optional<net::Proxy>& b
   return !a || (a->address == b->address && a->credentials == b->credentials);
 }
 
-void kept(const Error& why) { log::write(log::Level::error, "config.kept", why); }
+std::string kept(const Error& why) {
+  log::write(log::Level::error, "config.kept", why);
+  return "the old configuration stays: " + why.text();
+}
 
 void mention(const std::vector<std::string>& waits) {
   for (const std::string& key : waits) log::warn("config.needs_restart", {{"key", key}});
@@ -36,9 +39,9 @@ std::vector<std::string> needs_restart(const agent::Options& started, const agen
   return keys;
 }
 
-std::function<void()> agent_reload(const AgentArguments& arguments, agent::Agent& running,
-                                   const agent::Options& started) {
-  return [&arguments, &running, started] {
+std::function<std::string()> agent_reload(const AgentArguments& arguments, agent::Agent& running,
+                                          const agent::Options& started) {
+  return [&arguments, &running, started]() -> std::string {
     auto options = agent_options(arguments);
     if (!options) return kept(options.error());
     const auto changes = running.reload(std::move(options->services));
@@ -46,16 +49,28 @@ std::function<void()> agent_reload(const AgentArguments& arguments, agent::Agent
     log::info(
         "config.reloaded",
         {{"added", changes->added}, {"removed", changes->removed}, {"changed", changes->changed}});
-    mention(needs_restart(started, *options));
+    const std::vector<std::string> waits = needs_restart(started, *options);
+    mention(waits);
+    std::string line = "configuration reloaded: " + std::to_string(changes->added) + " added, " +
+                       std::to_string(changes->removed) + " removed, " +
+                       std::to_string(changes->changed) + " changed";
+    for (const std::string& key : waits) line.append("; a new start is needed for ").append(key);
+    return line;
   };
 }
 
 std::function<void()> relay_reload(const RelayArguments& arguments, relay::Relay& running) {
   return [&arguments, &running] {
     const auto options = relay_options(arguments);
-    if (!options) return kept(options.error());
+    if (!options) {
+      kept(options.error());
+      return;
+    }
     const auto waits = running.reload(*options);
-    if (!waits) return kept(waits.error());
+    if (!waits) {
+      kept(waits.error());
+      return;
+    }
     log::info("config.reloaded", {{"certificate", running.info().pin}});
     mention(*waits);
   };

@@ -12,9 +12,10 @@
 
 namespace leat::cli {
 
-// `running` outlives it; `started` are the options it was made with.
-std::function<void()> agent_reload(const AgentArguments& arguments, agent::Agent& running,
-                                   const agent::Options& started);
+// `running` outlives it; `started` are the options it was made with. Gives what has become of it in
+// a line, for who sees no log.
+std::function<std::string()> agent_reload(const AgentArguments& arguments, agent::Agent& running,
+                                          const agent::Options& started);
 std::function<void()> relay_reload(const RelayArguments& arguments, relay::Relay& running);
 
 // The settings of an agent that are others than at its start, apart from its services.

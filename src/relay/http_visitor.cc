@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <optional>
 #include <utility>
 
@@ -42,6 +43,16 @@ bool may_be_agent(const http::Fields& fields, const std::vector<std::string>& or
   const std::string* origin = fields.find("Origin");
   if (origin == nullptr) return true;
   return fields.count("Origin") == 1 && std::ranges::find(origins, *origin) != origins.end();
+}
+
+// RFC 9110 §6.6.1: who has a clock says what it shows.
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  std::array<char, 40> text;
+  return {text.data(),
+          std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts)};
 }
 
 // RFC 9110 §9.2.2: once more does what once did; and there is no body to send again.
@@ -357,7 +368,8 @@ void HttpVisitor::answer(int status, std::string_view body, bool keep_alive,
                          std::string_view extra_fields) {
   std::string text = "HTTP/1.1 " + std::to_string(status) + " ";
   text += http::reason_phrase(status);
-  text += "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: ";
+  text += "\r\nDate: " + http_date() +
+          "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: ";
   text += std::to_string(body.size());
   text += "\r\n";
   text += extra_fields;

@@ -1,7 +1,6 @@
 """Two agents of one owner behind one tunnel, for redundancy."""
 
 import collections
-import json
 import threading
 
 import harness

@@ -2,12 +2,11 @@
 
 import json
 import signal
-import socket
 import ssl
 import subprocess
 
 import harness
-from harness import SOON, run_leat, wait_until
+from harness import wait_until
 from lifecycle_test import Gate
 from wire import Client, Origin, answer
 
