@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "mux/session.h"
@@ -21,7 +22,7 @@ class StreamHost {
  public:
   virtual net::SessionDriver& driver() = 0;
   // By the id the relay knows the tunnel under; null: none of ours.
-  virtual Egress* find(std::string_view tunnel) = 0;
+  virtual std::shared_ptr<Egress> find(std::string_view tunnel) = 0;
   // `stream` has ended or been reset and is destroyed after the batch.
   virtual void retire(Stream& stream) = 0;
   // `from` has detached and is destroyed after the batch; `to` starts.
@@ -42,6 +43,8 @@ class Stream {
   // The session may still owe the peer this stream's FIN when the stream has nothing left to do: it
   // is to tell nobody who is gone.
   void detach() { mux().detach(handle_); }
+  // What serves the stream may go out of the configuration while the stream lasts.
+  void keep(std::shared_ptr<Egress> egress) { egress_kept_ = std::move(egress); }
 
  protected:
   Stream(StreamHost& host, mux::StreamHandle handle) : host_(host), handle_(handle) {}
@@ -55,6 +58,7 @@ class Stream {
  private:
   friend class StreamTable;
   std::size_t index_ = 0;
+  std::shared_ptr<Egress> egress_kept_;
 };
 
 }  // namespace leat::agent

@@ -86,6 +86,9 @@ inline constexpr auto kBackoffLong = 15s;       // upper bound after
 // --- Services behind the agent (docs/adr/0003-http-streams.md) ---
 inline constexpr std::size_t kServicePool = 64;  // idle connections to one service
 inline constexpr auto kServiceIdle = 2s;         // … each for so long
+inline constexpr auto kHealthInterval = 10s;     // between two looks at a service that is up …
+inline constexpr auto kHealthRetry = 2s;         // … and at one that is down
+inline constexpr auto kHealthTimeout = 5s;       // for the whole of one look
 
 // --- HTTP (docs/protocol.md §5) ---
 inline constexpr int kInterimHeads = 16;        // 1xx before a final head
@@ -113,6 +116,14 @@ inline constexpr std::size_t kOpenRoomSessions = 1024;  // of agents without a c
 inline constexpr std::size_t kTokenTunnels = 4096;      // ids that one credential may own …
 inline constexpr Rate kTokenClaims{1024, 16};  // … how fast new ones are written down …
 inline constexpr Rate kTokenWrites{64, 4};     // … and in how many waits for the disk
+
+// A session whose carrier was silent for longer is asked only where there is no other: pings bring
+// a byte every 2 s.
+inline constexpr auto kSilent = 3s;
+
+inline constexpr Rate kRequestLines{20, 5};       // log lines on requests
+inline constexpr std::size_t kRequestsKept = 8;   // the last ones, for the status view
+inline constexpr std::size_t kRequestPath = 200;  // of a path in them
 
 inline constexpr auto kDrain = 30s;
 inline constexpr auto kReturnAfter = 60s;  // at most, whatever a Drain says

@@ -10,6 +10,7 @@ int run_relay(const RelayArguments& arguments);
 int run_agent(const AgentArguments& arguments);
 int run_token(const TokenArguments& arguments);
 int run_config(const ConfigArguments& arguments);
+int run_doctor(const DoctorArguments& arguments);
 int run_sample(const SampleArguments& arguments);
 int run_demo(const DemoArguments& arguments);
 

@@ -13,6 +13,7 @@ struct Run {
   int operator()(const AgentArguments& arguments) const { return run_agent(arguments); }
   int operator()(const TokenArguments& arguments) const { return run_token(arguments); }
   int operator()(const ConfigArguments& arguments) const { return run_config(arguments); }
+  int operator()(const DoctorArguments& arguments) const { return run_doctor(arguments); }
   int operator()(const SampleArguments& arguments) const { return run_sample(arguments); }
   int operator()(const DemoArguments& arguments) const { return run_demo(arguments); }
   int operator()(const PrintArguments& arguments) const {

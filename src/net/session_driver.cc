@@ -48,6 +48,7 @@ SessionDriver::~SessionDriver() { carrier_->set_owner(nullptr); }
 
 void SessionDriver::start(Bytes surplus) {
   link_.attach(0, shard_.now());
+  heard_ = shard_.now();
   if (!surplus.empty()) feed(surplus);
   if (ended_) return;
   read_more_ = carrier_->readable();
@@ -75,6 +76,7 @@ void SessionDriver::read() {
     switch (result.status) {
       case IoStatus::ok:
         moved += result.n;
+        heard_ = shard_.now();
         feed(buffer.first(result.n));
         break;
       case IoStatus::would_block:

@@ -34,16 +34,24 @@ TEST(ControlPair, FromHelloToDrain) {
     }
   };
   exchange();
+  const Error down{Code::SERVICE_REFUSED, "refused"};
+  client.health("made", &down);
+  client.health("made", nullptr);
+  client.bind(3, {"more", TunnelKind::http, true, 0});
+  server.shared("chat", 2);
   client.unbind("chat");
   server.drain("update", 100, 30000);
   client.leave();
   exchange();
   EXPECT_EQ(agent.log,
             (std::vector<std::string>{"welcome s1 home", "bound 0 chat", "bound 1 made 7",
-                                      "failed 2 LEAT_TUNNEL_TAKEN", "drain update 100"}));
+                                      "failed 2 LEAT_TUNNEL_TAKEN", "shared chat 2",
+                                      "drain update 100", "bound 3 more"}));
   EXPECT_EQ(relay.log,
             (std::vector<std::string>{"hello t0ken", "bind 1 chat http 0 public", "bind 2  tcp 0",
-                                      "bind 3 taken ws 0 public", "unbind chat", "leave"}));
+                                      "bind 3 taken ws 0 public",
+                                      "health made LEAT_SERVICE_REFUSED", "health made well",
+                                      "bind 4 more http 0 public", "unbind chat", "leave"}));
 }
 
 TEST(ControlPair, HostsAndTimesArriveAsTheyWereAskedFor) {

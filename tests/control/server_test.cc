@@ -267,6 +267,19 @@ TEST_F(ServerTest, DrainAndNotice) {
   EXPECT_EQ(out[1].drain().deadline_ms(), 30000u);
 }
 
+TEST_F(ServerTest, HealthCountsForBoundTunnelsOnly) {
+  greet();
+  ASSERT_TRUE(feed(bind(1, "chat")));
+  server.bound(1, {"chat", {}, 0});
+  events.log.clear();
+  ASSERT_TRUE(feed(health("chat", "LEAT_SERVICE_REFUSED") + health("other") + health("chat")));
+  EXPECT_EQ(events.log,
+            (std::vector<std::string>{"health chat LEAT_SERVICE_REFUSED", "health chat well"}));
+  events.log.clear();
+  ASSERT_TRUE(feed(unbind("chat") + health("chat")));
+  EXPECT_EQ(events.log, (std::vector<std::string>{"unbind chat"}));
+}
+
 TEST_F(ServerTest, WhatIsSentIsValidUtf8) {
   greet();
   server.notice({Code::REVOKED, "caf\xe9"});
@@ -285,6 +298,8 @@ TEST_F(ServerTest, EveryStateAndMessage) {
       {"Bind", bind(1, "chat"), error, error, ok},
       {"Unbind", unbind("chat"), error, error, ok},
       {"Leave", leave(), error, error, ok},
+      {"Health", health("chat"), error, error, ok},
+      {"Shared", shared("chat", 2), error, error, error},
       {"Failure", failure(), failed, failed, failed},
       {"Welcome", welcome(), error, error, error},
       {"Bound", bound(1, "chat"), error, error, error},

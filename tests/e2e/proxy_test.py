@@ -90,8 +90,8 @@ class ProxyTest(harness.Case):
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
         target = listener.getsockname()[1]
-        self.agent(self.server, "tcp", str(target), "--remote-port", self.tcp, name="raw")
-        self.agent(self.server, "tls", str(target), "--host", HOST, name="vault")
+        self.agent(self.server, "tcp", str(target), "--remote-port", self.tcp, "--health", "none", name="raw")
+        self.agent(self.server, "tls", str(target), "--host", HOST, "--health", "none", name="vault")
         listener.settimeout(SOON)
         sock = self.dial(self.tcp, PROXY)
         sock.sendall(binary() + b"ping")
