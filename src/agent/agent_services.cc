@@ -12,7 +12,8 @@ namespace {
 // What the relay has to be told of is the same.
 bool same_tunnel(const Service& a, const Service& b) {
   return a.id == b.id && a.kind == b.kind && a.is_public == b.is_public &&
-         a.remote_port == b.remote_port;
+         a.remote_port == b.remote_port && a.hosts == b.hosts && a.first_byte == b.first_byte &&
+         a.idle == b.idle;
 }
 
 }  // namespace

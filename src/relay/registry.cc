@@ -76,6 +76,11 @@ AgentSession* Registry::find(std::string_view id, control::TunnelKind kind,
   return best->session;
 }
 
+bool Registry::serves(std::string_view id, control::TunnelKind kind) const {
+  const auto found = tunnels_.find(std::string(id));
+  return found != tunnels_.end() && found->second.kind == kind;
+}
+
 bool Registry::shared(std::string_view id) const {
   const auto found = tunnels_.find(std::string(id));
   return found != tunnels_.end() && found->second.servers.size() > 1;

@@ -42,6 +42,7 @@ class Registry {
   // nullptr: none serves it, or it is of another kind.
   AgentSession* find(std::string_view id, control::TunnelKind kind,
                      const AgentSession* except = nullptr);
+  bool serves(std::string_view id, control::TunnelKind kind) const;
   // More than one session serves it.
   bool shared(std::string_view id) const;
 

@@ -175,7 +175,7 @@ Result<void> RelayImpl::listen() {
 // own TLS, names that nobody serves among them.
 void RelayImpl::admit(Knock::Guest guest) {
   const std::string tunnel = context_.names.tunnel(guest.server_name);
-  if (!context_.draining && context_.registry.find(tunnel, control::TunnelKind::tls) != nullptr) {
+  if (!context_.draining && context_.registry.serves(tunnel, control::TunnelKind::tls)) {
     TcpVisitor::start(context_, std::move(guest), tunnel, control::TunnelKind::tls);
   } else {
     Arrival::start(context_, std::move(guest), tls_);
@@ -341,7 +341,14 @@ Result<net::TlsContext> load_tls(const Options& options, std::string& certificat
       return tl::unexpected(made.error());
     }
   }
-  return net::TlsContext::server(certificate, key, {net::kAlpnLeat, net::kAlpnHttp});
+  Result<net::TlsContext> tls =
+      net::TlsContext::server(certificate, key, {net::kAlpnLeat, net::kAlpnHttp});
+  if (!tls) return tls;
+  for (const Options::Pair& pair : options.certificates) {
+    const auto added = tls->add_certificate(pair.certificate_file, pair.key_file);
+    if (!added) return tl::unexpected(added.error());
+  }
+  return tls;
 }
 
 Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
@@ -369,6 +376,11 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   compare("public_url", options.public_url, then.public_url);
   compare("tcp_ports", options.tcp_ports, then.tcp_ports);
   compare("memory", options.memory, then.memory);
+  compare("open_rooms", options.open_rooms, then.open_rooms);
+  compare("agent_origins", options.agent_origins, then.agent_origins);
+  compare("wildcard", options.wildcard, then.wildcard);
+  compare("trusted_proxies", options.trusted_proxies, then.trusted_proxies);
+  compare("proxy_protocol", options.proxy_protocol, then.proxy_protocol);
   compare("state_dir", options.state_dir, then.state_dir);
   return waits;
 }
@@ -384,10 +396,6 @@ Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) 
   std::string certificate;
   Result<net::TlsContext> tls = load_tls(options, certificate);
   if (!tls) return tl::unexpected(tls.error());
-  for (const Options::Pair& pair : options.certificates) {
-    const auto added = tls->add_certificate(pair.certificate_file, pair.key_file);
-    if (!added) return tl::unexpected(added.error());
-  }
   auto relay =
       std::make_unique<RelayImpl>(shard, std::move(*store), std::move(*tls), std::move(options));
   if (Result<void> opened = relay->open(certificate); !opened) {
