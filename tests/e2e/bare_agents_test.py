@@ -1,6 +1,7 @@
 """Rooms served without leat: the Go and Node programs of examples/room-agent, and a peer spelled out."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import room_agents
 import wire
 import yamux
 from frames import WebSocket, upgrade_fields
-from harness import MiB, PEERS, run_leat, scaled, wait_until
+from harness import MiB, PEERS, ROOT, run_leat, scaled, wait_until
 from wire import Client, Origin
 from yamux import ACK, DATA, FIN, GO_AWAY, RST, SYN, WINDOW, Peer
 
@@ -50,6 +51,11 @@ class Programs(harness.Case):
         again = self.relay(folder=relay.folder, listen=relay.address, name="again")
         room_agents.serves(agent, times=2)
         self.check(self.visit(again, "notes", "client-last"))
+
+    def test_what_the_page_shows_is_the_program(self):
+        shown = re.findall(r"^```js\n(.*?)^```$", (ROOT / "docs/doors.md").read_text(), re.M | re.S)
+        self.assertEqual(len(shown), 1)
+        self.assertIn(shown[0], (ROOT / "examples/room-agent/room_agent.mjs").read_text())
 
     def test_a_program_in_go(self):
         self.run_program("go")

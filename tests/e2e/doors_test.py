@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import harness
-from harness import LEAT, ROOT, free_port
+from harness import LEAT, PEERS, ROOT, free_port
 
 PAGE = ROOT / "docs/doors.md"
 FIRST = "To try them"
@@ -34,7 +34,7 @@ def examples():
 def with_own_ports(text):
     """The same port stands for the same one throughout."""
     own = {}
-    return re.sub(r"(?<=[:\s-])\d{4,5}(?=[\s:/;\\-])",
+    return re.sub(r"(?<=[:\s=-])\d{4,5}(?=[\s:/;\\-])",
                   lambda port: own.setdefault(port.group(), str(free_port())), text)
 
 
@@ -45,6 +45,8 @@ class DoorsTest(harness.Case):
         (bin_folder / "leat").symlink_to(LEAT)
         work = self.folder / "work"
         work.mkdir()
+        (work / "node_modules").symlink_to(PEERS / "node_modules")
+        (work / "examples").symlink_to(ROOT / "examples")
         script = self.folder / "script"
         script.write_text("set -euo pipefail\n" + commands)
         path = f"{bin_folder}:{os.environ['PATH']}"
