@@ -30,6 +30,25 @@ constexpr const char* kSteps[] = {
     CREATE INDEX tunnel_of_token ON tunnel (token);
     PRAGMA application_id = 0x6c656174;
     )",
+    // Kinds: 'token', 'agent' (made for a join code, bound to an identity), 'jwt' (one for each
+    // subject; its hash is random, so that nothing has it).
+    R"(
+    ALTER TABLE token ADD COLUMN kind TEXT NOT NULL DEFAULT 'token';
+    ALTER TABLE token ADD COLUMN plan TEXT NOT NULL DEFAULT '';
+    ALTER TABLE token ADD COLUMN identity BLOB;
+    CREATE INDEX token_of_name ON token (name);
+    CREATE TABLE code (
+      id TEXT PRIMARY KEY,
+      hash BLOB NOT NULL,
+      purpose TEXT NOT NULL,
+      name TEXT NOT NULL,
+      plan TEXT NOT NULL,
+      created INTEGER NOT NULL,
+      expires INTEGER NOT NULL,
+      tries INTEGER NOT NULL DEFAULT 0,
+      used INTEGER
+    ) STRICT, WITHOUT ROWID;
+    )",
 };
 constexpr std::int64_t kVersion = std::size(kSteps);
 constexpr std::int64_t kApplication = 0x6c656174;  // "leat"
