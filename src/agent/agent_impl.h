@@ -33,7 +33,8 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
     net::TlsContext relay, web_relay;  // leat/1, and HTTP for a WebSocket
     std::optional<net::TlsContext> services, insecure_services;
   };
-  Impl(net::Shard& shard, Options options, Listener& events, SigningKey key, Contexts tls);
+  Impl(net::Shard& shard, Options options, control::Credential credential, Listener& events,
+       SigningKey key, Contexts tls);
   static Result<Contexts> make_contexts(const Options& options);
   void add_service(const Service& service);
 
@@ -67,6 +68,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
 
   net::Shard& shard_;
   const Options options_;
+  const control::Credential credential_;
   Listener& events_;
   const SigningKey key_;
   const Contexts tls_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "cli/joined.h"
 #include "config/agent_config.h"
 #include "config/files.h"
 #include "config/paths.h"
@@ -24,7 +25,8 @@ Result<config::ServiceConfig> gather_service(const AgentArguments& arguments) {
   return service;
 }
 
-Result<config::AgentConfig> gather(const AgentArguments& arguments) {
+// `joined`: see use_joined().
+Result<config::AgentConfig> gather(const AgentArguments& arguments, std::string& joined) {
   config::AgentConfig config;
   if (arguments.config) {
     auto read = config::read_agent_file(*arguments.config);
@@ -40,6 +42,9 @@ Result<config::AgentConfig> gather(const AgentArguments& arguments) {
     config.services = {std::move(*service)};
   }
   if (auto done = apply_gateway_variables(config); !done) return tl::unexpected(done.error());
+  auto used = use_joined(config);
+  if (!used) return tl::unexpected(used.error());
+  joined = std::move(*used);
   if (auto done = apply_proxy_variables(config); !done) return tl::unexpected(done.error());
   if (!config.relay) return fail(Code::USAGE, "--relay: expected HOST:PORT of the relay");
   if (config.services.empty()) return fail(Code::CONFIG, "services: expected one at least");
@@ -97,15 +102,16 @@ std::string own_state_dir(const AgentArguments& arguments, const agent::Service&
   return config::default_state_dir(leaf);
 }
 
+}  // namespace
+
 std::string machine_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 
-}  // namespace
-
 Result<agent::Options> agent_options(const AgentArguments& arguments) {
-  auto config = gather(arguments);
+  std::string joined;
+  auto config = gather(arguments, joined);
   if (!config) return tl::unexpected(config.error());
   log::configure(config->log_level.value_or(log::Level::info),
                  config->log_format.value_or(log::Format::text));
@@ -113,6 +119,7 @@ Result<agent::Options> agent_options(const AgentArguments& arguments) {
   if (!token) return tl::unexpected(token.error());
   agent::Options out;
   out.token = std::move(*token);
+  out.joined_dir = std::move(joined);
   out.relay = config->relay->address;
   out.carrier = carrier(config->relay->carrier);
   if (config->proxy && !config->proxy->address.host.empty()) {

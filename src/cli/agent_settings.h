@@ -8,6 +8,8 @@
 namespace leat::cli {
 
 // Reads the token: NO_TOKEN if there is none. Sets up the log on the way.
+std::string machine_name();  // for the relay's lists
+
 Result<agent::Options> agent_options(const AgentArguments& arguments);
 
 }  // namespace leat::cli

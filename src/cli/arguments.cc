@@ -50,6 +50,9 @@ constexpr Flag kRelayFlags[] = {
     {"--state-dir", "DIR", kRelayStateDir},
     {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
     {"--key", "FILE", "its key, PEM, mode 0600"},
+    {"--jwt-keys", "FILE", "take JSON web tokens that these verify: JWKS, PEM or a secret"},
+    {"--jwt-audience", "NAME", "what their 'aud' must be [none]"},
+    {"--jwt-issuer", "NAME", "what their 'iss' must be [any]"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},
 };
@@ -133,7 +136,8 @@ struct Parser {
       "leat"};
   RelayArguments relay;
   AgentArguments http, tcp, agent;
-  TokenArguments token_create, token_list, token_revoke;
+  JoinArguments join;
+  TokenArguments token_create, token_invite, token_list, token_revoke, token_allow;
   ConfigArguments config;
   SampleArguments sample;
   DemoArguments demo;
@@ -160,6 +164,7 @@ struct Parser {
   }
   void add_agent(CLI::App* command, AgentArguments& into);
   void add_service(CLI::App* command, AgentArguments& into, Kind kind);
+  void add_join();
   void add_token();
   void add_sample();
   void add_demo();
@@ -186,6 +191,7 @@ Parser::Parser() {
                       "--relay relay.example.com --pin sha256:…"),
               tcp, Kind::tcp);
   add_agent(command("agent", "publish the services of a configuration file"), agent);
+  add_join();
   add_token();
   auto* config_command = command("config", "look at configuration files");
   config_command->require_subcommand(1);
@@ -225,6 +231,17 @@ void Parser::add_service(CLI::App* c, AgentArguments& into, Kind kind) {
   add_agent(c, into);
 }
 
+void Parser::add_join() {
+  auto* c = command("join", "connect this machine to a relay, once, by the code it showed",
+                    "Example: leat join https://relay.example.com/join#CODE.PIN");
+  c->add_option("URL", join.url, "what the relay printed at its start, or 'leat token invite'")
+      ->required()
+      ->type_name("");
+  add(c, "--state-dir", join.state_dir, "DIR",
+      "where the credential is kept [~/.local/state/leat/agent; /var/lib/leat/… for root]");
+  add(c, "--ca", join.ca, "FILE", "trust the relay by this authority, PEM [the pin in URL]");
+}
+
 void Parser::add_token() {
   auto* tokens = command("token", "the credentials of a relay's agents",
                          "To be run where the relay runs, as the user it runs as.");
@@ -239,8 +256,12 @@ void Parser::add_token() {
   };
   using Verb = TokenArguments::Verb;
   verb("create", "make one and print it, once", token_create, Verb::create);
+  verb("invite", "make a code that lets one machine join, once, within 15 minutes", token_invite,
+       Verb::invite);
   verb("list", "names, and when they were made and revoked", token_list, Verb::list);
   verb("revoke", "refuse it from now on", token_revoke, Verb::revoke);
+  verb("allow", "take back the revocation of a JWT's subject: jwt:SUBJECT", token_allow,
+       Verb::allow);
 }
 
 void Parser::add_sample() {
@@ -284,7 +305,8 @@ const CLI::App* Parser::chosen() const {
 }
 
 Result<Arguments> token_arguments(const TokenArguments& token) {
-  if (token.verb != TokenArguments::Verb::list && token.name.empty()) {
+  using Verb = TokenArguments::Verb;
+  if (token.verb != Verb::list && token.verb != Verb::invite && token.name.empty()) {
     return fail(Code::USAGE, "NAME (or --name NAME) is missing");
   }
   return token;
@@ -298,10 +320,13 @@ Result<Arguments> Parser::parsed() {
   if (name == "agent") return agent;
   if (name == "token") {
     const std::string verb = chosen()->get_name();
-    return token_arguments(verb == "create" ? token_create
-                           : verb == "list" ? token_list
-                                            : token_revoke);
+    return token_arguments(verb == "create"   ? token_create
+                           : verb == "invite" ? token_invite
+                           : verb == "list"   ? token_list
+                           : verb == "allow"  ? token_allow
+                                              : token_revoke);
   }
+  if (name == "join") return join;
   if (name == "config") return config;
   if (name == "sample") return sample;
   if (name == "demo") return demo;

@@ -54,6 +54,9 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   out.state_dir = config->state_dir.value_or(config::default_state_dir());
   out.certificate_file = config->cert.value_or("");
   out.key_file = config->key.value_or("");
+  out.jwt_keys = config->jwt_keys.value_or("");
+  out.jwt_audience = config->jwt_audience.value_or("");
+  out.jwt_issuer = config->jwt_issuer.value_or("");
   return out;
 }
 

@@ -15,6 +15,9 @@ constexpr Key<RelayConfig> kKeys[] = {
     {"state_dir", "", set<&RelayConfig::state_dir, parse_path>},
     {"cert", "", set<&RelayConfig::cert, parse_path>},
     {"key", "", set<&RelayConfig::key, parse_path>},
+    {"jwt_keys", "", set<&RelayConfig::jwt_keys, parse_path>},
+    {"jwt_audience", "", set<&RelayConfig::jwt_audience, parse_path>},
+    {"jwt_issuer", "", set<&RelayConfig::jwt_issuer, parse_path>},
     {"log_level", "", set<&RelayConfig::log_level, parse_level>},
     {"log_format", "", set<&RelayConfig::log_format, parse_format>},
 };

@@ -25,6 +25,8 @@ struct RelayConfig {
   std::optional<PortRange> tcp_ports;
   std::optional<std::string> state_dir;
   std::optional<std::string> cert, key;  // PEM files, both or neither
+  std::optional<std::string> jwt_keys;   // a file; see auth/keys.h
+  std::optional<std::string> jwt_audience, jwt_issuer;
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;
 };

@@ -20,8 +20,28 @@ std::string peer_text(const std::string& text) { return printable(text, kNameTex
 
 }  // namespace
 
-Client::Client(ClientEvents& events, const PublicKey& identity, Secret token, std::string host_name,
-               std::vector<TunnelRequest> tunnels)
+Credential::Credential(Secret token) : text(std::move(token)) {
+  const std::string_view said = text.reveal();
+  const bool three_parts = std::ranges::count(said, '.') == 2;
+  // "eyJ" is '{"' in base64url.
+  if (!said.empty()) kind = three_parts && said.starts_with("eyJ") ? Kind::jwt : Kind::token;
+}
+
+Credential Credential::code(Secret join_code) {
+  Credential out;
+  out.kind = Kind::join_code;
+  out.text = std::move(join_code);
+  return out;
+}
+
+std::string delegate_message(const PublicKey& identity) {
+  std::string message("leat/1 delegate");
+  message += '\0';
+  return message += as_chars(identity);
+}
+
+Client::Client(ClientEvents& events, const PublicKey& identity, Credential credential,
+               std::string host_name, std::vector<TunnelRequest> tunnels)
     : events_(events), tunnels_(std::move(tunnels)), reader_(limits::kControlMessage) {
   proto::Control message;
   proto::Hello& hello = *message.mutable_hello();
@@ -29,7 +49,24 @@ Client::Client(ClientEvents& events, const PublicKey& identity, Secret token, st
   hello.set_version_max(kVersion);
   hello.set_software("leat/" LEAT_VERSION);
   hello.set_identity(std::string(as_chars(identity)));
-  if (!token.empty()) hello.set_token(std::string(token.reveal()));
+  std::string text(credential.text.reveal());
+  switch (credential.kind) {
+    case Credential::Kind::none:
+      break;
+    case Credential::Kind::token:
+      hello.set_token(std::move(text));
+      break;
+    case Credential::Kind::jwt:
+      hello.set_jwt(std::move(text));
+      break;
+    case Credential::Kind::join_code:
+      hello.set_join_code(std::move(text));
+      break;
+  }
+  if (credential.delegation) {
+    hello.set_delegate(std::string(as_chars(credential.delegation->key)));
+    hello.set_delegate_signature(std::string(as_chars(credential.delegation->signature)));
+  }
   hello.set_name(peer_text(host_name));
   append_message(message, out_);
 }
@@ -95,6 +132,7 @@ void Client::on_welcome(const proto::Welcome& welcome) {
   state_ = State::welcomed;
   const std::size_t asked = std::min(tunnels_.size(), limits::kControlTunnels);
   for (std::size_t i = 0; i < asked; ++i) ask(i);
+  if (!welcome.credential().empty()) events_.on_credential(Secret(welcome.credential()));
   events_.on_welcome(peer_text(welcome.session()), peer_text(welcome.credential_name()));
   for (std::size_t i = asked; i < tunnels_.size(); ++i) {
     events_.on_bind_failed(i, {Code::CONFIG, "more than 1,024 tunnels of one agent"});

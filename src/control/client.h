@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,24 @@ enum class TunnelKind : std::uint8_t { http, tcp, ws, tls };
 const char* name(TunnelKind kind);
 
 using leat::valid_tunnel_id;
+
+// What an agent shows to be let in.
+struct Credential {
+  enum class Kind : std::uint8_t { none, token, jwt, join_code } kind = Kind::none;
+  Secret text;
+  // Where it is bound to another key than the agent's identity: that key, vouching.
+  struct Delegation {
+    PublicKey key;
+    Signature signature;  // over delegate_message()
+  };
+  std::optional<Delegation> delegation;
+
+  Credential() = default;
+  // A token, or a JWT if it looks like one: three parts, the first of them JSON.
+  Credential(Secret token);  // NOLINT: who has a token has a credential
+  static Credential code(Secret join_code);
+};
+std::string delegate_message(const PublicKey& identity);
 
 struct TunnelRequest {
   std::string id;  // empty: the relay generates one, and the same is asked for after a reconnect
@@ -53,6 +72,8 @@ class ClientEvents {
   virtual void on_drain(const std::string& reason, std::uint32_t retry_after_ms,
                         const std::vector<std::string>& relays) = 0;
   virtual void on_notice(const Error& error) = 0;
+  // Before on_welcome: what the relay made for a join code.
+  virtual void on_credential(const Secret&) {}
 
  protected:
   ~ClientEvents() = default;
@@ -61,8 +82,8 @@ class ClientEvents {
 class Client {
  public:
   // Tunnels beyond limits::kControlTunnels are not asked for: on_bind_failed with LEAT_CONFIG.
-  Client(ClientEvents& events, const PublicKey& identity, Secret token, std::string host_name,
-         std::vector<TunnelRequest> tunnels);
+  Client(ClientEvents& events, const PublicKey& identity, Credential credential,
+         std::string host_name, std::vector<TunnelRequest> tunnels);
 
   // Hello goes out with the first take_output().
   // An error ends the session, and stays: the relay's Failure (BAD_TOKEN, REVOKED, …), or PROTOCOL

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/signature.h"
 #include "control/convert.h"
 #include "proto/control.pb.h"
 
@@ -98,6 +99,18 @@ void Server::on_hello(proto::Hello& hello) {
     case proto::Hello::CREDENTIAL_NOT_SET:
       break;
   }
+  if (!hello.delegate().empty() || !hello.delegate_signature().empty()) {
+    PublicKey key;
+    const std::string message = delegate_message(identity_);
+    if (hello.delegate().size() != key.size()) {
+      return fail({Code::BAD_IDENTITY, "a delegate that is no key"});
+    }
+    std::ranges::copy(hello.delegate(), key.begin());
+    if (!verify(key, as_bytes(message), as_bytes(hello.delegate_signature()))) {
+      return fail({Code::BAD_IDENTITY, "the delegate's signature does not verify"});
+    }
+    info.delegate = key;
+  }
   state_ = State::asked;
   events_.on_hello(std::move(info));
 }
@@ -124,7 +137,8 @@ void Server::on_unbind(const std::string& tunnel) {
   if (bound_.erase(tunnel) > 0) events_.on_unbind(tunnel);
 }
 
-void Server::welcome(std::string_view session, std::string_view credential_name) {
+void Server::welcome(std::string_view session, std::string_view credential_name,
+                     const Secret& credential) {
   if (state_ != State::asked) return;
   state_ = State::welcomed;
   proto::Control message;
@@ -133,6 +147,7 @@ void Server::welcome(std::string_view session, std::string_view credential_name)
   welcome.set_session(printable(session, kNameText));
   welcome.set_software("leat/" LEAT_VERSION);
   welcome.set_credential_name(printable(credential_name, kNameText));
+  if (!credential.empty()) welcome.set_credential(std::string(credential.reveal()));
   append_message(message, out_);
 }
 

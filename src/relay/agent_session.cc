@@ -39,7 +39,10 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
                      close(Error{Code::TIMEOUT, "no Hello"});
                    }),
       leave_timer_(context.shard, [this] { part(); }),
-      waiting_(std::move(waiting)) {}
+      waiting_(std::move(waiting)),
+      expiry_timer_(context.shard, [this] {
+        close(Error{Code::JWT_EXPIRED, {}});
+      }) {}
 
 AgentSession::~AgentSession() { driver_.mux().end_all(); }
 
@@ -72,6 +75,7 @@ void AgentSession::on_ended(const Error& why) {
              {{"session", session_name_}, {"peer", peer_}, {"credential", credential_name_}});
   hello_timer_.disarm();
   leave_timer_.disarm();
+  expiry_timer_.disarm();
   retire();
   context_.sessions.release(*this);
 }
@@ -139,45 +143,38 @@ void AgentSession::retire() {
 // --- Hello and Bind ---
 
 void AgentSession::on_hello(control::HelloInfo hello) {
-  if (hello.kind != control::HelloInfo::Credential::token) {
-    return close(
-        Error{hello.kind == control::HelloInfo::Credential::none ? Code::NO_TOKEN : Code::BAD_TOKEN,
-              "this relay takes tokens"});
+  const Result<Admission> admitted = context_.credentials.admit(hello);
+  if (!admitted) {
+    log::write(log::Level::warn, "agent refused", admitted.error(), {{"peer", peer_}});
+    return close(admitted.error());
   }
-  const Result<std::optional<store::TokenInfo>> token = context_.store.verify(hello.credential);
-  if (!token) {
-    log::write(log::Level::error, "token not checked", token.error());
-    return close(Error{Code::STORE, "the credential could not be checked"});
-  }
-  if (!*token) {
-    log::warn("agent refused", {{"peer", peer_}, {"code", "LEAT_BAD_TOKEN"}});
-    return close(Error{Code::BAD_TOKEN, {}});
-  }
+  const store::TokenInfo& owner = admitted->owner;
   // A new session of the same agent replaces the ghost of the old one at once.
   for (AgentSession* other : std::vector(context_.registry.sessions())) {
     if (other != this && other->identity_ == identity_ && !other->over_) {
       other->close(Error{Code::REPLACED, {}});
     }
   }
-  std::size_t& sessions = context_.token_sessions[(*token)->id];
+  std::size_t& sessions = context_.token_sessions[owner.id];
   if (sessions >= limits::kTokenSessions) {
-    log::warn(
-        "agent refused",
-        {{"peer", peer_}, {"code", "LEAT_TOO_MANY_SESSIONS"}, {"credential", (*token)->name}});
+    log::warn("agent refused",
+              {{"peer", peer_}, {"code", "LEAT_TOO_MANY_SESSIONS"}, {"credential", owner.name}});
     return close(Error{Code::TOO_MANY_SESSIONS, {}});
   }
   counted_.emplace(sessions);
   hello_timer_.disarm();
   waiting_.reset();
-  token_id_ = (*token)->id;
-  credential_name_ = (*token)->name;
+  token_id_ = owner.id;
+  credential_name_ = owner.name;
+  claims_ = admitted->claims;
+  if (claims_) expiry_timer_.arm_in(context_.credentials.left(*claims_));
   log::info("agent joined", {{"session", session_name_},
                              {"peer", peer_},
                              {"credential", credential_name_},
                              {"identity", hex(Bytes(identity_).first(8))},
                              {"software", hello.software},
                              {"host", hello.host_name}});
-  control_.welcome(session_name_, credential_name_);
+  control_.welcome(session_name_, credential_name_, admitted->issued);
 }
 
 void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) {
@@ -219,6 +216,7 @@ Result<bool> AgentSession::check(Asked& asked) {
   if (tunnel.kind != control::TunnelKind::http && tunnel.kind != control::TunnelKind::tcp) {
     return leat::fail(Code::PROTOCOL, "this relay serves http and tcp tunnels");
   }
+  if (claims_ && !claims_->allows(tunnel.id)) return leat::fail(Code::TUNNEL_REFUSED, tunnel.id);
   if (tunnel.id.empty()) {
     asked.generated = true;
     tunnel.id = random_id();

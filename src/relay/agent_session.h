@@ -87,7 +87,9 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::optional<Counted> counted_;  // … and from then on: of its token, until it closes
   ResetPace resets_;
   std::string control_out_;
-  std::int64_t token_id_ = 0;  // 0: not welcomed
+  std::int64_t token_id_ = 0;           // 0: not welcomed
+  std::optional<auth::Claims> claims_;  // of a JWT …
+  net::Timer expiry_timer_;             // … which ends the session when it does
   std::string credential_name_;
   std::vector<Asked> binds_;  // of the bytes that are being fed
   absl::flat_hash_map<std::string, std::unique_ptr<Ports::Lease>> tunnels_;  // a port: tcp only

@@ -16,6 +16,7 @@
 #include "mux/abuse_guard.h"
 #include "mux/memory_share.h"
 #include "net/shard.h"
+#include "relay/credentials.h"
 #include "relay/options.h"
 #include "relay/ports.h"
 #include "relay/registry.h"
@@ -82,6 +83,7 @@ struct Context {
   net::Shard& shard;
   store::Store& store;
   Options options;
+  Credentials credentials;
   Registry registry;
   Ports ports;
   std::string public_url;  // without a slash at the end

@@ -26,6 +26,8 @@ struct Options {
   std::size_t memory = limits::kRelayBudget;  // what visitors have not taken yet, all together
   std::string state_dir;                      // database, certificate, relay.json
   std::string certificate_file, key_file;     // empty: self-signed ones in state_dir
+  std::string jwt_keys;                       // file; empty: no JWT is taken
+  std::string jwt_audience, jwt_issuer;       // empty: none is expected
 };
 
 }  // namespace leat::relay

@@ -24,6 +24,7 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
     : shard(s),
       store(st),
       options(std::move(o)),
+      credentials(store, options),
       ports(s, options.tcp_ports),
       budget(options.memory),
       sessions(s),
@@ -58,6 +59,7 @@ class RelayImpl final : public Relay {
 
   Result<void> open(const std::string& certificate_file);
   void drain(std::function<void()> done) override;
+  Result<void> reload_keys() override { return context_.credentials.reload(); }
 
  private:
   Result<void> listen();
@@ -83,6 +85,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   if (!pin) return tl::unexpected(pin.error());
   info_.pin = *pin;
 
+  if (Result<void> loaded = context_.credentials.reload(); !loaded) return loaded;
   if (Result<void> listening = listen(); !listening) return listening;
   set_public_url();
   // Shown once, so not made by a start that fails.
@@ -92,6 +95,12 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
     Result<Secret> token = store_->create_token("first");
     if (!token) return tl::unexpected(token.error());
     info_.first_token = std::move(*token);
+  }
+  // Not worth a start that fails: a database that cannot be written serves those it knows.
+  if (Result<Secret> code = store_->create_code({}); code) {
+    info_.join_code = std::move(*code);
+  } else {
+    log::write(log::Level::warn, "no join code", code.error());
   }
   store_timer_.arm_in(kStorePoll);
   return write_state();
@@ -158,6 +167,7 @@ Result<void> RelayImpl::write_state() {
                           {"listen", info_.listen.text()},
                           {"fingerprint", info_.pin},
                           {"url", info_.public_url}};
+  if (!context_.options.domain.empty()) state["domain"] = context_.options.domain;
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
   return write_file(context_.options.state_dir + "/relay.json", state.dump(2) + "\n", 0644,

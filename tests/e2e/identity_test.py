@@ -1,0 +1,152 @@
+"""Who an agent is, with the real binary: join codes, JWTs made by another implementation, revocation."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import stat
+import time
+
+import harness
+from harness import LEAT, run_leat, wait_until
+from wire import Client, Origin, answer
+
+
+def encode(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def jwt(secret, **claims):
+    head = encode(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
+    message = f"{head}.{encode(json.dumps(claims).encode())}"
+    return f"{message}.{encode(hmac.new(secret, message.encode(), hashlib.sha256).digest())}"
+
+
+class Join(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.home = self.folder / "home"
+        self.home.mkdir()
+        # Everything under one home, as for a user who is not root.
+        self.env = {"XDG_STATE_HOME": str(self.home), "HOME": str(self.home)}
+
+    def origin(self):
+        return Origin(self, lambda request, connection: answer(connection, b"hello"))
+
+    def url(self, text):
+        found = re.search(r"leat join (https://\S+)", text)
+        self.assertIsNotNone(found, text)
+        return found.group(1)
+
+    def joined_folder(self):
+        return self.folder / "joined"
+
+    def join(self, url):
+        return run_leat("join", url, "--state-dir", self.joined_folder(), env=self.env)
+
+    def test_a_code_that_the_relay_printed_joins_once(self):
+        relay = self.relay()
+        url = self.url(relay.process.log())
+        made = self.join(url)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        kept = self.joined_folder() / "credential.json"
+        self.assertEqual(stat.S_IMODE(kept.stat().st_mode), 0o600)
+        credential = json.loads(kept.read_text())
+        self.assertEqual(credential["relay"], relay.address)
+        self.assertEqual(credential["pin"], relay.pin)
+        self.assertNotIn(credential["credential"], made.stdout + made.stderr)
+        again = self.join(url)
+        self.assertEqual(again.returncode, 3)
+        self.assertIn("LEAT_BAD_CODE", again.stderr)
+
+        # Neither relay nor token is said any more.
+        origin = self.origin()
+        agent = self.start("agent", [LEAT, "http", origin.address, "--state-dir", self.joined_folder(),
+                                     "--log-format", "json"], env=self.env)
+        state = wait_until(lambda: self.online(self.joined_folder(), agent), "the agent serves", alive=[agent])
+        with Client(relay.connect()) as client:
+            path = "/tunnel/" + state["tunnels"][0]["id"] + "/"
+            self.assertEqual(client.get(path)[1], b"hello")
+
+        # Revoked, it is out within a second, and stays out.
+        revoked = run_leat("token", "revoke", credential["name"], "--state-dir", relay.folder)
+        began = time.monotonic()
+        self.assertEqual(revoked.returncode, 0, revoked.stderr)
+        self.assertEqual(agent.wait(harness.SOON), 3)
+        self.assertLess(time.monotonic() - began, 1.0 * harness.PATIENCE)
+        for log in (relay.process.log(), agent.log()):
+            self.assertNotIn(credential["credential"], log)
+
+    def online(self, folder, process):
+        state = harness.read_json(folder / "agent.json")
+        good = state and state["pid"] == process.pid and state["state"] == "online"
+        return state if good else None
+
+    def test_an_invitation_names_the_credential(self):
+        relay = self.relay()
+        made = run_leat("token", "invite", "--name", "attic", "--state-dir", relay.folder)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertEqual(self.join(self.url(made.stdout)).returncode, 0)
+        listed = run_leat("token", "list", "--state-dir", relay.folder).stdout
+        self.assertRegex(listed, r"(?m)^attic +")
+
+    def test_nothing_but_a_join_url_is_taken(self):
+        for url in ("relay.example.com", "https://relay.example.com/join"):
+            refused = self.join(url)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("LEAT_USAGE", refused.stderr)
+        # The right relay must answer: here nobody does.
+        port = harness.free_port()
+        pin = encode(b"x" * 32)
+        refused = self.join(f"https://127.0.0.1:{port}/join#abcd-efgh.{pin}")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("LEAT_RELAY_UNREACHABLE", refused.stderr)
+
+    def test_another_key_is_no_relay_to_join(self):
+        relay = self.relay()
+        url = self.url(relay.process.log())
+        wrong = url.rsplit(".", 1)[0] + "." + encode(b"x" * 32)
+        refused = self.join(wrong)
+        self.assertIn("LEAT_PIN_MISMATCH", refused.stderr)
+        self.assertEqual(self.join(url).returncode, 0, "the code was not shown to it")
+
+
+class Jwt(harness.Case):
+    def test_an_agent_comes_with_a_token_of_another_issuer(self):
+        secret = os.urandom(32).hex().encode()
+        keys = self.folder / "keys"
+        keys.write_bytes(secret)
+        keys.chmod(0o600)
+        origin = Origin(self, lambda request, connection: answer(connection, b"hello"))
+        relay = self.relay("--jwt-keys", keys, "--jwt-audience", "leat", "--jwt-issuer", "https://id.example")
+        good = {"sub": "alice", "aud": "leat", "iss": "https://id.example", "exp": int(time.time()) + 600}
+        agent = self.agent(relay, "http", origin.address, token=jwt(secret, **good))
+        with Client(relay.connect()) as client:
+            self.assertEqual(client.get(agent.path())[1], b"hello")
+        for name, change in (("late", {"exp": int(time.time()) - 600}), ("other", {"aud": "x"}),
+                             ("stranger", {"iss": "https://evil.example"})):
+            bad = self.agent(relay, "http", origin.address, token=jwt(secret, **{**good, **change}), name=name,
+                             wait=False)
+            bad.process.expected_exit = 3
+            self.assertEqual(bad.process.wait(harness.SOON), 3)
+            self.assertIn("LEAT_JWT_EXPIRED" if name == "late" else "LEAT_BAD_JWT", bad.process.log())
+        # A revocation is of the subject, whatever token he has; it can be taken back.
+        run_leat("token", "revoke", "jwt:alice", "--state-dir", relay.folder)
+        self.assertEqual(agent.process.wait(harness.SOON), 3)
+        self.assertIn("LEAT_REVOKED", agent.process.log())
+        run_leat("token", "allow", "jwt:alice", "--state-dir", relay.folder)
+        self.agent(relay, "http", origin.address, token=jwt(secret, **good), name="again")
+
+    def test_keys_that_others_may_read_are_refused_at_start(self):
+        keys = self.folder / "keys"
+        keys.write_bytes(b"x" * 32)
+        keys.chmod(0o644)
+        started = run_leat("relay", "--listen", "127.0.0.1:0", "--state-dir", self.folder / "r", "--jwt-keys", keys)
+        self.assertNotEqual(started.returncode, 0)
+        self.assertIn("LEAT_KEY_FILE", started.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
