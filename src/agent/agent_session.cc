@@ -19,6 +19,8 @@ bool may_pass(Code code) {
     case Code::PORT_REFUSED:
     case Code::VERSION_MISMATCH:
     case Code::CONFIG:
+    case Code::BAD_POLICY:
+    case Code::TUNNEL_REFUSED:
       return false;
     default:
       return true;
@@ -103,7 +105,8 @@ void Agent::Impl::ask_again() {
 
 control::TunnelRequest Agent::Impl::request(std::size_t index) const {
   const Service& service = egresses_[index]->service;
-  return {egresses_[index]->id, service.kind, service.is_public, service.remote_port};
+  return {egresses_[index]->id, service.kind, service.is_public, service.remote_port,
+          service.visitors};
 }
 
 // Online means that every tunnel has its answer, so that who waits for it finds the URLs.

@@ -36,6 +36,7 @@ struct Service {
   FieldPolicy origin;
   bool is_public = false;
   std::uint16_t remote_port = 0;  // tcp; 0: the relay chooses
+  control::VisitorPolicy visitors;
 
   // "http://127.0.0.1:8080", "tcp://127.0.0.1:22": for people, and the key of a kept tunnel id.
   std::string target_text() const;

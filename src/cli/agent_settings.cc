@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "cli/joined.h"
+#include "cli/visitor_policy.h"
 #include "config/agent_config.h"
 #include "config/files.h"
 #include "config/paths.h"
@@ -129,7 +130,10 @@ Result<agent::Options> agent_options(const AgentArguments& arguments) {
   out.trust.ca_file = config->ca;
   out.host_name = machine_name();
   for (const config::ServiceConfig& service : config->services) {
+    auto policy = visitor_policy(service);
+    if (!policy) return tl::unexpected(policy.error());
     out.services.push_back(service_of(service));
+    out.services.back().visitors = std::move(*policy);
   }
   out.state_dir = config->state_dir.value_or(own_state_dir(arguments, out.services.front()));
   return out;

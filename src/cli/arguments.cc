@@ -50,6 +50,7 @@ constexpr Flag kRelayFlags[] = {
     {"--state-dir", "DIR", kRelayStateDir},
     {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
     {"--key", "FILE", "its key, PEM, mode 0600"},
+    {"--plans", "FILE", "what owners may use, YAML (deploy/plans.yaml) [no limits]"},
     {"--jwt-keys", "FILE", "take JSON web tokens that these verify: JWKS, PEM or a secret"},
     {"--jwt-audience", "NAME", "what their 'aud' must be [none]"},
     {"--jwt-issuer", "NAME", "what their 'iss' must be [any]"},
@@ -75,12 +76,19 @@ constexpr Flag kHttpFlags[] = {
     {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
     {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
     {"--insecure", nullptr, "do not verify the certificate of an https service"},
+    {"--visitor-tokens", "FILE", "ask visitors for a bearer token: NAME TOKEN on each line"},
+    {"--visitor-users", "FILE", "ask visitors for USER:PASSWORD, as on a line of this"},
+    {"--visitor-jwt-keys", "FILE", "ask visitors for a JSON web token that these keys verify"},
+    {"--visitor-jwt-audience", "NAME", "what its 'aud' must be [none]"},
+    {"--visitor-jwt-issuer", "NAME", "what its 'iss' must be [any]"},
+    {"--allow", "NETWORKS", "take visitors from these only: 192.0.2.0/24, …"},
 };
 
 constexpr Flag kTcpFlags[] = {
     {"--id", "ID", "a name of your choice [a secret one is made]"},
     {"--public", nullptr, "everybody may use the service"},
     {"--remote-port", "PORT", "port of the relay [it chooses]"},
+    {"--allow", "NETWORKS", "take visitors from these only: 192.0.2.0/24, …"},
 };
 
 std::span<const Flag> service_flags(Kind kind) {
@@ -253,6 +261,8 @@ void Parser::add_token() {
     add(c, "--state-dir", into.state_dir, "DIR", kRelayStateDir);
     if (value == TokenArguments::Verb::list) return;
     add(c, "--name,NAME", into.name, "NAME", "what it is called in lists and logs");
+    if (value != TokenArguments::Verb::create && value != TokenArguments::Verb::invite) return;
+    add(c, "--plan", into.plan, "NAME", "what its owner may use, of the relay's --plans");
   };
   using Verb = TokenArguments::Verb;
   verb("create", "make one and print it, once", token_create, Verb::create);

@@ -37,6 +37,7 @@ struct TokenArguments {
   Verb verb = Verb::list;
   std::optional<std::string> state_dir;
   std::string name;  // create, revoke, allow; of invite it may be empty
+  std::string plan;  // create, invite
 };
 
 struct ConfigArguments {

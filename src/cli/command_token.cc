@@ -73,7 +73,7 @@ int run_token(const TokenArguments& arguments) {
   if (!store) return report(advise(store.error(), directory));
   switch (arguments.verb) {
     case TokenArguments::Verb::create: {
-      const auto token = (*store)->create_token(arguments.name);
+      const auto token = (*store)->create_token(arguments.name, arguments.plan);
       if (!token) return report(token.error());
       print(std::string(token->reveal()) + "\n");
       break;
@@ -81,7 +81,7 @@ int run_token(const TokenArguments& arguments) {
     case TokenArguments::Verb::invite: {
       const auto relay = relay_at_work(directory);
       if (!relay) return report(relay.error());
-      const auto code = (*store)->create_code({.name = arguments.name});
+      const auto code = (*store)->create_code({.name = arguments.name, .plan = arguments.plan});
       if (!code) return report(code.error());
       print(invitation_text(agent_address(relay->info, relay->options), relay->info, *code));
       break;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "config/files.h"
 #include "config/paths.h"
+#include "config/plans.h"
 #include "config/relay_config.h"
 #include "net/socket.h"
 
@@ -54,6 +55,11 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   out.state_dir = config->state_dir.value_or(config::default_state_dir());
   out.certificate_file = config->cert.value_or("");
   out.key_file = config->key.value_or("");
+  if (config->plans) {
+    auto plans = config::read_plans(*config->plans);
+    if (!plans) return tl::unexpected(plans.error());
+    out.plans = std::move(*plans);
+  }
   out.jwt_keys = config->jwt_keys.value_or("");
   out.jwt_audience = config->jwt_audience.value_or("");
   out.jwt_issuer = config->jwt_issuer.value_or("");

@@ -43,6 +43,12 @@ constexpr Key<ServiceConfig> kServiceKeys[] = {
     {"host_header", "", set<&ServiceConfig::host_header, parse_host_policy>},
     {"origin", "", set<&ServiceConfig::origin, parse_origin_policy>},
     {"insecure", "", set<&ServiceConfig::insecure, parse_bool>},
+    {"visitor_tokens", "", set<&ServiceConfig::visitor_tokens, parse_path>},
+    {"visitor_users", "", set<&ServiceConfig::visitor_users, parse_path>},
+    {"visitor_jwt_keys", "", set<&ServiceConfig::visitor_jwt_keys, parse_path>},
+    {"visitor_jwt_audience", "", set<&ServiceConfig::visitor_jwt_audience, parse_path>},
+    {"visitor_jwt_issuer", "", set<&ServiceConfig::visitor_jwt_issuer, parse_path>},
+    {"allow", "", set<&ServiceConfig::allow, parse_networks>},
 };
 
 // --- the agent ---
@@ -114,6 +120,9 @@ Result<void> check(const ServiceConfig& service, const std::string& where, Code 
   if (service.remote_port && kind != Kind::tcp) return wrong("remote_port is for kind tcp");
   if (service.host_header && !http) return wrong("host_header is for kinds http and ws");
   if (service.origin && !http) return wrong("origin is for kinds http and ws");
+  if (!http && (service.visitor_tokens || service.visitor_users || service.visitor_jwt_keys)) {
+    return wrong("credentials of visitors are for kinds http and ws; use allow");
+  }
   if (service.insecure && !service.target->tls) return wrong("insecure is for https targets");
   return {};
 }

@@ -25,6 +25,10 @@ struct ServiceConfig {
   std::optional<std::uint16_t> remote_port;        // tcp
   std::optional<std::string> host_header, origin;  // http and ws: see parse_host_policy
   bool insecure = false;                           // do not verify an https target's certificate
+  // Whom it takes: files of tokens, of users and passwords, of keys for JWTs; networks.
+  std::optional<std::string> visitor_tokens, visitor_users, visitor_jwt_keys;
+  std::optional<std::string> visitor_jwt_audience, visitor_jwt_issuer;
+  std::vector<std::string> allow;
 
   Kind effective_kind() const { return kind.value_or(Kind::http); }
 };

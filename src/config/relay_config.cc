@@ -18,6 +18,7 @@ constexpr Key<RelayConfig> kKeys[] = {
     {"jwt_keys", "", set<&RelayConfig::jwt_keys, parse_path>},
     {"jwt_audience", "", set<&RelayConfig::jwt_audience, parse_path>},
     {"jwt_issuer", "", set<&RelayConfig::jwt_issuer, parse_path>},
+    {"plans", "", set<&RelayConfig::plans, parse_path>},
     {"log_level", "", set<&RelayConfig::log_level, parse_level>},
     {"log_format", "", set<&RelayConfig::log_format, parse_format>},
 };

@@ -27,6 +27,7 @@ struct RelayConfig {
   std::optional<std::string> cert, key;  // PEM files, both or neither
   std::optional<std::string> jwt_keys;   // a file; see auth/keys.h
   std::optional<std::string> jwt_audience, jwt_issuer;
+  std::optional<std::string> plans;  // a file; see plans.h
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;
 };

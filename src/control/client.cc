@@ -18,6 +18,10 @@ constexpr std::size_t kNameText = 255;
 
 std::string peer_text(const std::string& text) { return printable(text, kNameText); }
 
+Error no_policies() {
+  return {Code::VERSION_MISMATCH, "this relay knows no rules for visitors; update it"};
+}
+
 }  // namespace
 
 Credential::Credential(Secret token) : text(std::move(token)) {
@@ -130,13 +134,24 @@ void Client::on_welcome(const proto::Welcome& welcome) {
     return fail(Code::VERSION_MISMATCH, "the relay chose a version that was not offered");
   }
   state_ = State::welcomed;
+  enforces_policies_ = std::ranges::count(welcome.features(), kPolicyFeature) > 0;
   const std::size_t asked = std::min(tunnels_.size(), limits::kControlTunnels);
-  for (std::size_t i = 0; i < asked; ++i) ask(i);
+  for (std::size_t i = 0; i < asked; ++i) {
+    if (may_ask(tunnels_[i])) ask(i);
+  }
   if (!welcome.credential().empty()) events_.on_credential(Secret(welcome.credential()));
   events_.on_welcome(peer_text(welcome.session()), peer_text(welcome.credential_name()));
+  for (std::size_t i = 0; i < asked; ++i) {
+    if (!may_ask(tunnels_[i])) events_.on_bind_failed(i, no_policies());
+  }
   for (std::size_t i = asked; i < tunnels_.size(); ++i) {
     events_.on_bind_failed(i, {Code::CONFIG, "more than 1,024 tunnels of one agent"});
   }
+}
+
+// A relay that does not know a tunnel's rules would let everybody in.
+bool Client::may_ask(const TunnelRequest& tunnel) const {
+  return tunnel.visitors.empty() || enforces_policies_;
 }
 
 void Client::ask(std::size_t index) {
@@ -149,12 +164,14 @@ void Client::ask(std::size_t index) {
   bind.set_kind(to_wire(tunnel.kind));
   bind.set_public_(tunnel.is_public);
   bind.set_remote_port(tunnel.remote_port);
+  to_wire(tunnel.visitors, bind);
   append_message(message, out_);
 }
 
 void Client::bind(std::size_t index, const TunnelRequest& tunnel) {
   if (state_ != State::welcomed) return;
   tunnels_[index] = tunnel;
+  if (!may_ask(tunnel)) return events_.on_bind_failed(index, no_policies());
   ask(index);
 }
 

@@ -15,6 +15,7 @@
 #include "base/names.h"
 #include "base/secret.h"
 #include "base/signature.h"
+#include "control/policy.h"
 #include "control/wire.h"
 
 namespace leat::proto {
@@ -53,6 +54,7 @@ struct TunnelRequest {
   TunnelKind kind = TunnelKind::http;
   bool is_public = false;
   std::uint16_t remote_port = 0;
+  VisitorPolicy visitors = {};
 };
 
 struct TunnelBound {
@@ -103,6 +105,7 @@ class Client {
 
   void on_message(const proto::Control& message);
   void on_welcome(const proto::Welcome& welcome);
+  bool may_ask(const TunnelRequest& tunnel) const;
   void ask(std::size_t index);
   void on_bound(const proto::Bound& bound);
   void fail(Code code, std::string_view text);
@@ -114,6 +117,7 @@ class Client {
   MessageReader reader_;
   std::string out_;
   State state_ = State::greeting;
+  bool enforces_policies_ = false;  // the relay
   Error error_{Code::PROTOCOL, {}};
 };
 

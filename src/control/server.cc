@@ -129,8 +129,10 @@ void Server::on_bind(const proto::Bind& bind) {
     return refused(request, {Code::BAD_TUNNEL_ID, printable(bind.tunnel(), kNameText)});
   }
   if (bind.remote_port() > 65535) return refused(request, {Code::PORT_REFUSED, "no such port"});
+  auto policy = policy_from_wire(bind);
+  if (!policy) return refused(request, policy.error());
   events_.on_bind(request, {bind.tunnel(), *kind, bind.public_(),
-                            static_cast<std::uint16_t>(bind.remote_port())});
+                            static_cast<std::uint16_t>(bind.remote_port()), std::move(*policy)});
 }
 
 void Server::on_unbind(const std::string& tunnel) {
@@ -147,6 +149,7 @@ void Server::welcome(std::string_view session, std::string_view credential_name,
   welcome.set_session(printable(session, kNameText));
   welcome.set_software("leat/" LEAT_VERSION);
   welcome.set_credential_name(printable(credential_name, kNameText));
+  welcome.add_features(std::string(kPolicyFeature));
   if (!credential.empty()) welcome.set_credential(std::string(credential.reveal()));
   append_message(message, out_);
 }

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/crypto_util.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "control/client.h"
+#include "relay/http_visitor.h"
 #include "relay/tcp_visitor.h"
 
 namespace leat::relay {
@@ -149,6 +151,12 @@ void AgentSession::on_hello(control::HelloInfo hello) {
     return close(admitted.error());
   }
   const store::TokenInfo& owner = admitted->owner;
+  auto account = context_.accounting.account(owner);
+  if (!account) {
+    log::write(log::Level::error, "usage not known", account.error());
+    return close(Error{Code::STORE, "what the owner has used could not be read"});
+  }
+  account_ = std::move(*account);
   // A new session of the same agent replaces the ghost of the old one at once.
   for (AgentSession* other : std::vector(context_.registry.sessions())) {
     if (other != this && other->identity_ == identity_ && !other->over_) {
@@ -224,7 +232,7 @@ Result<bool> AgentSession::check(Asked& asked) {
   }
   // A generated id is a secret, which its owner may ask for again; any other http id can be
   // guessed. A tcp tunnel is reached by its port, whatever it is called.
-  if (tunnel.kind == control::TunnelKind::http && !tunnel.is_public) {
+  if (tunnel.kind == control::TunnelKind::http && !tunnel.is_public && !tunnel.visitors.asks()) {
     const Result<bool> generated = context_.store.is_generated(tunnel.id, token_id_);
     if (!generated) return generated;
     if (!*generated) return leat::fail(Code::NAME_IS_PUBLIC, tunnel.id);
@@ -248,6 +256,8 @@ void AgentSession::answer(const Asked& asked) {
 }
 
 Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
+  if (!may_have_another(tunnel.id)) return leat::fail(Code::QUOTA_TUNNELS);
+  if (const Result<void> set = set_access(tunnel); !set) return tl::unexpected(set.error());
   control::TunnelBound bound{tunnel.id, {}, 0};
   std::unique_ptr<Ports::Lease> lease;
   if (tunnel.kind == control::TunnelKind::tcp) {
@@ -268,6 +278,48 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
   tunnels_[tunnel.id] = std::move(lease);
   context_.registry.bind(tunnel.id, tunnel.kind, this);
   return bound;
+}
+
+// Of all the owner's agents; a tunnel that several serve is one.
+bool AgentSession::may_have_another(const std::string& tunnel) const {
+  const Plan* const plan = account_->plan();
+  if (plan == nullptr || !plan->tunnels) return true;
+  std::set<std::string_view> bound{tunnel};
+  for (const AgentSession* session : context_.registry.sessions()) {
+    if (session->account_ != account_) continue;
+    for (const auto& [id, lease] : session->tunnels_) bound.insert(id);
+  }
+  return bound.size() <= *plan->tunnels;
+}
+
+void AgentSession::notice(const Account& account, Code code) {
+  if (over_ || account_.get() != &account) return;
+  const auto left = account.resets_in(code, context_.accounting.now());
+  control_.notice(Error{code, "it resets in " + std::to_string(left.count()) + " s"});
+  send();
+}
+
+std::shared_ptr<const Access> AgentSession::access(const std::string& tunnel) const {
+  const auto found = access_.find(tunnel);
+  return found == access_.end() ? nullptr : found->second;
+}
+
+// Visitors who are there and whom the new rules would not let in are cut.
+Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
+  if (tunnel.kind == control::TunnelKind::tcp && tunnel.visitors.asks()) {
+    return leat::fail(Code::BAD_POLICY, "a tcp tunnel can ask for no credential");
+  }
+  auto made = Access::make(tunnel.visitors);
+  if (!made) return tl::unexpected(made.error());
+  if (tunnel.visitors.empty()) {
+    access_.erase(tunnel.id);
+  } else {
+    access_[tunnel.id] = *made;
+  }
+  context_.http_visitors.for_each(
+      [&](HttpVisitor& visitor) { visitor.recheck(*this, tunnel.id, **made); });
+  context_.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.recheck(tunnel.id, **made); });
+  return {};
 }
 
 void AgentSession::on_unbind(const std::string& tunnel) {

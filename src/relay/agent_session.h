@@ -35,6 +35,12 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::optional<mux::StreamHandle> open_stream();
   const PublicKey& identity() const { return identity_; }
   const std::string& credential_name() const { return credential_name_; }
+  // Of its owner; not null once it has bound something.
+  const std::shared_ptr<Account>& account() const { return account_; }
+  // Tells the agent, if it is that owner's, that a quota is used up.
+  void notice(const Account& account, Code code);
+  // The rules of a tunnel it has bound; nullptr: none.
+  std::shared_ptr<const Access> access(const std::string& tunnel) const;
 
   // Tells the agent to go elsewhere or come back; streams go on until close().
   void drain();
@@ -65,6 +71,8 @@ class AgentSession final : private net::SessionDriver::Owner,
     bool generated = false;  // the id is one we made now
     Result<void> allowed = {};
   };
+  bool may_have_another(const std::string& tunnel) const;
+  Result<void> set_access(const control::TunnelRequest& tunnel);
   void answer_binds();
   Result<bool> check(Asked& asked);
   void answer(const Asked& asked);
@@ -91,8 +99,10 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::optional<auth::Claims> claims_;  // of a JWT …
   net::Timer expiry_timer_;             // … which ends the session when it does
   std::string credential_name_;
+  std::shared_ptr<Account> account_;
   std::vector<Asked> binds_;  // of the bytes that are being fed
   absl::flat_hash_map<std::string, std::unique_ptr<Ports::Lease>> tunnels_;  // a port: tcp only
+  absl::flat_hash_map<std::string, std::shared_ptr<const Access>> access_;
   bool over_ = false;
 };
 

@@ -16,6 +16,8 @@
 #include "mux/abuse_guard.h"
 #include "mux/memory_share.h"
 #include "net/shard.h"
+#include "relay/access.h"
+#include "relay/accounting.h"
 #include "relay/credentials.h"
 #include "relay/options.h"
 #include "relay/ports.h"
@@ -84,7 +86,9 @@ struct Context {
   store::Store& store;
   Options options;
   Credentials credentials;
+  Accounting accounting;  // outlives what it meters
   Registry registry;
+  Tries tries;
   Ports ports;
   std::string public_url;  // without a slash at the end
   std::string public_host;

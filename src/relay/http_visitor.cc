@@ -169,11 +169,41 @@ void HttpVisitor::handle(http::Request request) {
   }
 }
 
-void HttpVisitor::open(http::Request request, const Route& route) {
+void HttpVisitor::recheck(const AgentSession& agent, const std::string& tunnel,
+                          const Access& access) {
+  if (state_ != State::exchange || agent_ != &agent || tunnel_ != tunnel) return;
+  if (!access.still_grants(grant_)) exchange_->revoke();
+}
+
+// False: answered.
+bool HttpVisitor::admit(http::Request& request, Route& route, const AgentSession& agent,
+                        bool keep_alive) {
+  grant_ = {};
+  grant_.address = transport_->peer_host();
+  agent_ = &agent;
+  tunnel_ = route.tunnel;
+  const auto access = agent.access(route.tunnel);
+  if (!access) return true;
+  const auto refused = access->admit(request, route.target, grant_.address, context_.tries,
+                                     context_.shard.now(), grant_);
+  if (!refused) return true;
+  log::info("visitor refused", {{"tunnel", route.tunnel},
+                                {"visitor", transport_->peer()},
+                                {"code", info(*refused).name},
+                                {"request_id", request_id_}});
+  std::string extra;
+  if (*refused == Code::VISITOR_REFUSED) extra = access->challenge();
+  if (*refused == Code::TOO_MANY_TRIES) extra = "Retry-After: 60\r\n";
+  answer(info(*refused).http_status, Error::json(*refused), keep_alive, extra);
+  return false;
+}
+
+void HttpVisitor::open(http::Request request, Route route) {
   const bool keep_alive = request.keep_alive;
   AgentSession* agent = context_.registry.find(route.tunnel, control::TunnelKind::http);
   const bool bodiless = request.body == http::BodyKind::none;
   if (agent == nullptr) return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
+  if (!admit(request, route, *agent, keep_alive && bodiless)) return;
 
   proto::OpenStream preamble;
   preamble.set_tunnel(route.tunnel);
@@ -195,13 +225,25 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   if (request.fields.all().size() > limits::kHeaderFields || head.size() > limits::kHead) {
     return answer(Code::HEAD_TOO_LARGE, keep_alive && bodiless);
   }
+  account_ = agent->account();
+  const Plan* const plan = account_->plan();
+  if (plan != nullptr && plan->body && request.length > *plan->body) {
+    return answer(Code::QUOTA_BODY, false);
+  }
+  if (const auto refused = account_->begin_stream(context_.accounting.now())) {
+    return answer(*refused, keep_alive && bodiless);
+  }
   const auto stream = agent->open_stream();
-  if (!stream) return answer(Code::AGENT_BUSY, keep_alive && bodiless);
+  if (!stream) {
+    account_->end_stream();
+    return answer(Code::AGENT_BUSY, keep_alive && bodiless);
+  }
 
   log::debug("request", {{"request_id", request_id_},
                          {"tunnel", route.tunnel},
                          {"method", request.method},
-                         {"visitor", transport_->peer()}});
+                         {"visitor", transport_->peer()},
+                         {"as", grant_.name}});
   std::string opening;
   control::append_message(preamble, opening);
   opening += head;
@@ -209,6 +251,8 @@ void HttpVisitor::open(http::Request request, const Route& route) {
       HttpExchange::Parts{*transport_, reader_, writer_, agent->driver(), *stream},
       static_cast<HttpExchange::Owner&>(*this), request, std::move(opening), route.prefix,
       request_id_, keep_alive);
+  exchange_->set_subprotocol(grant_.subprotocol);
+  exchange_->set_meter(context_.accounting, account_);
   state_ = State::exchange;
   timer_.arm_in(limits::kFirstByte);
   exchange_->start();
@@ -262,6 +306,13 @@ void HttpVisitor::answer(Code code, bool keep_alive) {
   const CodeInfo& about = info(code);
   std::string_view extra;
   if (about.http_status == 503) extra = "Retry-After: 2\r\n";
+  std::string quota;
+  if (about.http_status == 429 && account_) {
+    const WallTime now = context_.accounting.now();
+    quota = "Retry-After: " + std::to_string(account_->resets_in(code, now).count()) + "\r\n";
+    if (const auto rate = account_->rate_fields(now)) quota += rate->text();
+    extra = quota;
+  }
   if (about.http_status == 405) extra = "Allow: GET, HEAD\r\n";
   if (about.http_status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
   answer(about.http_status == 0 ? 502 : about.http_status, Error::json(code), keep_alive, extra);

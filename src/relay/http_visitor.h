@@ -20,6 +20,7 @@
 #include "net/transport.h"
 #include "relay/context.h"
 #include "relay/http_exchange.h"
+#include "relay/route.h"
 
 namespace leat::relay {
 
@@ -36,6 +37,9 @@ class HttpVisitor final : private net::TransportOwner,
   void start();
   // No further request; an idle connection closes at once.
   void drain();
+  // The rules of a tunnel of that session's have changed: cuts the exchange that they would not
+  // allow any more.
+  void recheck(const AgentSession& agent, const std::string& tunnel, const Access& access);
 
  private:
   enum class State : std::uint8_t { head, exchange, lingering, over };
@@ -47,7 +51,8 @@ class HttpVisitor final : private net::TransportOwner,
   void watch();
   void read_heads();
   void handle(http::Request request);
-  void open(http::Request request, const struct Route& route);
+  void open(http::Request request, Route route);
+  bool admit(http::Request& request, Route& route, const AgentSession& agent, bool keep_alive);
   void become_agent(const http::Request& request);
   void settle();  // acts on the exchange's outcome
   void answer(Code code, bool keep_alive);
@@ -70,6 +75,11 @@ class HttpVisitor final : private net::TransportOwner,
   bool flushed_ = false;       // lingering: everything has left
   bool head_request_ = false;  // the current request is HEAD: answers have no body
   std::string request_id_;
+  // Of the exchange, or of the one before.
+  const AgentSession* agent_ = nullptr;  // to compare with; it may be gone
+  std::string tunnel_;
+  Access::Grant grant_;
+  std::shared_ptr<Account> account_;  // of the tunnel's owner
 };
 
 }  // namespace leat::relay

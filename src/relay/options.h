@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/limits.h"
+#include "base/plan.h"
 
 namespace leat::relay {
 
@@ -28,6 +29,7 @@ struct Options {
   std::string certificate_file, key_file;     // empty: self-signed ones in state_dir
   std::string jwt_keys;                       // file; empty: no JWT is taken
   std::string jwt_audience, jwt_issuer;       // empty: none is expected
+  Plans plans;                                // none: no limits
 };
 
 }  // namespace leat::relay

@@ -25,6 +25,7 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
       store(st),
       options(std::move(o)),
       credentials(store, options),
+      accounting(s, st, options.plans),
       ports(s, options.tcp_ports),
       budget(options.memory),
       sessions(s),
@@ -48,7 +49,11 @@ class RelayImpl final : public Relay {
         tls_(std::move(tls)),
         context_(shard, *store_, std::move(options)),
         store_timer_(shard, [this] { poll_store(); }),
-        drain_timer_(shard, [this] { poll_drain(); }) {}
+        drain_timer_(shard, [this] { poll_drain(); }) {
+    context_.accounting.on_spent = [this](const Account& account, Code code) {
+      context_.sessions.for_each([&](AgentSession& session) { session.notice(account, code); });
+    };
+  }
 
   ~RelayImpl() override {
     // Sessions end first: what visitors hold of them is let go in good order.
@@ -59,6 +64,7 @@ class RelayImpl final : public Relay {
 
   Result<void> open(const std::string& certificate_file);
   void drain(std::function<void()> done) override;
+  void set_plans(Plans plans) override { context_.accounting.set_plans(std::move(plans)); }
   Result<void> reload_keys() override { return context_.credentials.reload(); }
 
  private:

@@ -21,16 +21,20 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   // False: no agent, or it has no stream to spare; the connection has been reset.
   static bool start(Context& context, net::Fd socket, const std::string& tunnel);
   ~TcpVisitor();
+  // The rules of a tunnel have changed: ends if they would not let it in.
+  void recheck(const std::string& tunnel, const Access& access);
 
  private:
   TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
-             std::unique_ptr<net::Transport> transport, std::string preamble, std::string tunnel);
+             std::unique_ptr<net::Transport> transport, std::string preamble, std::string tunnel,
+             std::shared_ptr<Account> account);
 
   std::size_t deliver(Bytes data) override;
   void end() override;
   void reset(mux::ResetReason reason) override;
   void on_splice_end(net::Splice& splice, bool clean) override;
 
+  void on_meter();
   void refuse(Code code, std::string_view detail);
 
   Context& context_;
@@ -38,6 +42,7 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   net::Timer reply_timer_;  // until the agent's OpenReply
   std::string tunnel_;
   std::string peer_;
+  StreamMeter meter_;  // outlives the splice
   net::Splice splice_;
   bool over_ = false;
 };

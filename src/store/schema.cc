@@ -48,6 +48,15 @@ constexpr const char* kSteps[] = {
       tries INTEGER NOT NULL DEFAULT 0,
       used INTEGER
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE usage (
+      owner TEXT NOT NULL,
+      period TEXT NOT NULL,
+      bytes_in INTEGER NOT NULL,
+      bytes_out INTEGER NOT NULL,
+      requests INTEGER NOT NULL,
+      PRIMARY KEY (owner, period)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE bucket (owner TEXT PRIMARY KEY, settled INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     )",
 };
 constexpr std::int64_t kVersion = std::size(kSteps);

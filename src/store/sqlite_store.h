@@ -63,6 +63,11 @@ class SqliteStore final : public Store {
                                        const PublicKey& identity) override;
   Result<TokenInfo> subject(std::string_view subject, std::string_view plan) override;
   Result<void> allow(std::string_view name) override;
+  Result<Usage> usage(std::string_view owner, std::string_view period) override;
+  Result<std::vector<UsageRow>> usages(std::string_view owner) override;
+  Result<std::int64_t> bucket(std::string_view owner) override;
+  Result<void> settle(const std::vector<UsageRow>& added,
+                      const std::vector<Bucket>& buckets) override;
   bool changed() override;
 
  private:
@@ -83,6 +88,7 @@ class SqliteStore final : public Store {
   Statement create_token_, list_tokens_, revoke_token_, find_token_, touch_token_, token_live_;
   Statement find_claim_, count_, find_own_, claim_, find_generated_, release_, data_version_;
   Statement add_code_, forget_codes_, find_code_, fail_code_, use_code_, find_name_, allow_;
+  Statement find_usage_, list_usage_, add_usage_, find_bucket_, put_bucket_;
   std::int64_t seen_version_ = 0;
   bool changed_here_ = false;  // the counter leaves out this connection's own commits
 };

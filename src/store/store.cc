@@ -102,6 +102,19 @@ Result<void> SqliteStore::prepare() {
       {use_code_, "UPDATE code SET used = ?2 WHERE id = ?1"},
       {find_name_,
        "SELECT " LEAT_TOKEN_COLUMNS " FROM token WHERE name = ?1 ORDER BY id DESC LIMIT 1"},
+      {find_usage_,
+       "SELECT bytes_in, bytes_out, requests FROM usage WHERE owner = ?1 AND period = ?2"},
+      {list_usage_,
+       "SELECT owner, period, bytes_in, bytes_out, requests FROM usage"
+       " WHERE ?1 = '' OR owner = ?1 ORDER BY period DESC, owner"},
+      {add_usage_,
+       "INSERT INTO usage (owner, period, bytes_in, bytes_out, requests)"
+       " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (owner, period) DO UPDATE SET"
+       " bytes_in = bytes_in + ?3, bytes_out = bytes_out + ?4, requests = requests + ?5"},
+      {find_bucket_, "SELECT settled FROM bucket WHERE owner = ?1"},
+      {put_bucket_,
+       "INSERT INTO bucket (owner, settled) VALUES (?1, ?2)"
+       " ON CONFLICT (owner) DO UPDATE SET settled = ?2"},
       {allow_, "UPDATE token SET revoked = NULL WHERE name = ?1 AND kind = 'jwt'"},
   };
   for (const auto& each : kAll) {

@@ -48,6 +48,25 @@ struct Joined {
   TokenInfo token;
 };
 
+struct Usage {
+  std::uint64_t bytes_in = 0;   // from visitors
+  std::uint64_t bytes_out = 0;  // to them
+  std::uint64_t requests = 0;
+};
+
+struct UsageRow {
+  std::string owner;   // TokenInfo::name
+  std::string period;  // "2026-11-21" or "2026-11", UTC
+  Usage usage;
+};
+
+// How far an owner's requests have run ahead of their pace: when it will have caught up,
+// microseconds since 1970.
+struct Bucket {
+  std::string owner;
+  std::int64_t settled = 0;
+};
+
 struct Claim {
   std::string tunnel;
   bool generated = false;  // the relay made the id up
@@ -107,6 +126,15 @@ class Store {
   // The relay once made this id up, for that token or for one that was revoked since.
   virtual Result<bool> is_generated(std::string_view tunnel, std::int64_t token) = 0;
   virtual Result<bool> release(std::string_view tunnel) = 0;  // false: nobody owned it
+
+  // What an owner has used in a period; nothing is a row of zeros.
+  virtual Result<Usage> usage(std::string_view owner, std::string_view period) = 0;
+  // All rows, of one owner or (empty) of all, the latest period first.
+  virtual Result<std::vector<UsageRow>> usages(std::string_view owner) = 0;
+  virtual Result<std::int64_t> bucket(std::string_view owner) = 0;  // Bucket::settled; 0: none
+  // Adds to the rows, replaces the buckets: all of it or nothing. Waits for nobody.
+  virtual Result<void> settle(const std::vector<UsageRow>& added,
+                              const std::vector<Bucket>& buckets) = 0;
 
   // True if a token may have been created or revoked, here or by another process, since the last
   // call. Reads one counter in shared memory: made to be polled.

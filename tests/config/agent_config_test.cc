@@ -169,7 +169,13 @@ TEST(ServiceConfig, EveryKey) {
                              {"public", "true", ""},
                              {"host_header", "preserve", ""},
                              {"origin", "https://nas.local", ""},
-                             {"insecure", "true", ""}});
+                             {"insecure", "true", ""},
+                             {"visitor_tokens", "tokens", ""},
+                             {"visitor_users", "users", ""},
+                             {"visitor_jwt_keys", "keys", ""},
+                             {"visitor_jwt_audience", "us", ""},
+                             {"visitor_jwt_issuer", "them", ""},
+                             {"allow", "192.0.2.0/24, ::1", ""}});
   ASSERT_TRUE(http) << http.error().detail;
   EXPECT_EQ(http->id, "notes");
   EXPECT_EQ(http->effective_kind(), Kind::http);
@@ -178,6 +184,12 @@ TEST(ServiceConfig, EveryKey) {
   EXPECT_EQ(http->host_header, "preserve");
   EXPECT_EQ(http->origin, "https://nas.local");
   EXPECT_TRUE(http->insecure);
+  EXPECT_EQ(http->visitor_tokens, "tokens");
+  EXPECT_EQ(http->visitor_users, "users");
+  EXPECT_EQ(http->visitor_jwt_keys, "keys");
+  EXPECT_EQ(http->visitor_jwt_audience, "us");
+  EXPECT_EQ(http->visitor_jwt_issuer, "them");
+  EXPECT_EQ(http->allow, (std::vector<std::string>{"192.0.2.0/24", "::1"}));
 
   const auto tcp =
       service({{"kind", "tcp", ""}, {"target", "22", ""}, {"remote_port", "2222", ""}});
@@ -204,6 +216,8 @@ TEST(ServiceConfig, KeysMustAgree) {
        "service: host_header is for kinds http and ws"},
       {{{"target", "tcp://a:1", "x"}, {"origin", "a", "y"}},
        "service: origin is for kinds http and ws"},
+      {{{"target", "tcp://a:1", "x"}, {"visitor_tokens", "f", "y"}},
+       "service: credentials of visitors are for kinds http and ws; use allow"},
       {{{"target", "http://a", "x"}, {"insecure", "true", "y"}},
        "service: insecure is for https targets"},
   };

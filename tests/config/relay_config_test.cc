@@ -44,6 +44,10 @@ const std::vector<Case>& cases() {
       {"state_dir", "/var/lib/leat", [](const auto& c) { return c.state_dir == "/var/lib/leat"; }},
       {"cert", "cert.pem", [](const auto& c) { return c.cert == "cert.pem"; }},
       {"key", "key.pem", [](const auto& c) { return c.key == "key.pem"; }},
+      {"jwt_keys", "keys.json", [](const auto& c) { return c.jwt_keys == "keys.json"; }},
+      {"jwt_audience", "us", [](const auto& c) { return c.jwt_audience == "us"; }},
+      {"jwt_issuer", "them", [](const auto& c) { return c.jwt_issuer == "them"; }},
+      {"plans", "plans.yaml", [](const auto& c) { return c.plans == "plans.yaml"; }},
       {"log_level", "warn", [](const auto& c) { return c.log_level == log::Level::warn; }},
       {"log_format", "json", [](const auto& c) { return c.log_format == log::Format::json; }},
   };

@@ -148,5 +148,70 @@ class Jwt(harness.Case):
         self.assertIn("LEAT_KEY_FILE", started.stderr)
 
 
+class Visitors(harness.Case):
+    """Whom a tunnel takes, as its agent's files say."""
+
+    TOKEN = "a-token-for-the-phone"
+
+    def secret(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
+    def publish(self, *arguments):
+        def echo(request, connection):
+            answer(connection, repr(sorted(request.fields)).encode())
+        origin = Origin(self, echo)
+        self.server = self.relay()
+        return self.agent(self.server, "http", origin.address, *arguments)
+
+    def ask(self, path, **fields):
+        with Client(self.server.connect()) as client:
+            return client.get(path, *(f"{name.replace('_', '-')}: {value}" for name, value in fields.items()))
+
+    def test_tokens_and_users_from_files(self):
+        tokens = self.secret("tokens", f"# devices\nphone {self.TOKEN}\n")
+        users = self.secret("users", "ann:correct horse battery\n")
+        agent = self.publish("--id", "notes", "--visitor-tokens", tokens, "--visitor-users", users)
+        self.assertEqual(agent.id(), "notes")
+        refused, body = self.ask(agent.path())
+        self.assertEqual(refused.status, 401)
+        self.assertEqual(json.loads(body)["error"]["code"], "LEAT_VISITOR_REFUSED")
+        self.assertEqual(len(refused.all("WWW-Authenticate")), 2)
+        basic = base64.b64encode(b"ann:correct horse battery").decode()
+        for value in (f"Bearer {self.TOKEN}", f"Basic {basic}"):
+            message, body = self.ask(agent.path(), Authorization=value)
+            self.assertEqual(message.status, 200)
+            self.assertNotIn(b"uthorization", body)
+        message, body = self.ask(agent.path(), Authorization="Bearer sk-1",
+                                 Leat_Authorization=f"Bearer {self.TOKEN}")
+        self.assertIn(b"sk-1", body)
+        for secret in (self.TOKEN, "correct horse"):
+            self.assertNotIn(secret, self.server.process.log() + agent.process.log())
+
+    def test_networks(self):
+        inside = self.publish("--allow", "127.0.0.0/8,192.0.2.0/24")
+        self.assertEqual(self.ask(inside.path())[0].status, 200)
+        inside.process.stop()
+        outside = self.agent(self.server, "http", "1", "--allow", "192.0.2.0/24", name="outside")
+        message, body = self.ask(outside.path())
+        self.assertEqual((message.status, json.loads(body)["error"]["code"]), (403, "LEAT_ADDRESS_REFUSED"))
+
+    def test_files_that_are_wrong_are_refused_at_start(self):
+        for text, why in (("phone short\n", "16 characters"), ("\n# nobody\n", "holds nothing"),
+                          ("alone\n", ":1: expected")):
+            tokens = self.secret("tokens", text)
+            ended = run_leat("http", "80", "--relay", "127.0.0.1:1", "--visitor-tokens", tokens,
+                             "--state-dir", self.folder / "a", env={"LEAT_TOKEN": "leat_x"})
+            self.assertEqual(ended.returncode, 2, ended.stderr)
+            self.assertIn(why, ended.stderr)
+            self.assertNotIn("short", ended.stderr)
+        tokens.chmod(0o644)
+        ended = run_leat("http", "80", "--relay", "127.0.0.1:1", "--visitor-tokens", tokens,
+                         env={"LEAT_TOKEN": "leat_x"})
+        self.assertIn("0600", ended.stderr)
+
+
 if __name__ == "__main__":
     harness.main()

@@ -81,6 +81,7 @@ class FakeAgent final : private net::TransportOwner,
 
   std::string credential_name;  // of Welcome
   Secret issued;                // … for a join code
+  std::optional<Error> noticed;
 
   bool in_session() const { return driver_ != nullptr; }
   bool settled() const { return answers_ == tunnels_; }  // each Bind has its Bound
@@ -111,7 +112,7 @@ class FakeAgent final : private net::TransportOwner,
   void on_bound(std::size_t index, const control::TunnelBound& tunnel) override;
   void on_bind_failed(std::size_t index, const Error& error) override;
   void on_drain(const std::string&, std::uint32_t, const std::vector<std::string>&) override {}
-  void on_notice(const Error&) override {}
+  void on_notice(const Error& notice) override { noticed = notice; }
   mux::Produced produce(MutableBytes out) override;
   std::size_t deliver(Bytes data) override;
   void end() override {}
