@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "config/files.h"
 #include "config/paths.h"
@@ -28,6 +29,19 @@ Result<config::RelayConfig> gather(const RelayArguments& arguments) {
     return fail(Code::USAGE, config.cert ? "--cert: needs --key" : "--key: needs --cert");
   }
   return config;
+}
+
+// Threat 28: an empty or short one starts nothing.
+Result<Secret> admin_key(const std::string& path) {
+  constexpr std::size_t kShortest = 16;
+  const auto text = read_private_file(path, Code::KEY_FILE);
+  if (!text) return text;
+  std::string_view key = text->reveal();
+  key = key.substr(0, key.find_last_not_of(" \t\r\n") + 1);
+  if (key.size() < kShortest) {
+    return fail(Code::KEY_FILE, path + ": expected an admin key of 16 characters or more");
+  }
+  return Secret(std::string(key));
 }
 
 // [::] takes IPv4 too; a kernel without IPv6 has the other name for all addresses.
@@ -55,6 +69,11 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   out.state_dir = config->state_dir.value_or(config::default_state_dir());
   out.certificate_file = config->cert.value_or("");
   out.key_file = config->key.value_or("");
+  if (config->admin_key_file) {
+    auto key = admin_key(*config->admin_key_file);
+    if (!key) return tl::unexpected(key.error());
+    out.admin_key = std::move(*key);
+  }
   if (config->plans) {
     auto plans = config::read_plans(*config->plans);
     if (!plans) return tl::unexpected(plans.error());

@@ -19,6 +19,7 @@ constexpr Key<RelayConfig> kKeys[] = {
     {"jwt_audience", "", set<&RelayConfig::jwt_audience, parse_path>},
     {"jwt_issuer", "", set<&RelayConfig::jwt_issuer, parse_path>},
     {"plans", "", set<&RelayConfig::plans, parse_path>},
+    {"admin_key_file", "", set<&RelayConfig::admin_key_file, parse_path>},
     {"log_level", "", set<&RelayConfig::log_level, parse_level>},
     {"log_format", "", set<&RelayConfig::log_format, parse_format>},
 };

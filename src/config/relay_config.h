@@ -27,7 +27,8 @@ struct RelayConfig {
   std::optional<std::string> cert, key;  // PEM files, both or neither
   std::optional<std::string> jwt_keys;   // a file; see auth/keys.h
   std::optional<std::string> jwt_audience, jwt_issuer;
-  std::optional<std::string> plans;  // a file; see plans.h
+  std::optional<std::string> plans;           // a file; see plans.h
+  std::optional<std::string> admin_key_file;  // the admin API's key
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;
 };

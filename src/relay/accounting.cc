@@ -271,9 +271,14 @@ void Accounting::wake() {
 
 // --- one stream ---
 
-StreamMeter::StreamMeter(Accounting& accounting, std::shared_ptr<Account> account,
+StreamMeter::StreamMeter(Accounting& accounting, std::shared_ptr<Account> account, Traffic& traffic,
                          std::function<void()> wake)
-    : accounting_(accounting), account_(std::move(account)), wake_(std::move(wake)) {}
+    : accounting_(accounting),
+      account_(std::move(account)),
+      traffic_(traffic),
+      wake_(std::move(wake)) {
+  ++traffic_.streams;
+}
 
 StreamMeter::~StreamMeter() {
   if (waiting_) accounting_.forget(*waiting_);
@@ -294,6 +299,7 @@ void StreamMeter::wake() {
 
 void StreamMeter::moved(Direction direction, std::size_t n) {
   account_->moved(direction, n, accounting_.now());
+  (direction == Direction::in ? traffic_.in : traffic_.out) += n;
 }
 
 }  // namespace leat::relay

@@ -23,6 +23,7 @@
 #include "base/plan.h"
 #include "net/meter.h"
 #include "net/shard.h"
+#include "relay/metrics.h"
 #include "store/store.h"
 
 namespace leat::relay {
@@ -141,7 +142,9 @@ class Accounting {
 class StreamMeter final : public net::Meter {
  public:
   // `wake`: something may move again, or nothing ever will: see refused().
-  StreamMeter(Accounting& accounting, std::shared_ptr<Account> account, std::function<void()> wake);
+  // `traffic`: counts the same for the whole relay.
+  StreamMeter(Accounting& accounting, std::shared_ptr<Account> account, Traffic& traffic,
+              std::function<void()> wake);
   ~StreamMeter();
   StreamMeter(const StreamMeter&) = delete;
   StreamMeter& operator=(const StreamMeter&) = delete;
@@ -157,6 +160,7 @@ class StreamMeter final : public net::Meter {
  private:
   Accounting& accounting_;
   std::shared_ptr<Account> account_;
+  Traffic& traffic_;
   std::function<void()> wake_;
   std::optional<Accounting::Waiting::iterator> waiting_;
 };

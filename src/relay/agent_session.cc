@@ -42,9 +42,11 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
                    }),
       leave_timer_(context.shard, [this] { part(); }),
       waiting_(std::move(waiting)),
-      expiry_timer_(context.shard, [this] {
-        close(Error{Code::JWT_EXPIRED, {}});
-      }) {}
+      expiry_timer_(context.shard,
+                    [this] {
+                      close(Error{Code::JWT_EXPIRED, {}});
+                    }),
+      since_(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())) {}
 
 AgentSession::~AgentSession() { driver_.mux().end_all(); }
 
@@ -148,6 +150,7 @@ void AgentSession::on_hello(control::HelloInfo hello) {
   const Result<Admission> admitted = context_.credentials.admit(hello);
   if (!admitted) {
     log::write(log::Level::warn, "agent refused", admitted.error(), {{"peer", peer_}});
+    ++context_.metrics.refused[admitted.error().code];
     return close(admitted.error());
   }
   const store::TokenInfo& owner = admitted->owner;
@@ -174,6 +177,9 @@ void AgentSession::on_hello(control::HelloInfo hello) {
   waiting_.reset();
   token_id_ = owner.id;
   credential_name_ = owner.name;
+  host_name_ = hello.host_name;
+  software_ = hello.software;
+  ++context_.metrics.agents_joined;
   claims_ = admitted->claims;
   if (claims_) expiry_timer_.arm_in(context_.credentials.left(*claims_));
   log::info("agent joined", {{"session", session_name_},
@@ -290,6 +296,30 @@ bool AgentSession::may_have_another(const std::string& tunnel) const {
     for (const auto& [id, lease] : session->tunnels_) bound.insert(id);
   }
   return bound.size() <= *plan->tunnels;
+}
+
+AgentSession::About AgentSession::about() {
+  const mux::Stats& stats = driver_.mux().stats();
+  About out;
+  out.host_name = host_name_;
+  out.software = software_;
+  out.peer = peer_;
+  out.since = since_;
+  out.streams = stats.streams;
+  out.bytes_in = stats.data_out;  // from visitors is to the agent
+  out.bytes_out = stats.data_in;
+  out.rtt = driver_.link_stats().rtt;
+  for (const auto& [tunnel, lease] : tunnels_) out.tunnels.push_back(tunnel);
+  std::ranges::sort(out.tunnels);
+  return out;
+}
+
+void AgentSession::revoke(const std::string& tunnel) {
+  if (tunnels_.erase(tunnel) == 0) return;
+  access_.erase(tunnel);
+  context_.registry.unbind(tunnel, this);
+  control_.notice(Error{Code::REVOKED, "the tunnel " + tunnel + " was taken away"});
+  send();
 }
 
 void AgentSession::notice(const Account& account, Code code) {

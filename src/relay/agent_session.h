@@ -35,6 +35,17 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::optional<mux::StreamHandle> open_stream();
   const PublicKey& identity() const { return identity_; }
   const std::string& credential_name() const { return credential_name_; }
+  struct About {
+    std::string host_name, software, peer;
+    std::chrono::sys_seconds since;
+    std::vector<std::string> tunnels;
+    std::size_t streams;
+    std::uint64_t bytes_in, bytes_out;
+    Duration rtt;
+  };
+  About about();
+  // Gives a tunnel up that is not its owner's any more.
+  void revoke(const std::string& tunnel);
   // Of its owner; not null once it has bound something.
   const std::shared_ptr<Account>& account() const { return account_; }
   // Tells the agent, if it is that owner's, that a quota is used up.
@@ -98,7 +109,8 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::int64_t token_id_ = 0;           // 0: not welcomed
   std::optional<auth::Claims> claims_;  // of a JWT …
   net::Timer expiry_timer_;             // … which ends the session when it does
-  std::string credential_name_;
+  std::string credential_name_, host_name_, software_;
+  std::chrono::sys_seconds since_;
   std::shared_ptr<Account> account_;
   std::vector<Asked> binds_;  // of the bytes that are being fed
   absl::flat_hash_map<std::string, std::unique_ptr<Ports::Lease>> tunnels_;  // a port: tcp only

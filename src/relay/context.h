@@ -19,6 +19,7 @@
 #include "relay/access.h"
 #include "relay/accounting.h"
 #include "relay/credentials.h"
+#include "relay/metrics.h"
 #include "relay/options.h"
 #include "relay/ports.h"
 #include "relay/registry.h"
@@ -89,6 +90,7 @@ struct Context {
   Accounting accounting;  // outlives what it meters
   Registry registry;
   Tries tries;
+  Metrics metrics;
   Ports ports;
   std::string public_url;  // without a slash at the end
   std::string public_host;

@@ -55,9 +55,10 @@ void HttpExchange::on_idle() { fail(Code::SERVICE_TIMEOUT); }
 
 // --- request ---
 
-void HttpExchange::set_meter(Accounting& accounting, std::shared_ptr<Account> account) {
+void HttpExchange::set_meter(Accounting& accounting, std::shared_ptr<Account> account,
+                             Traffic& traffic) {
   if (account->plan() != nullptr) body_left_ = account->plan()->body;
-  meter_.emplace(accounting, std::move(account), [this] { on_meter(); });
+  meter_.emplace(accounting, std::move(account), traffic, [this] { on_meter(); });
 }
 
 void HttpExchange::on_meter() {

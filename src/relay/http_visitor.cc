@@ -9,6 +9,7 @@
 #include "http/websocket_handshake.h"
 #include "net/websocket_transport.h"
 #include "proto/control.pb.h"
+#include "relay/admin.h"
 #include "relay/agent_session.h"
 #include "relay/arrival.h"
 #include "relay/forward.h"
@@ -160,6 +161,11 @@ void HttpVisitor::handle(http::Request request) {
       return answer(context_.draining ? 503 : 200,
                     context_.draining ? "{\"status\":\"draining\"}\n" : "{\"status\":\"ok\"}\n",
                     keep_alive);
+    case Route::Kind::metrics:
+      if (request.method != "GET") return answer(Code::METHOD_REFUSED, keep_alive);
+      return answer(200, metrics_text(context_), keep_alive, {}, "text/plain; version=0.0.4");
+    case Route::Kind::admin:
+      return administer(request, way, keep_alive);
     case Route::Kind::agent:
       if (context_.draining) return answer(Code::DRAINING, false);
       return become_agent(request);
@@ -167,6 +173,28 @@ void HttpVisitor::handle(http::Request request) {
       if (context_.draining) return answer(Code::DRAINING, false);
       return open(std::move(request), way);
   }
+}
+
+void HttpVisitor::administer(const http::Request& request, const Route& route, bool keep_alive) {
+  const auto answered = relay::administer(context_, request, route.target, transport_->peer_host());
+  if (answered) {
+    log::info("admin", {{"method", request.method},
+                        {"path", route.target.substr(0, route.target.find('?'))},
+                        {"status", answered->status},
+                        {"visitor", transport_->peer()}});
+    return answer(answered->status, answered->body, keep_alive);
+  }
+  const CodeInfo& about = info(answered.error().code);
+  const bool usage = answered.error().code == Code::USAGE;
+  if (about.http_status == 0 && !usage) {
+    log::write(log::Level::error, "admin", answered.error());
+    return answer(Code::INTERNAL, keep_alive);
+  }
+  answer(usage ? Code::BAD_REQUEST : answered.error().code, keep_alive);
+}
+
+void HttpVisitor::revoke(const std::string& tunnel) {
+  if (state_ == State::exchange && tunnel_ == tunnel) exchange_->revoke();
 }
 
 void HttpVisitor::recheck(const AgentSession& agent, const std::string& tunnel,
@@ -194,6 +222,7 @@ bool HttpVisitor::admit(http::Request& request, Route& route, const AgentSession
   std::string extra;
   if (*refused == Code::VISITOR_REFUSED) extra = access->challenge();
   if (*refused == Code::TOO_MANY_TRIES) extra = "Retry-After: 60\r\n";
+  ++context_.metrics.refused[*refused];
   answer(info(*refused).http_status, Error::json(*refused), keep_alive, extra);
   return false;
 }
@@ -252,7 +281,7 @@ void HttpVisitor::open(http::Request request, Route route) {
       static_cast<HttpExchange::Owner&>(*this), request, std::move(opening), route.prefix,
       request_id_, keep_alive);
   exchange_->set_subprotocol(grant_.subprotocol);
-  exchange_->set_meter(context_.accounting, account_);
+  exchange_->set_meter(context_.accounting, account_, context_.metrics.http);
   state_ = State::exchange;
   timer_.arm_in(limits::kFirstByte);
   exchange_->start();
@@ -304,6 +333,7 @@ void HttpVisitor::settle() {
 
 void HttpVisitor::answer(Code code, bool keep_alive) {
   const CodeInfo& about = info(code);
+  ++context_.metrics.refused[code];
   std::string_view extra;
   if (about.http_status == 503) extra = "Retry-After: 2\r\n";
   std::string quota;
@@ -319,12 +349,14 @@ void HttpVisitor::answer(Code code, bool keep_alive) {
 }
 
 void HttpVisitor::answer(int status, std::string_view body, bool keep_alive,
-                         std::string_view extra_fields) {
+                         std::string_view extra_fields, std::string_view type) {
   std::string text = "HTTP/1.1 " + std::to_string(status) + " ";
   text += http::reason_phrase(status);
-  text += "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: ";
-  text += std::to_string(body.size());
-  text += "\r\n";
+  text += "\r\nCache-Control: no-store\r\n";
+  if (status != 204) {  // RFC 9110 §8.6: it has no length
+    text.append("Content-Type: ").append(type);
+    text += "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  }
   text += extra_fields;
   if (!request_id_.empty()) text += "X-Request-Id: " + request_id_ + "\r\n";
   text += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";

@@ -37,6 +37,8 @@ class HttpVisitor final : private net::TransportOwner,
   void start();
   // No further request; an idle connection closes at once.
   void drain();
+  // A tunnel was taken from its owner: cuts an exchange with it.
+  void revoke(const std::string& tunnel);
   // The rules of a tunnel of that session's have changed: cuts the exchange that they would not
   // allow any more.
   void recheck(const AgentSession& agent, const std::string& tunnel, const Access& access);
@@ -53,11 +55,12 @@ class HttpVisitor final : private net::TransportOwner,
   void handle(http::Request request);
   void open(http::Request request, Route route);
   bool admit(http::Request& request, Route& route, const AgentSession& agent, bool keep_alive);
+  void administer(const http::Request& request, const Route& route, bool keep_alive);
   void become_agent(const http::Request& request);
   void settle();  // acts on the exchange's outcome
   void answer(Code code, bool keep_alive);
   void answer(int status, std::string_view body, bool keep_alive,
-              std::string_view extra_fields = {});
+              std::string_view extra_fields = {}, std::string_view type = "application/json");
   void linger();
   void discard();
   void on_timer();

@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "base/limits.h"
 #include "base/plan.h"
+#include "base/secret.h"
 
 namespace leat::relay {
 
@@ -29,6 +30,7 @@ struct Options {
   std::string certificate_file, key_file;     // empty: self-signed ones in state_dir
   std::string jwt_keys;                       // file; empty: no JWT is taken
   std::string jwt_audience, jwt_issuer;       // empty: none is expected
+  Secret admin_key;                           // of the admin API; empty: there is none
   Plans plans;                                // none: no limits
 };
 

@@ -54,7 +54,7 @@ TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::Stream
                    [this] { refuse(Code::AGENT_LOST, "the agent did not reply in time"); }),
       tunnel_(std::move(tunnel)),
       peer_(transport->peer()),
-      meter_(context.accounting, std::move(account), [this] { on_meter(); }),
+      meter_(context.accounting, std::move(account), context.metrics.tcp, [this] { on_meter(); }),
       splice_(driver, stream, std::move(transport), std::move(preamble), *this) {
   splice_.set_meter(&meter_);
   reply_timer_.arm_in(limits::kOpenReply);
@@ -68,6 +68,12 @@ void TcpVisitor::on_meter() {
 }
 
 TcpVisitor::~TcpVisitor() = default;
+
+void TcpVisitor::revoke(const std::string& tunnel) {
+  if (over_ || tunnel_ != tunnel) return;
+  reply_timer_.disarm();
+  splice_.cut();
+}
 
 void TcpVisitor::recheck(const std::string& tunnel, const Access& access) {
   if (over_ || tunnel_ != tunnel || access.allows(splice_.transport().peer_host())) return;

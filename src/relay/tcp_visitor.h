@@ -21,6 +21,8 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   // False: no agent, or it has no stream to spare; the connection has been reset.
   static bool start(Context& context, net::Fd socket, const std::string& tunnel);
   ~TcpVisitor();
+  // The tunnel was taken from its owner.
+  void revoke(const std::string& tunnel);
   // The rules of a tunnel have changed: ends if they would not let it in.
   void recheck(const std::string& tunnel, const Access& access);
 

@@ -114,7 +114,7 @@ TEST_F(Files, RelayErrorsNameFileLineAndKey) {
       {"domain: a\ntcp-port: 1\n",
        "leat.yaml:2: tcp_port: unknown key, expected one of listen, plain_listen, admin_listen, "
        "domain, public_url, tcp_ports, state_dir, cert, key, jwt_keys, jwt_audience, jwt_issuer, "
-       "plans, log_level, log_format"},
+       "plans, admin_key_file, log_level, log_format"},
       {"just words\n", "leat.yaml:1: expected keys and their values, found a single value"},
       {"- a\n- b\n", "leat.yaml:1: expected keys and their values, found a list"},
       {"? [a, b]\n: c\n", "leat.yaml:1: expected a key, found a list"},

@@ -48,6 +48,7 @@ const std::vector<Case>& cases() {
       {"jwt_audience", "us", [](const auto& c) { return c.jwt_audience == "us"; }},
       {"jwt_issuer", "them", [](const auto& c) { return c.jwt_issuer == "them"; }},
       {"plans", "plans.yaml", [](const auto& c) { return c.plans == "plans.yaml"; }},
+      {"admin_key_file", "k", [](const auto& c) { return c.admin_key_file == "k"; }},
       {"log_level", "warn", [](const auto& c) { return c.log_level == log::Level::warn; }},
       {"log_format", "json", [](const auto& c) { return c.log_format == log::Format::json; }},
   };

@@ -1,16 +1,20 @@
 """Who an agent is, with the real binary: join codes, JWTs made by another implementation, revocation."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import re
+import sqlite3
 import stat
+import subprocess
 import time
 
 import harness
-from harness import LEAT, run_leat, wait_until
+from harness import LEAT, SOON, run_leat, wait_until
 from wire import Client, Origin, answer
 
 
@@ -211,6 +215,102 @@ class Visitors(harness.Case):
         ended = run_leat("http", "80", "--relay", "127.0.0.1:1", "--visitor-tokens", tokens,
                          env={"LEAT_TOKEN": "leat_x"})
         self.assertIn("0600", ended.stderr)
+
+
+class Operator(harness.Case):
+    """Plans, usage and metrics, as who runs the relay sees them."""
+
+    KEY = "an-admin-key-of-the-operators"
+
+    def setUp(self):
+        super().setUp()
+        self.key = self.folder / "admin.key"
+        self.key.write_text(self.KEY + "\n")
+        self.key.chmod(0o600)
+
+    def start_relay(self, *arguments, **options):
+        return self.relay("--admin-listen", "127.0.0.1:0", "--admin-key-file", self.key, *arguments, **options)
+
+    def admin(self, relay, method, path):
+        connection = http.client.HTTPConnection(*harness.split_address(relay.state["admin_listen"]),
+                                                timeout=SOON)
+        self.addCleanup(connection.close)
+        connection.request(method, path, headers={"X-Admin-Key": self.KEY})
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    def usage(self, relay):
+        rows = json.loads(self.admin(relay, "GET", "/api/v1/usage")[1])["usage"]
+        return {row["period"]: row for row in rows}
+
+    def test_what_was_counted_survives_kill_9(self):
+        origin = Origin(self, lambda request, connection: answer(connection, b"x" * 1000))
+        relay = self.start_relay()
+        token = relay.token()
+        agent = self.agent(relay, "http", origin.address, token=token)
+        with Client(relay.connect()) as client:
+            for _ in range(5):
+                client.get(agent.path())
+
+        def settled():
+            database = sqlite3.connect(f"file:{relay.folder}/leat.db?mode=ro", uri=True)
+            with contextlib.closing(database):
+                return database.execute("SELECT requests FROM usage").fetchall() == [(5,), (5,)]
+        began = time.monotonic()
+        wait_until(settled, "the usage is in the database")
+        self.assertLess(time.monotonic() - began, 1.0 * harness.PATIENCE)
+        before = self.usage(relay)
+        self.assertEqual(len(before), 2)
+        relay.process.kill()
+        relay.process.wait()
+        again = self.start_relay(folder=relay.folder, listen=relay.address, name="again")
+        self.assertEqual(self.usage(again), before)
+
+    def test_the_shipped_plans(self):
+        plans = harness.ROOT / "deploy/plans.yaml"
+        relay = self.start_relay("--plans", plans)
+        free = self.agent(relay, "http", "1", token=relay.token("free"), name="free", wait=False)
+        self.assertEqual(free.process.wait(SOON), 1)
+        self.assertIn("LEAT_QUOTA_TUNNELS", free.process.log())
+        made = json.loads(self.admin(relay, "POST", "/api/v1/tokens?name=payer&plan=pro")[1])
+        origin = Origin(self, lambda request, connection: answer(connection, b"hello"))
+        paid = self.agent(relay, "http", origin.address, token=made["token"], name="paid")
+        with Client(relay.connect()) as client:
+            message, body = client.get(paid.path())
+        self.assertEqual(body, b"hello")
+        self.assertTrue(message.get("RateLimit"))
+
+    def test_metrics_please_promtool_and_hold_no_secret(self):
+        tokens = self.folder / "tokens"
+        tokens.write_text("phone sentinel-of-a-visitor\n")
+        tokens.chmod(0o600)
+        origin = Origin(self, lambda request, connection: answer(connection, b"hello"))
+        relay = self.start_relay()
+        token = relay.token()
+        agent = self.agent(relay, "http", origin.address, "--id", "notes", "--visitor-tokens", tokens, token=token)
+        with Client(relay.connect()) as client:
+            client.get(agent.path(), "Authorization: Bearer sentinel-of-a-visitor")
+            client.get(agent.path(), "Authorization: Bearer sentinel-of-a-visitor-wrong")
+        status, metrics = self.admin(relay, "GET", "/metrics")
+        self.assertEqual(status, 200)
+        promtool = os.environ.get("LEAT_PROMTOOL")
+        if promtool:
+            checked = subprocess.run([promtool, "check", "metrics"], input=metrics, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, timeout=SOON * 3, check=False)
+            self.assertEqual((checked.returncode, checked.stdout), (0, b""))
+        database = b"".join(path.read_bytes() for path in relay.folder.glob("leat.db*"))
+        said = relay.process.log().split("joined", 1)[1] + agent.process.log()
+        for secret in (token, "sentinel-of-a-visitor", self.KEY):
+            for where in (metrics, database, said.encode()):
+                self.assertNotIn(secret.encode(), where)
+
+    def test_a_key_that_is_none_starts_nothing(self):
+        for text in ("", "\n", "short\n"):
+            self.key.write_text(text)
+            ended = run_leat("relay", "--listen", "127.0.0.1:0", "--state-dir", self.folder / "r",
+                             "--admin-key-file", self.key)
+            self.assertNotEqual(ended.returncode, 0)
+            self.assertIn("LEAT_KEY_FILE", ended.stderr)
 
 
 if __name__ == "__main__":

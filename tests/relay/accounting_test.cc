@@ -188,7 +188,8 @@ TEST_F(Accounts, AHeldBackStreamIsWokenWhenItsPaceAllows) {
   const auto account = accounting->account(owner()).value();
   ASSERT_EQ(account->begin_stream(now), std::nullopt);
   int woken = 0;
-  StreamMeter meter(*accounting, account, [&] {
+  Traffic traffic;
+  StreamMeter meter(*accounting, account, traffic, [&] {
     ++woken;
     loop.poke();
   });
