@@ -95,11 +95,12 @@ void StreamIntake::hand_on() {
     const Error why{Code::NO_SUCH_SERVICE,
                     egress ? "the tunnel is of another kind" : "no such tunnel"};
     next = std::make_unique<Refusal>(host_, handle_, why);
-  } else if (egress->service.kind == control::TunnelKind::http) {
+  } else if (egress->service.kind == control::TunnelKind::http ||
+             egress->service.kind == control::TunnelKind::ws) {
     next = std::make_unique<HttpExchange>(host_, handle_, *egress, open.visitor_host(),
-                                          open.request_id());
+                                          open.request_id(), open.visitor());
   } else {
-    next = std::make_unique<Pipe>(host_, handle_, *egress);
+    next = std::make_unique<Pipe>(host_, handle_, *egress, open.visitor());
   }
   host_.replace(*this, std::move(next));
 }

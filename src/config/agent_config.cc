@@ -34,8 +34,14 @@ Result<void> set_target(ServiceConfig& service, std::string_view text) {
   return service.target->kind ? set_kind(service, *service.target->kind) : Result<void>();
 }
 
+Result<void> set_room(ServiceConfig& service, std::string_view text) {
+  if (const auto done = set_kind(service, Kind::ws); !done) return done;
+  return set<&ServiceConfig::id, parse_tunnel_id>(service, text);
+}
+
 constexpr Key<ServiceConfig> kServiceKeys[] = {
-    {"id", "", set<&ServiceConfig::id, parse_tunnel_id>},
+    {"id", "id", set<&ServiceConfig::id, parse_tunnel_id>},
+    {"room", "id", set_room},
     {"kind", "", set_kind_text},
     {"target", "", set_target},
     {"public", "", set<&ServiceConfig::is_public, parse_bool>},
@@ -43,12 +49,16 @@ constexpr Key<ServiceConfig> kServiceKeys[] = {
     {"host_header", "", set<&ServiceConfig::host_header, parse_host_policy>},
     {"origin", "", set<&ServiceConfig::origin, parse_origin_policy>},
     {"insecure", "", set<&ServiceConfig::insecure, parse_bool>},
+    {"host", "", set<&ServiceConfig::host, parse_hosts>},
+    {"first_byte_timeout", "", set<&ServiceConfig::first_byte_timeout, parse_idle>},
+    {"idle_timeout", "", set<&ServiceConfig::idle_timeout, parse_idle>},
+    {"proxy_protocol", "", set<&ServiceConfig::proxy_protocol, parse_proxy_version>},
     {"visitor_tokens", "", set<&ServiceConfig::visitor_tokens, parse_path>},
     {"visitor_users", "", set<&ServiceConfig::visitor_users, parse_path>},
     {"visitor_jwt_keys", "", set<&ServiceConfig::visitor_jwt_keys, parse_path>},
     {"visitor_jwt_audience", "", set<&ServiceConfig::visitor_jwt_audience, parse_path>},
     {"visitor_jwt_issuer", "", set<&ServiceConfig::visitor_jwt_issuer, parse_path>},
-    {"allow", "", set<&ServiceConfig::allow, parse_networks>},
+    {"allow", "", set<&ServiceConfig::allow, parse_allow>},
 };
 
 // --- the agent ---
@@ -122,6 +132,10 @@ Result<void> check(const ServiceConfig& service, const std::string& where, Code 
   if (service.origin && !http) return wrong("origin is for kinds http and ws");
   if (!http && (service.visitor_tokens || service.visitor_users || service.visitor_jwt_keys)) {
     return wrong("credentials of visitors are for kinds http and ws; use allow");
+  }
+  if (service.host && kind == Kind::tcp) return wrong("host is for kinds http, ws and tls");
+  if ((service.first_byte_timeout || service.idle_timeout) && !http) {
+    return wrong("first_byte_timeout and idle_timeout are for kind http");
   }
   if (service.insecure && !service.target->tls) return wrong("insecure is for https targets");
   return {};

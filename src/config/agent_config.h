@@ -18,13 +18,16 @@
 namespace leat::config {
 
 struct ServiceConfig {
-  std::optional<std::string> id;  // none: the relay makes one up
+  std::optional<std::string> id;  // none: the relay makes one up; key "room" is id of kind ws
   std::optional<Kind> kind;       // also set by a target's scheme, which must not contradict
   std::optional<Target> target;
   bool is_public = false;                          // key "public"
   std::optional<std::uint16_t> remote_port;        // tcp
   std::optional<std::string> host_header, origin;  // http and ws: see parse_host_policy
   bool insecure = false;                           // do not verify an https target's certificate
+  std::optional<std::vector<std::string>> host;    // http, ws and tls: names of its own
+  std::optional<Duration> first_byte_timeout, idle_timeout;  // http
+  std::optional<int> proxy_protocol;                         // towards the target; 0: none
   // Whom it takes: files of tokens, of users and passwords, of keys for JWTs; networks.
   std::optional<std::string> visitor_tokens, visitor_users, visitor_jwt_keys;
   std::optional<std::string> visitor_jwt_audience, visitor_jwt_issuer;

@@ -23,9 +23,15 @@ struct RelayConfig {
   std::optional<std::string> domain;
   std::optional<std::string> public_url;  // no slash at the end
   std::optional<PortRange> tcp_ports;
+  bool open_rooms = false;
+  std::vector<std::string> agent_origins;
   std::optional<std::string> state_dir;
-  std::optional<std::string> cert, key;  // PEM files, both or neither
-  std::optional<std::string> jwt_keys;   // a file; see auth/keys.h
+  std::optional<std::string> cert, key;               // PEM files, both or neither
+  std::optional<std::vector<CertificatePair>> certs;  // others, chosen by the name asked for
+  std::optional<bool> wildcard;                      // whether every name below `domain` leads here
+  std::optional<std::vector<Cidr>> trusted_proxies;  // whose forwarding fields are believed
+  std::optional<std::vector<Cidr>> proxy_protocol;   // whose connections begin with its header
+  std::optional<std::string> jwt_keys;               // a file; see auth/keys.h
   std::optional<std::string> jwt_audience, jwt_issuer;
   std::optional<std::string> plans;           // a file; see plans.h
   std::optional<std::string> admin_key_file;  // the admin API's key

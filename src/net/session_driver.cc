@@ -127,7 +127,7 @@ void SessionDriver::on_open(mux::StreamHandle stream) {
   owner_.on_stream(stream);
 }
 
-void SessionDriver::on_go_away() {}  // native sessions drain through the control stream
+void SessionDriver::on_go_away() { owner_.on_go_away(); }
 
 void SessionDriver::on_want_feed() {
   link_.paused(shard_.now());

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -32,7 +31,7 @@ class WebSocketTransport final : public Transport, private TransportOwner, priva
       : shard_(shard),
         inner_(std::move(inner)),
         role_(role),
-        frames_(role, std::numeric_limits<std::uint64_t>::max()),
+        frames_(role, limits::kWebSocketMessage),
         surplus_(std::move(surplus)) {
     inner_->set_owner(this);
   }

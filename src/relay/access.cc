@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/crypto_util.h"
+#include "base/network.h"
 #include "http/chars.h"
 
 namespace leat::relay {
@@ -147,8 +148,8 @@ Result<std::shared_ptr<const Access>> Access::make(const control::VisitorPolicy&
   auto access = std::make_shared<Access>();
   access->policy_ = policy;
   for (const std::string& text : policy.allow) {
-    const auto network = Network::parse(text);
-    if (!network) return fail(Code::BAD_POLICY, "\"" + text + "\" is no network");
+    const auto network = Cidr::parse(text);
+    if (!network) return fail(Code::BAD_POLICY, network.error().detail);
     access->allow_.push_back(*network);
   }
   if (!policy.jwt_keys.empty()) {
@@ -160,9 +161,7 @@ Result<std::shared_ptr<const Access>> Access::make(const control::VisitorPolicy&
 }
 
 bool Access::allows(std::string_view address) const {
-  return allow_.empty() || std::ranges::any_of(allow_, [&](const Network& network) {
-           return network.contains(address);
-         });
+  return allow_.empty() || contains(allow_, address);
 }
 
 std::optional<Code> Access::admit(http::Request& request, std::string& target,

@@ -15,8 +15,8 @@
 
 #include "auth/claims.h"
 #include "auth/keys.h"
+#include "base/cidr.h"
 #include "base/error.h"
-#include "base/network.h"
 #include "base/time.h"
 #include "control/policy.h"
 #include "http/head.h"
@@ -64,7 +64,7 @@ class Access {
   bool check(std::string_view scheme, std::string_view credential, Grant& grant) const;
   bool check_bearer(std::string_view token, Grant& grant) const;
 
-  std::vector<Network> allow_;
+  std::vector<Cidr> allow_;
   control::VisitorPolicy policy_;
   std::optional<auth::KeySet> keys_;
 };

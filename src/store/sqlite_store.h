@@ -56,6 +56,7 @@ class SqliteStore final : public Store {
                                   const PublicKey& identity) override;
   Result<bool> owns(std::string_view tunnel, std::int64_t token,
                     const PublicKey& identity) override;
+  Result<bool> is_owned(std::string_view tunnel) override;
   Result<bool> is_generated(std::string_view tunnel, std::int64_t token) override;
   Result<bool> release(std::string_view tunnel) override;
   Result<Secret> create_code(const Invitation& invitation) override;
@@ -86,7 +87,8 @@ class SqliteStore final : public Store {
   const std::chrono::milliseconds patience_;
   // Finalised before the database is closed.
   Statement create_token_, list_tokens_, revoke_token_, find_token_, touch_token_, token_live_;
-  Statement find_claim_, count_, find_own_, claim_, find_generated_, release_, data_version_;
+  Statement find_claim_, count_, find_own_, find_owned_, claim_, find_generated_, release_,
+      data_version_;
   Statement add_code_, forget_codes_, find_code_, fail_code_, use_code_, find_name_, allow_;
   Statement find_usage_, list_usage_, add_usage_, find_bucket_, put_bucket_;
   std::int64_t seen_version_ = 0;

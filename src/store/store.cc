@@ -80,6 +80,7 @@ Result<void> SqliteStore::prepare() {
       {find_claim_, "SELECT 1 FROM tunnel WHERE id = ?1 AND token = ?2 AND identity = ?3"},
       {count_, "SELECT count(*) FROM tunnel WHERE token = ?1"},
       {find_own_, "SELECT 1 FROM tunnel WHERE id = ?1 AND token = ?2"},
+      {find_owned_, "SELECT 1 FROM tunnel WHERE id = ?1"},
       {claim_,
        "INSERT INTO tunnel (id, token, identity, generated, created) VALUES (?1, ?2, ?3, ?4, ?5)"
        " ON CONFLICT (id) DO UPDATE SET token = ?2, identity = ?3"
@@ -256,6 +257,10 @@ Result<void> SqliteStore::write(const Claim& claim, std::int64_t token, const Pu
 Result<bool> SqliteStore::owns(std::string_view tunnel, std::int64_t token,
                                const PublicKey& identity) {
   return Query(database_, find_claim_, tunnel, token, identity).step();
+}
+
+Result<bool> SqliteStore::is_owned(std::string_view tunnel) {
+  return Query(database_, find_owned_, tunnel).step();
 }
 
 Result<bool> SqliteStore::is_generated(std::string_view tunnel, std::int64_t token) {

@@ -180,7 +180,10 @@ TEST_F(Rules, MemoryForTriesIsBounded) {
 class Doors : public World {
  protected:
   static control::TunnelRequest guarded(VisitorPolicy policy, std::string id = "web") {
-    return {std::move(id), control::TunnelKind::http, false, 0, std::move(policy)};
+    control::TunnelRequest request = http(std::move(id));
+    request.is_public = false;
+    request.visitors = std::move(policy);
+    return request;
   }
 };
 
