@@ -26,6 +26,10 @@ bool is_credential(Code code) {
     case Code::NO_TOKEN:
     case Code::REVOKED:
     case Code::BAD_IDENTITY:
+    case Code::BAD_JWT:
+    case Code::JWT_EXPIRED:
+    case Code::BAD_CODE:
+    case Code::WRONG_IDENTITY:
       return true;
     default:
       return false;

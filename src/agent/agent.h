@@ -8,7 +8,8 @@
 //        └────────────┴──▶ refused
 //
 // STATE_DIR holds identity.pem (the key that is the agent), tunnels.json (ids the relay generated,
-// so that a URL survives a restart) and agent.json (the state, for other programs).
+// so that a URL survives a restart), credential.json (what `leat join` was given) and agent.json
+// (the state, for other programs).
 #pragma once
 
 #include <chrono>
@@ -42,9 +43,10 @@ struct Options {
   Carrier carrier = Carrier::tls;
   std::optional<net::Proxy> proxy;  // HTTP, by CONNECT
   net::TlsContext::Trust trust;
-  Secret token;
-  std::string state_dir;  // made with mode 0700 if it is not there
-  std::string host_name;  // for the relay's lists
+  Secret token;            // or a JWT
+  std::string joined_dir;  // whose key the token is bound to, if not state_dir's; empty: to none
+  std::string state_dir;   // made with mode 0700 if it is not there
+  std::string host_name;   // for the relay's lists
   std::vector<Service> services;
 };
 

@@ -17,6 +17,17 @@ using State = Status::State;
 // How long visitors have to take what is theirs; the rest of limits::kDrain is for closing.
 constexpr auto kLeave = limits::kDrain - std::chrono::seconds(3);
 
+// The token; where another key of this machine's joined for it, with that key's word.
+Result<control::Credential> credential_of(const Options& options, const PublicKey& identity) {
+  control::Credential credential = options.token;
+  if (options.joined_dir.empty() || options.joined_dir == options.state_dir) return credential;
+  const auto joined = SigningKey::load_or_create(options.joined_dir + "/identity.pem");
+  if (!joined) return tl::unexpected(joined.error());
+  const std::string message = control::delegate_message(identity);
+  credential.delegation = {joined->public_key(), joined->sign(as_bytes(message))};
+  return credential;
+}
+
 }  // namespace
 
 // --- making ---
@@ -38,18 +49,21 @@ Result<std::unique_ptr<Agent::Impl>> Agent::Impl::create(net::Shard& shard, Opti
   }
   auto key = SigningKey::load_or_create(options.state_dir + "/identity.pem");
   if (!key) return tl::unexpected(key.error());
+  auto credential = credential_of(options, key->public_key());
+  if (!credential) return tl::unexpected(credential.error());
   auto tls = make_contexts(options);
   if (!tls) return tl::unexpected(tls.error());
   auto service_tls = make_service_tls(options.services, {});
   if (!service_tls) return tl::unexpected(service_tls.error());
-  return std::unique_ptr<Impl>(new Impl(shard, std::move(options), events, std::move(*key),
-                                        std::move(*tls), std::move(*service_tls)));
+  return std::unique_ptr<Impl>(new Impl(shard, std::move(options), std::move(*credential), events,
+                                        std::move(*key), std::move(*tls), std::move(*service_tls)));
 }
 
-Agent::Impl::Impl(net::Shard& shard, Options options, Listener& events, SigningKey key,
-                  Contexts tls, ServiceTls service_tls)
+Agent::Impl::Impl(net::Shard& shard, Options options, control::Credential credential,
+                  Listener& events, SigningKey key, Contexts tls, ServiceTls service_tls)
     : shard_(shard),
       options_(std::move(options)),
+      credential_(std::move(credential)),
       events_(events),
       key_(std::move(key)),
       tls_(std::move(tls)),
@@ -93,7 +107,7 @@ void Agent::Impl::connect() {
   ask_backoff_.succeeded();
   bound_ = 0;
   relay_drains_.reset();
-  control::Client client(*this, key_.public_key(), options_.token, options_.host_name,
+  control::Client client(*this, key_.public_key(), credential_, options_.host_name,
                          std::move(requests));
   const bool websocket = options_.carrier != Carrier::tls || fallen_back_;
   const net::TlsContext* tls = websocket ? &tls_.web_relay : &tls_.relay;

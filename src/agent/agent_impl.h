@@ -47,8 +47,8 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
     bool answered = false;           // this connection's Bind
     TunnelStatus status;
   };
-  Impl(net::Shard& shard, Options options, Listener& events, SigningKey key, Contexts tls,
-       ServiceTls service_tls);
+  Impl(net::Shard& shard, Options options, control::Credential credential, Listener& events,
+       SigningKey key, Contexts tls, ServiceTls service_tls);
   static Result<Contexts> make_contexts(const Options& options);
 
   // Services: agent_services.cc
@@ -92,6 +92,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
 
   net::Shard& shard_;
   const Options options_;
+  const control::Credential credential_;
   Listener& events_;
   const SigningKey key_;
   const Contexts tls_;

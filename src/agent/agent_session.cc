@@ -20,6 +20,8 @@ bool may_pass(Code code) {
     case Code::PORT_REFUSED:
     case Code::VERSION_MISMATCH:
     case Code::CONFIG:
+    case Code::BAD_POLICY:
+    case Code::TUNNEL_REFUSED:
       return false;
     default:
       return true;
@@ -117,7 +119,7 @@ control::TunnelRequest Agent::Impl::request(std::size_t index) const {
   const Egress& egress = *slots_[index].egress;
   const Service& service = egress.service;
   return {egress.id,     service.kind,       service.is_public, service.remote_port,
-          service.hosts, service.first_byte, service.idle};
+          service.hosts, service.first_byte, service.idle,      service.visitors};
 }
 
 // Online means that every tunnel has its answer, so that who waits for it finds the URLs.

@@ -57,6 +57,7 @@ struct Service {
   std::chrono::milliseconds first_byte{0};  // http: how long it may rest before it answers …
   std::chrono::milliseconds idle{0};        // … and while it does; 0: as the relay says
   int proxy_protocol = 0;  // the version in which the target is told who comes; 0: it is not
+  control::VisitorPolicy visitors;
 
   // "http://127.0.0.1:8080", "tcp://127.0.0.1:22": for people, and the key of a kept tunnel id.
   std::string target_text() const;

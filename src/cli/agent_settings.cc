@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "base/log.h"
+#include "cli/joined.h"
+#include "cli/visitor_policy.h"
 #include "config/agent_config.h"
 #include "config/files.h"
 #include "config/paths.h"
@@ -25,7 +27,9 @@ Result<config::ServiceConfig> gather_service(const AgentArguments& arguments) {
   return service;
 }
 
-Result<config::AgentConfig> gather(const AgentArguments& arguments, Services services) {
+// `joined`: see use_joined().
+Result<config::AgentConfig> gather(const AgentArguments& arguments, Services services,
+                                   std::string& joined) {
   config::AgentConfig config;
   if (arguments.config) {
     auto read = config::read_agent_file(*arguments.config);
@@ -41,6 +45,9 @@ Result<config::AgentConfig> gather(const AgentArguments& arguments, Services ser
     config.services = {std::move(*service)};
   }
   if (auto done = apply_gateway_variables(config); !done) return tl::unexpected(done.error());
+  auto used = use_joined(config);
+  if (!used) return tl::unexpected(used.error());
+  joined = std::move(*used);
   if (auto done = apply_proxy_variables(config); !done) return tl::unexpected(done.error());
   if (!config.relay) return fail(Code::USAGE, "--relay: expected HOST:PORT of the relay");
   if (config.services.empty() && services == Services::needed) {
@@ -120,15 +127,16 @@ std::string own_state_dir(const AgentArguments& arguments,
   return config::default_state_dir(leaf);
 }
 
+}  // namespace
+
 std::string machine_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 
-}  // namespace
-
 Result<agent::Options> agent_options(const AgentArguments& arguments, Services services) {
-  auto config = gather(arguments, services);
+  std::string joined;
+  auto config = gather(arguments, services, joined);
   if (!config) return tl::unexpected(config.error());
   log::configure(config->log_level.value_or(log::Level::info),
                  config->log_format.value_or(log::Format::text));
@@ -136,6 +144,7 @@ Result<agent::Options> agent_options(const AgentArguments& arguments, Services s
   if (!token) return tl::unexpected(token.error());
   agent::Options out;
   out.token = std::move(*token);
+  out.joined_dir = std::move(joined);
   out.relay = config->relay->address;
   out.carrier = carrier(config->relay->carrier);
   if (config->proxy && !config->proxy->address.host.empty()) {
@@ -145,7 +154,10 @@ Result<agent::Options> agent_options(const AgentArguments& arguments, Services s
   out.trust.ca_file = config->ca;
   out.host_name = machine_name();
   for (const config::ServiceConfig& service : config->services) {
+    auto policy = visitor_policy(service);
+    if (!policy) return tl::unexpected(policy.error());
     out.services.push_back(service_of(service));
+    out.services.back().visitors = std::move(*policy);
   }
   out.state_dir = config->state_dir.value_or(own_state_dir(arguments, out.services));
   return out;

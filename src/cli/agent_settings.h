@@ -13,4 +13,6 @@ enum class Services : std::uint8_t { needed, optional };
 Result<agent::Options> agent_options(const AgentArguments& arguments,
                                      Services services = Services::needed);
 
+std::string machine_name();  // for the relay's lists
+
 }  // namespace leat::cli

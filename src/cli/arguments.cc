@@ -43,7 +43,7 @@ constexpr char kRelayStateDir[] = "the relay's [/var/lib/leat for root, else ~/.
 constexpr Flag kRelayFlags[] = {
     {"--listen", "ADDR", "TLS for agents and visitors [[::]:443, IPv4 too]"},
     {"--plain-listen", "ADDR", "HTTP for visitors, behind a reverse proxy that ends TLS"},
-    {"--admin-listen", "ADDR", "health, for this machine's own use"},
+    {"--admin-listen", "ADDR", "health, metrics and the admin API, for this machine's own use"},
     {"--domain", "NAME", "the relay's public name or IP, for URLs and its certificate"},
     {"--public-url", "URL", "how visitors reach it, if not at domain and port"},
     {"--tcp-ports", "LO-HI", "ports lent to tcp tunnels [none]"},
@@ -53,6 +53,11 @@ constexpr Flag kRelayFlags[] = {
     {"--state-dir", "DIR", kRelayStateDir},
     {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
     {"--key", "FILE", "its key, PEM, mode 0600"},
+    {"--admin-key-file", "FILE", "serve the admin API to who has this key [no admin API]"},
+    {"--plans", "FILE", "what owners may use, YAML (deploy/plans.yaml) [no limits]"},
+    {"--jwt-keys", "FILE", "take JSON web tokens that these verify: JWKS, PEM or a secret"},
+    {"--jwt-audience", "NAME", "what their 'aud' must be [none]"},
+    {"--jwt-issuer", "NAME", "what their 'iss' must be [any]"},
     {"--certs", "LIST", "more of them by name: CERT:KEY,CERT:KEY"},
     {"--wildcard", nullptr, "every name below --domain leads here [if a certificate says so]"},
     {"--trusted-proxies", "LIST", "networks whose X-Forwarded-For is believed [none]"},
@@ -79,6 +84,12 @@ constexpr Flag kHttpFlags[] = {
     {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
     {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
     {"--insecure", nullptr, "do not verify the certificate of an https service"},
+    {"--visitor-tokens", "FILE", "ask visitors for a bearer token: NAME TOKEN on each line"},
+    {"--visitor-users", "FILE", "ask visitors for USER:PASSWORD, as on a line of this"},
+    {"--visitor-jwt-keys", "FILE", "ask visitors for a JSON web token that these keys verify"},
+    {"--visitor-jwt-audience", "NAME", "what its 'aud' must be [none]"},
+    {"--visitor-jwt-issuer", "NAME", "what its 'iss' must be [any]"},
+    {"--allow", "NETWORKS", "take visitors from these only: 192.0.2.0/24, …"},
     {"--host", "NAMES", "DNS names of its own that lead to the relay"},
     {"--first-byte-timeout", "TIME", "how long an answer may take to begin [5m]"},
     {"--idle-timeout", "TIME", "how long an answer that has begun may rest [10m]"},
@@ -96,6 +107,7 @@ constexpr Flag kTcpFlags[] = {
     {"--remote-port", "PORT", "port of the relay [it chooses]"},
     {"--health", "HOW", "connect, to see whether it is there, or none [connect]"},
     {"--health-interval", "TIME", "how often, while it is [once]"},
+    {"--allow", "NETWORKS", "take visitors from these only: 192.0.2.0/24, …"},
     {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
 };
 
@@ -191,7 +203,8 @@ struct Parser {
       "leat"};
   RelayArguments relay;
   AgentArguments http, tcp, tls, ws, agent;
-  TokenArguments token_create, token_list, token_revoke;
+  JoinArguments join;
+  TokenArguments token_create, token_invite, token_list, token_revoke, token_allow;
   ConfigArguments config;
   DoctorArguments doctor;
   SampleArguments sample;
@@ -219,6 +232,7 @@ struct Parser {
   }
   void add_agent(CLI::App* command, AgentArguments& into);
   void add_service(CLI::App* command, AgentArguments& into, Kind kind);
+  void add_join();
   void add_token();
   void add_sample();
   void add_demo();
@@ -253,6 +267,7 @@ Parser::Parser() {
                       "--relay relay.example.com --pin sha256:…"),
               tls, Kind::tls);
   add_agent(command("agent", "publish the services of a configuration file"), agent);
+  add_join();
   add_token();
   auto* config_command = command("config", "look at configuration files");
   config_command->require_subcommand(1);
@@ -299,6 +314,17 @@ void Parser::add_service(CLI::App* c, AgentArguments& into, Kind kind) {
   add_agent(c, into);
 }
 
+void Parser::add_join() {
+  auto* c = command("join", "connect this machine to a relay, once, by the code it showed",
+                    "Example: leat join https://relay.example.com/join#CODE.PIN");
+  c->add_option("URL", join.url, "what the relay printed at its start, or 'leat token invite'")
+      ->required()
+      ->type_name("");
+  add(c, "--state-dir", join.state_dir, "DIR",
+      "where the credential is kept [~/.local/state/leat/agent; /var/lib/leat/… for root]");
+  add(c, "--ca", join.ca, "FILE", "trust the relay by this authority, PEM [the pin in URL]");
+}
+
 void Parser::add_token() {
   auto* tokens = command("token", "the credentials of a relay's agents",
                          "To be run where the relay runs, as the user it runs as.");
@@ -310,11 +336,17 @@ void Parser::add_token() {
     add(c, "--state-dir", into.state_dir, "DIR", kRelayStateDir);
     if (value == TokenArguments::Verb::list) return;
     add(c, "--name,NAME", into.name, "NAME", "what it is called in lists and logs");
+    if (value != TokenArguments::Verb::create && value != TokenArguments::Verb::invite) return;
+    add(c, "--plan", into.plan, "NAME", "what its owner may use, of the relay's --plans");
   };
   using Verb = TokenArguments::Verb;
   verb("create", "make one and print it, once", token_create, Verb::create);
+  verb("invite", "make a code that lets one machine join, once, within 15 minutes", token_invite,
+       Verb::invite);
   verb("list", "names, and when they were made and revoked", token_list, Verb::list);
   verb("revoke", "refuse it from now on", token_revoke, Verb::revoke);
+  verb("allow", "take back the revocation of a JWT's subject: jwt:SUBJECT", token_allow,
+       Verb::allow);
 }
 
 void Parser::add_sample() {
@@ -358,7 +390,8 @@ const CLI::App* Parser::chosen() const {
 }
 
 Result<Arguments> token_arguments(const TokenArguments& token) {
-  if (token.verb != TokenArguments::Verb::list && token.name.empty()) {
+  using Verb = TokenArguments::Verb;
+  if (token.verb != Verb::list && token.verb != Verb::invite && token.name.empty()) {
     return fail(Code::USAGE, "NAME (or --name NAME) is missing");
   }
   return token;
@@ -374,10 +407,13 @@ Result<Arguments> Parser::parsed() {
   if (name == "agent") return agent;
   if (name == "token") {
     const std::string verb = chosen()->get_name();
-    return token_arguments(verb == "create" ? token_create
-                           : verb == "list" ? token_list
-                                            : token_revoke);
+    return token_arguments(verb == "create"   ? token_create
+                           : verb == "invite" ? token_invite
+                           : verb == "list"   ? token_list
+                           : verb == "allow"  ? token_allow
+                                              : token_revoke);
   }
+  if (name == "join") return join;
   if (name == "config") return config;
   if (name == "doctor") return doctor;
   if (name == "sample") return sample;

@@ -28,11 +28,17 @@ struct AgentArguments {
   std::vector<config::Setting> service;   // of one: kind, target and what else was said
 };
 
+struct JoinArguments {
+  std::string url;
+  std::optional<std::string> state_dir, ca;
+};
+
 struct TokenArguments {
-  enum class Verb : std::uint8_t { create, list, revoke };
+  enum class Verb : std::uint8_t { create, invite, list, revoke, allow };
   Verb verb = Verb::list;
   std::optional<std::string> state_dir;
-  std::string name;  // create, revoke
+  std::string name;  // create, revoke, allow; of invite it may be empty
+  std::string plan;  // create, invite
 };
 
 struct ConfigArguments {
@@ -64,8 +70,9 @@ struct PrintArguments {
   std::string text;
 };
 
-using Arguments = std::variant<RelayArguments, AgentArguments, TokenArguments, ConfigArguments,
-                               DoctorArguments, SampleArguments, DemoArguments, PrintArguments>;
+using Arguments =
+    std::variant<RelayArguments, AgentArguments, JoinArguments, TokenArguments, ConfigArguments,
+                 DoctorArguments, SampleArguments, DemoArguments, PrintArguments>;
 
 // LEAT_USAGE says which argument is wrong. The environment stands in for a flag that is not there,
 // but for settings only from service_environment() and its like in src/config.

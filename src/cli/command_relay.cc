@@ -1,70 +1,26 @@
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <string>
 
 #include "base/log.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
+#include "cli/qr.h"
+#include "cli/relay_address.h"
 #include "cli/relay_settings.h"
 #include "cli/reload.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
-#include "config/values.h"
 #include "net/socket.h"
 #include "relay/relay.h"
 #include "store/store.h"
 
 namespace leat::cli {
 namespace {
-
-bool everywhere(const HostPort& address) {
-  return address.host == "0.0.0.0" || address.host == "::";
-}
-
-// The address under which this machine is most likely reached: its first that is not a loopback
-// one.
-std::string outward_address() {
-  ifaddrs* all = nullptr;
-  if (::getifaddrs(&all) != 0) return "localhost";
-  std::string found = "localhost";
-  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
-    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
-    std::array<char, NI_MAXHOST> text;
-    ::getnameinfo(one->ifa_addr, sizeof(sockaddr_in), text.data(), text.size(), nullptr, 0,
-                  NI_NUMERICHOST);
-    if (std::string_view(text.data()).starts_with("127.")) continue;
-    found = text.data();
-    break;
-  }
-  ::freeifaddrs(all);
-  return found;
-}
-
-// What an agent is to be given as --relay. Where a proxy of this machine's ends TLS, the public URL
-// is the proxy's, and its port not the one with the pinned key.
-HostPort agent_address(const relay::Info& info, const relay::Options& options) {
-  HostPort address = info.listen;
-  const auto visitors = config::parse_url_address(options.public_url);
-  if (!options.domain.empty()) {
-    address.host = options.domain;
-  } else if (visitors) {
-    address.host = visitors->host;
-  } else if (everywhere(address)) {
-    address.host = outward_address();
-  }
-  if (visitors && visitors->host == address.host && !info.plain_listen) {
-    address.port = visitors->port;
-  }
-  return address;
-}
 
 // Nobody holds a token that could be used: none is in force, or the one that was shown never came.
 bool wants_token(const relay::Options& options) {
@@ -108,6 +64,7 @@ void show(const relay::Info& info, const relay::Options& options) {
           options.state_dir + " --name laptop\n\n";
     }
   }
+  if (info.join_code) out += invitation_text(agent_address(info, options), info, *info.join_code);
   print(out);
 }
 

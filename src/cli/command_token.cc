@@ -12,6 +12,7 @@
 #include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
+#include "cli/relay_address.h"
 #include "cli/terminal.h"
 #include "config/paths.h"
 #include "store/store.h"
@@ -72,9 +73,17 @@ int run_token(const TokenArguments& arguments) {
   if (!store) return report(advise(store.error(), directory));
   switch (arguments.verb) {
     case TokenArguments::Verb::create: {
-      const auto token = (*store)->create_token(arguments.name);
+      const auto token = (*store)->create_token(arguments.name, arguments.plan);
       if (!token) return report(token.error());
       print(std::string(token->reveal()) + "\n");
+      break;
+    }
+    case TokenArguments::Verb::invite: {
+      const auto relay = relay_at_work(directory);
+      if (!relay) return report(relay.error());
+      const auto code = (*store)->create_code({.name = arguments.name, .plan = arguments.plan});
+      if (!code) return report(code.error());
+      print(invitation_text(agent_address(relay->info, relay->options), relay->info, *code));
       break;
     }
     case TokenArguments::Verb::list: {
@@ -86,6 +95,11 @@ int run_token(const TokenArguments& arguments) {
     case TokenArguments::Verb::revoke: {
       const auto revoked = (*store)->revoke_token(arguments.name);
       if (!revoked) return report(revoked.error());
+      break;
+    }
+    case TokenArguments::Verb::allow: {
+      const auto allowed = (*store)->allow(arguments.name);
+      if (!allowed) return report(allowed.error());
       break;
     }
   }

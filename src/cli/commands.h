@@ -8,6 +8,7 @@ namespace leat::cli {
 
 int run_relay(const RelayArguments& arguments);
 int run_agent(const AgentArguments& arguments);
+int run_join(const JoinArguments& arguments);
 int run_token(const TokenArguments& arguments);
 int run_config(const ConfigArguments& arguments);
 int run_doctor(const DoctorArguments& arguments);

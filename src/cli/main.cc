@@ -11,6 +11,7 @@ namespace {
 struct Run {
   int operator()(const RelayArguments& arguments) const { return run_relay(arguments); }
   int operator()(const AgentArguments& arguments) const { return run_agent(arguments); }
+  int operator()(const JoinArguments& arguments) const { return run_join(arguments); }
   int operator()(const TokenArguments& arguments) const { return run_token(arguments); }
   int operator()(const ConfigArguments& arguments) const { return run_config(arguments); }
   int operator()(const DoctorArguments& arguments) const { return run_doctor(arguments); }

@@ -50,6 +50,10 @@ int exit_code(Code code) {
       return kExitUsage;
     case Code::BAD_TOKEN:
     case Code::BAD_IDENTITY:
+    case Code::BAD_JWT:
+    case Code::JWT_EXPIRED:
+    case Code::BAD_CODE:
+    case Code::WRONG_IDENTITY:
     case Code::REVOKED:
       return kExitRefused;
     default:

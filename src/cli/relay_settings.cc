@@ -4,9 +4,11 @@
 
 #include <utility>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "config/files.h"
 #include "config/paths.h"
+#include "config/plans.h"
 #include "config/relay_config.h"
 #include "net/socket.h"
 
@@ -27,6 +29,19 @@ Result<config::RelayConfig> gather(const RelayArguments& arguments) {
     return fail(Code::USAGE, config.cert ? "--cert: needs --key" : "--key: needs --cert");
   }
   return config;
+}
+
+// Threat 28: an empty or short one starts nothing.
+Result<Secret> admin_key(const std::string& path) {
+  constexpr std::size_t kShortest = 16;
+  const auto text = read_private_file(path, Code::KEY_FILE);
+  if (!text) return text;
+  std::string_view key = text->reveal();
+  key = key.substr(0, key.find_last_not_of(" \t\r\n") + 1);
+  if (key.size() < kShortest) {
+    return fail(Code::KEY_FILE, path + ": expected an admin key of 16 characters or more");
+  }
+  return Secret(std::string(key));
 }
 
 // [::] takes IPv4 too; a kernel without IPv6 has the other name for all addresses.
@@ -65,6 +80,19 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   out.wildcard = config->wildcard;
   if (config->trusted_proxies) out.trusted_proxies = *config->trusted_proxies;
   if (config->proxy_protocol) out.proxy_protocol = *config->proxy_protocol;
+  if (config->admin_key_file) {
+    auto key = admin_key(*config->admin_key_file);
+    if (!key) return tl::unexpected(key.error());
+    out.admin_key = std::move(*key);
+  }
+  if (config->plans) {
+    auto plans = config::read_plans(*config->plans);
+    if (!plans) return tl::unexpected(plans.error());
+    out.plans = std::move(*plans);
+  }
+  out.jwt_keys = config->jwt_keys.value_or("");
+  out.jwt_audience = config->jwt_audience.value_or("");
+  out.jwt_issuer = config->jwt_issuer.value_or("");
   return out;
 }
 

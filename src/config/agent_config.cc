@@ -114,6 +114,12 @@ constexpr Key<ServiceConfig> kServiceKeys[] = {
     {"health_interval", "", set<&ServiceConfig::health_interval, parse_health_interval>},
     {"cors", "", set<&ServiceConfig::cors, parse_cors>},
     {"sse_comments", "", set<&ServiceConfig::sse_comments, parse_sse_comments>},
+    {"visitor_tokens", "", set<&ServiceConfig::visitor_tokens, parse_path>},
+    {"visitor_users", "", set<&ServiceConfig::visitor_users, parse_path>},
+    {"visitor_jwt_keys", "", set<&ServiceConfig::visitor_jwt_keys, parse_path>},
+    {"visitor_jwt_audience", "", set<&ServiceConfig::visitor_jwt_audience, parse_path>},
+    {"visitor_jwt_issuer", "", set<&ServiceConfig::visitor_jwt_issuer, parse_path>},
+    {"allow", "", set<&ServiceConfig::allow, parse_allow>},
 };
 
 // --- the agent ---
@@ -185,6 +191,9 @@ Result<void> check(const ServiceConfig& service, const std::string& where, Code 
   if (service.remote_port && kind != Kind::tcp) return wrong("remote_port is for kind tcp");
   if (service.host_header && !http) return wrong("host_header is for kinds http and ws");
   if (service.origin && !http) return wrong("origin is for kinds http and ws");
+  if (!http && (service.visitor_tokens || service.visitor_users || service.visitor_jwt_keys)) {
+    return wrong("credentials of visitors are for kinds http and ws; use allow");
+  }
   if (service.host && kind == Kind::tcp) return wrong("host is for kinds http, ws and tls");
   if ((service.first_byte_timeout || service.idle_timeout) && !http) {
     return wrong("first_byte_timeout and idle_timeout are for kind http");

@@ -42,6 +42,10 @@ struct ServiceConfig {
   std::optional<Duration> health_interval;  // while the service is well
   std::vector<std::string> cors;            // http: origins, or one "*"
   std::optional<Duration> sse_comments;     // http: after so long without an answer; 0: off
+  // Whom it takes: files of tokens, of users and passwords, of keys for JWTs; networks.
+  std::optional<std::string> visitor_tokens, visitor_users, visitor_jwt_keys;
+  std::optional<std::string> visitor_jwt_audience, visitor_jwt_issuer;
+  std::vector<std::string> allow;
 
   Kind effective_kind() const { return kind.value_or(Kind::http); }
 };

@@ -22,6 +22,11 @@ constexpr Key<RelayConfig> kKeys[] = {
     {"wildcard", "", set<&RelayConfig::wildcard, parse_bool>},
     {"trusted_proxies", "", set<&RelayConfig::trusted_proxies, parse_networks>},
     {"proxy_protocol", "", set<&RelayConfig::proxy_protocol, parse_networks>},
+    {"jwt_keys", "", set<&RelayConfig::jwt_keys, parse_path>},
+    {"jwt_audience", "", set<&RelayConfig::jwt_audience, parse_path>},
+    {"jwt_issuer", "", set<&RelayConfig::jwt_issuer, parse_path>},
+    {"plans", "", set<&RelayConfig::plans, parse_path>},
+    {"admin_key_file", "", set<&RelayConfig::admin_key_file, parse_path>},
     {"log_level", "", set<&RelayConfig::log_level, parse_level>},
     {"log_format", "", set<&RelayConfig::log_format, parse_format>},
 };

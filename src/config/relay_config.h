@@ -33,6 +33,10 @@ struct RelayConfig {
   std::optional<bool> wildcard;                      // whether every name below `domain` leads here
   std::optional<std::vector<Cidr>> trusted_proxies;  // whose forwarding fields are believed
   std::optional<std::vector<Cidr>> proxy_protocol;   // whose connections begin with its header
+  std::optional<std::string> jwt_keys;               // a file; see auth/keys.h
+  std::optional<std::string> jwt_audience, jwt_issuer;
+  std::optional<std::string> plans;           // a file; see plans.h
+  std::optional<std::string> admin_key_file;  // the admin API's key
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;
 };

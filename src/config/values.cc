@@ -92,10 +92,16 @@ Result<Duration> parse_duration(std::string_view text) {
 }
 
 Result<std::uint64_t> parse_size(std::string_view text) {
-  constexpr std::array<std::pair<std::string_view, std::uint64_t>, 4> kUnits = {
-      {{"", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}};
+  constexpr std::array<std::pair<std::string_view, std::uint64_t>, 7> kUnits = {
+      {{"", 1},
+       {"KiB", 1 << 10},
+       {"MiB", 1 << 20},
+       {"GiB", 1 << 30},
+       {"kB", 1'000},
+       {"MB", 1'000'000},
+       {"GB", 1'000'000'000}}};
   const auto value = quantity(text, kUnits, std::numeric_limits<std::uint64_t>::max());
-  if (!value) return expected("a size such as 4096, 64KiB, 16MiB or 1GiB", text);
+  if (!value) return expected("a size such as 4096, 64KiB, 16MiB, 1GiB or 500MB", text);
   return *value;
 }
 
@@ -330,6 +336,20 @@ Result<Target> parse_target(std::string_view text) {
     return Target{*address, kind, tls};
   }
   return expected(kForms, text);
+}
+
+Result<std::vector<std::string>> parse_allow(std::string_view text) {
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find_first_of(", \t", at), text.size());
+    const std::string_view each = text.substr(at, end - at);
+    at = end + 1;
+    if (each.empty()) continue;
+    if (const auto network = Cidr::parse(each); !network) return tl::unexpected(network.error());
+    out.emplace_back(each);
+  }
+  if (out.empty()) return expected("networks such as 192.0.2.0/24", text);
+  return out;
 }
 
 Result<std::string> parse_host_policy(std::string_view text) {

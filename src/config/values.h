@@ -23,7 +23,7 @@ namespace leat::config {
 // "500ms", "30s", "5m", "1h": a whole number and its unit, up to a hundred years.
 Result<Duration> parse_duration(std::string_view text);
 
-// Bytes: "4096", "64KiB", "16MiB", "1GiB".
+// Bytes: "4096", "64KiB", "16MiB", "1GiB"; "500MB" is 500 million.
 Result<std::uint64_t> parse_size(std::string_view text);
 
 // What a relay may hold for visitors who have not taken it: a size of 64 MiB or more.
@@ -119,6 +119,9 @@ struct Target {
 // "8080", "HOST:PORT", "http://HOST[:PORT]", https, ws, wss, "tcp://HOST:PORT". A path is an error:
 // the visitor's is what the service sees.
 Result<Target> parse_target(std::string_view text);
+
+// "192.0.2.0/24, 2001:db8::1": networks or addresses, separated by commas or blanks.
+Result<std::vector<std::string>> parse_allow(std::string_view text);
 
 // What the Host and Origin fields become: "rewrite", "preserve", "remove" (Origin only), or the
 // value itself, of visible ASCII characters.

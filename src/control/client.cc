@@ -18,10 +18,34 @@ constexpr std::size_t kNameText = 255;
 
 std::string peer_text(const std::string& text) { return printable(text, kNameText); }
 
+Error no_policies() {
+  return {Code::VERSION_MISMATCH, "this relay knows no rules for visitors; update it"};
+}
+
 }  // namespace
 
-Client::Client(ClientEvents& events, const PublicKey& identity, Secret token, std::string host_name,
-               std::vector<TunnelRequest> tunnels)
+Credential::Credential(Secret token) : text(std::move(token)) {
+  const std::string_view said = text.reveal();
+  const bool three_parts = std::ranges::count(said, '.') == 2;
+  // "eyJ" is '{"' in base64url.
+  if (!said.empty()) kind = three_parts && said.starts_with("eyJ") ? Kind::jwt : Kind::token;
+}
+
+Credential Credential::code(Secret join_code) {
+  Credential out;
+  out.kind = Kind::join_code;
+  out.text = std::move(join_code);
+  return out;
+}
+
+std::string delegate_message(const PublicKey& identity) {
+  std::string message("leat/1 delegate");
+  message += '\0';
+  return message += as_chars(identity);
+}
+
+Client::Client(ClientEvents& events, const PublicKey& identity, Credential credential,
+               std::string host_name, std::vector<TunnelRequest> tunnels)
     : events_(events), tunnels_(std::move(tunnels)), reader_(limits::kControlMessage) {
   proto::Control message;
   proto::Hello& hello = *message.mutable_hello();
@@ -29,7 +53,24 @@ Client::Client(ClientEvents& events, const PublicKey& identity, Secret token, st
   hello.set_version_max(kVersion);
   hello.set_software("leat/" LEAT_VERSION);
   hello.set_identity(std::string(as_chars(identity)));
-  if (!token.empty()) hello.set_token(std::string(token.reveal()));
+  std::string text(credential.text.reveal());
+  switch (credential.kind) {
+    case Credential::Kind::none:
+      break;
+    case Credential::Kind::token:
+      hello.set_token(std::move(text));
+      break;
+    case Credential::Kind::jwt:
+      hello.set_jwt(std::move(text));
+      break;
+    case Credential::Kind::join_code:
+      hello.set_join_code(std::move(text));
+      break;
+  }
+  if (credential.delegation) {
+    hello.set_delegate(std::string(as_chars(credential.delegation->key)));
+    hello.set_delegate_signature(std::string(as_chars(credential.delegation->signature)));
+  }
   hello.set_name(peer_text(host_name));
   append_message(message, out_);
 }
@@ -97,12 +138,24 @@ void Client::on_welcome(const proto::Welcome& welcome) {
     return fail(Code::VERSION_MISMATCH, "the relay chose a version that was not offered");
   }
   state_ = State::welcomed;
+  enforces_policies_ = std::ranges::count(welcome.features(), kPolicyFeature) > 0;
   const std::size_t asked = std::min(tunnels_.size(), limits::kControlTunnels);
-  for (std::size_t i = 0; i < asked; ++i) ask(i);
+  for (std::size_t i = 0; i < asked; ++i) {
+    if (may_ask(tunnels_[i])) ask(i);
+  }
+  if (!welcome.credential().empty()) events_.on_credential(Secret(welcome.credential()));
   events_.on_welcome(peer_text(welcome.session()), peer_text(welcome.credential_name()));
+  for (std::size_t i = 0; i < asked; ++i) {
+    if (!may_ask(tunnels_[i])) events_.on_bind_failed(i, no_policies());
+  }
   for (std::size_t i = asked; i < tunnels_.size(); ++i) {
     events_.on_bind_failed(i, {Code::CONFIG, "more than 1,024 tunnels of one agent"});
   }
+}
+
+// A relay that does not know a tunnel's rules would let everybody in.
+bool Client::may_ask(const TunnelRequest& tunnel) const {
+  return tunnel.visitors.empty() || enforces_policies_;
 }
 
 void Client::ask(std::size_t index) {
@@ -118,6 +171,7 @@ void Client::ask(std::size_t index) {
   for (const std::string& host : tunnel.hosts) bind.add_hosts(host);
   bind.set_first_byte_ms(static_cast<std::uint32_t>(tunnel.first_byte.count()));
   bind.set_idle_ms(static_cast<std::uint32_t>(tunnel.idle.count()));
+  to_wire(tunnel.visitors, bind);
   append_message(message, out_);
 }
 
@@ -125,6 +179,7 @@ void Client::bind(std::size_t index, const TunnelRequest& tunnel) {
   if (state_ != State::welcomed) return;
   if (index == tunnels_.size()) tunnels_.emplace_back();
   tunnels_[index] = tunnel;
+  if (!may_ask(tunnel)) return events_.on_bind_failed(index, no_policies());
   ask(index);
 }
 

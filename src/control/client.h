@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "base/names.h"
 #include "base/secret.h"
 #include "base/signature.h"
+#include "control/policy.h"
 #include "control/wire.h"
 
 namespace leat::proto {
@@ -31,6 +33,24 @@ const char* name(TunnelKind kind);
 using leat::valid_host_name;
 using leat::valid_tunnel_id;
 
+// What an agent shows to be let in.
+struct Credential {
+  enum class Kind : std::uint8_t { none, token, jwt, join_code } kind = Kind::none;
+  Secret text;
+  // Where it is bound to another key than the agent's identity: that key, vouching.
+  struct Delegation {
+    PublicKey key;
+    Signature signature;  // over delegate_message()
+  };
+  std::optional<Delegation> delegation;
+
+  Credential() = default;
+  // A token, or a JWT if it looks like one: three parts, the first of them JSON.
+  Credential(Secret token);  // NOLINT: who has a token has a credential
+  static Credential code(Secret join_code);
+};
+std::string delegate_message(const PublicKey& identity);
+
 struct TunnelRequest {
   std::string id;  // empty: the relay generates one, and the same is asked for after a reconnect
   TunnelKind kind = TunnelKind::http;
@@ -39,6 +59,7 @@ struct TunnelRequest {
   std::vector<std::string> hosts = {};      // http, tls: names of its own
   std::chrono::milliseconds first_byte{0};  // http: 0 is limits::kFirstByte …
   std::chrono::milliseconds idle{0};        // … and limits::kIdleBody
+  VisitorPolicy visitors = {};
 };
 
 struct TunnelBound {
@@ -60,6 +81,8 @@ class ClientEvents {
   virtual void on_notice(const Error& error) = 0;
   // So many agents serve this tunnel of ours, this one included.
   virtual void on_shared(const std::string& /*tunnel*/, std::uint32_t /*agents*/) {}
+  // Before on_welcome: what the relay made for a join code.
+  virtual void on_credential(const Secret&) {}
 
  protected:
   ~ClientEvents() = default;
@@ -68,8 +91,8 @@ class ClientEvents {
 class Client {
  public:
   // Tunnels beyond limits::kControlTunnels are not asked for: on_bind_failed with LEAT_CONFIG.
-  Client(ClientEvents& events, const PublicKey& identity, Secret token, std::string host_name,
-         std::vector<TunnelRequest> tunnels);
+  Client(ClientEvents& events, const PublicKey& identity, Credential credential,
+         std::string host_name, std::vector<TunnelRequest> tunnels);
 
   // Hello goes out with the first take_output().
   // An error ends the session, and stays: the relay's Failure (BAD_TOKEN, REVOKED, …), or PROTOCOL
@@ -92,6 +115,7 @@ class Client {
 
   void on_message(const proto::Control& message);
   void on_welcome(const proto::Welcome& welcome);
+  bool may_ask(const TunnelRequest& tunnel) const;
   void ask(std::size_t index);
   void on_bound(const proto::Bound& bound);
   void fail(Code code, std::string_view text);
@@ -103,6 +127,7 @@ class Client {
   MessageReader reader_;
   std::string out_;
   State state_ = State::greeting;
+  bool enforces_policies_ = false;  // the relay
   Error error_{Code::PROTOCOL, {}};
 };
 

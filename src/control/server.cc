@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/signature.h"
 #include "control/convert.h"
 #include "proto/control.pb.h"
 
@@ -108,6 +109,18 @@ void Server::on_hello(proto::Hello& hello) {
     case proto::Hello::CREDENTIAL_NOT_SET:
       break;
   }
+  if (!hello.delegate().empty() || !hello.delegate_signature().empty()) {
+    PublicKey key;
+    const std::string message = delegate_message(identity_);
+    if (hello.delegate().size() != key.size()) {
+      return fail({Code::BAD_IDENTITY, "a delegate that is no key"});
+    }
+    std::ranges::copy(hello.delegate(), key.begin());
+    if (!verify(key, as_bytes(message), as_bytes(hello.delegate_signature()))) {
+      return fail({Code::BAD_IDENTITY, "the delegate's signature does not verify"});
+    }
+    info.delegate = key;
+  }
   state_ = State::asked;
   events_.on_hello(std::move(info));
 }
@@ -126,6 +139,8 @@ void Server::on_bind(const proto::Bind& bind) {
     return refused(request, {Code::BAD_TUNNEL_ID, printable(bind.tunnel(), kNameText)});
   }
   if (bind.remote_port() > 65535) return refused(request, {Code::PORT_REFUSED, "no such port"});
+  auto policy = policy_from_wire(bind);
+  if (!policy) return refused(request, policy.error());
   if (static_cast<std::size_t>(bind.hosts_size()) > limits::kTunnelHosts) {
     return refused(request, {Code::BAD_HOST, "more than 16 hosts of one tunnel"});
   }
@@ -139,7 +154,8 @@ void Server::on_bind(const proto::Bind& bind) {
                             static_cast<std::uint16_t>(bind.remote_port()),
                             {bind.hosts().begin(), bind.hosts().end()},
                             idle(bind.first_byte_ms()),
-                            idle(bind.idle_ms())});
+                            idle(bind.idle_ms()),
+                            std::move(*policy)});
 }
 
 void Server::on_unbind(const std::string& tunnel) {
@@ -153,7 +169,8 @@ void Server::on_health(const proto::Health& health) {
   events_.on_health(health.tunnel(), &failure);
 }
 
-void Server::welcome(std::string_view session, std::string_view credential_name) {
+void Server::welcome(std::string_view session, std::string_view credential_name,
+                     const Secret& credential) {
   if (state_ != State::asked) return;
   state_ = State::welcomed;
   proto::Control message;
@@ -162,6 +179,8 @@ void Server::welcome(std::string_view session, std::string_view credential_name)
   welcome.set_session(printable(session, kNameText));
   welcome.set_software("leat/" LEAT_VERSION);
   welcome.set_credential_name(printable(credential_name, kNameText));
+  welcome.add_features(std::string(kPolicyFeature));
+  if (!credential.empty()) welcome.set_credential(std::string(credential.reveal()));
   append_message(message, out_);
 }
 

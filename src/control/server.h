@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -28,7 +29,8 @@ struct HelloInfo {
   PublicKey identity{};
   enum class Credential : std::uint8_t { none, token, jwt, join_code } kind = Credential::none;
   Secret credential;
-  std::string software;  // printable, at most 255 bytes, like the next
+  std::optional<PublicKey> delegate;  // a key that vouches for the identity; its signature verified
+  std::string software;               // printable, at most 255 bytes, like the next
   std::string host_name;
 };
 
@@ -61,7 +63,9 @@ class Server {
   bool has_output() const { return !out_.empty(); }
 
   // Answers that come too late (the session has failed, the request is not open) do nothing.
-  void welcome(std::string_view session, std::string_view credential_name);
+  // `credential`: made for a join code, or empty.
+  void welcome(std::string_view session, std::string_view credential_name,
+               const Secret& credential = {});
   void bound(std::uint32_t request, const TunnelBound& tunnel);
   void refused(std::uint32_t request, const Error& error);
   void drain(std::string_view reason, std::uint32_t retry_after_ms, std::uint32_t deadline_ms);

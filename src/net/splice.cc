@@ -52,10 +52,15 @@ mux::Produced Splice::produce(MutableBytes out) {
     prefix_sent_ += n;
     return mux::Produced::bytes(n);
   }
+  if (meter_ != nullptr) {
+    out = out.first(meter_->allow(out.size()));
+    if (out.empty()) return mux::Produced::not_ready();
+  }
   const IoResult result = transport_->read(out);
   switch (result.status) {
     case IoStatus::ok:
       sent_ += result.n;
+      if (meter_ != nullptr) meter_->moved(Meter::Direction::in, result.n);
       return mux::Produced::bytes(result.n);
     case IoStatus::would_block:
       return mux::Produced::not_ready();
@@ -72,6 +77,8 @@ mux::Produced Splice::produce(MutableBytes out) {
 
 std::size_t Splice::deliver(Bytes data) {
   if (broken_) return data.size();
+  if (meter_ != nullptr) data = data.first(meter_->allow(data.size()));
+  if (data.empty()) return 0;
   const IoResult result = transport_->write(data);
   if (result.status == IoStatus::failed) {
     on_broken();
@@ -79,6 +86,7 @@ std::size_t Splice::deliver(Bytes data) {
     return data.size();
   }
   if (result.n > 0) {
+    if (meter_ != nullptr) meter_->moved(Meter::Direction::out, result.n);
     received_ += result.n;
     driver_.shard().defer(*this);  // one flush for all the frames of this batch
   }

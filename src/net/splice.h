@@ -11,6 +11,7 @@
 #include <string>
 
 #include "mux/endpoint.h"
+#include "net/meter.h"
 #include "net/session_driver.h"
 #include "net/shard.h"
 #include "net/transport.h"
@@ -44,6 +45,12 @@ class Splice final : private TransportOwner,
 
   // Resets the stream and aborts the socket; on_splice_end does not follow.
   void cancel();
+  // The same, and on_splice_end does follow.
+  void cut() { fail(); }
+  // Before start(): what moves is limited by `meter`, which outlives the splice; poke() when more
+  // may.
+  void set_meter(Meter* meter) { meter_ = meter; }
+  void poke() { on_transport(); }
 
   Transport& transport() { return *transport_; }
   std::uint64_t bytes_sent() const { return sent_; }          // into the stream
@@ -67,6 +74,7 @@ class Splice final : private TransportOwner,
   std::string prefix_;
   std::size_t prefix_sent_ = 0;
   Owner& owner_;
+  Meter* meter_ = nullptr;
   std::uint64_t sent_ = 0, received_ = 0;
   bool source_ended_ = false;  // the socket's FIN went into the stream
   bool sink_ended_ = false;    // the stream's FIN went to the socket

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/crypto_util.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "control/client.h"
+#include "relay/http_visitor.h"
 #include "relay/route.h"
 #include "relay/tcp_visitor.h"
 
@@ -46,7 +48,12 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
                      close(Error{Code::TIMEOUT, "no Hello"});
                    }),
       leave_timer_(context.shard, [this] { part(); }),
-      waiting_(std::move(waiting)) {}
+      waiting_(std::move(waiting)),
+      expiry_timer_(context.shard,
+                    [this] {
+                      close(Error{Code::JWT_EXPIRED, {}});
+                    }),
+      since_(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())) {}
 
 AgentSession::~AgentSession() { driver_.mux().end_all(); }
 
@@ -83,6 +90,7 @@ void AgentSession::on_ended(const Error& why) {
   log_end(why);
   hello_timer_.disarm();
   leave_timer_.disarm();
+  expiry_timer_.disarm();
   retire();
   context_.sessions.release(*this);
 }
@@ -168,45 +176,48 @@ void AgentSession::retire() {
 // --- Hello and Bind ---
 
 void AgentSession::on_hello(control::HelloInfo hello) {
-  if (hello.kind != control::HelloInfo::Credential::token) {
-    return close(
-        Error{hello.kind == control::HelloInfo::Credential::none ? Code::NO_TOKEN : Code::BAD_TOKEN,
-              "this relay takes tokens"});
+  const Result<Admission> admitted = context_.credentials.admit(hello);
+  if (!admitted) {
+    log::write(log::Level::warn, "agent refused", admitted.error(), {{"peer", peer_}});
+    ++context_.metrics.refused[admitted.error().code];
+    return close(admitted.error());
   }
-  const Result<std::optional<store::TokenInfo>> token = context_.store.verify(hello.credential);
-  if (!token) {
-    log::write(log::Level::error, "token not checked", token.error());
-    return close(Error{Code::STORE, "the credential could not be checked"});
+  const store::TokenInfo& owner = admitted->owner;
+  auto account = context_.accounting.account(owner);
+  if (!account) {
+    log::write(log::Level::error, "usage not known", account.error());
+    return close(Error{Code::STORE, "what the owner has used could not be read"});
   }
-  if (!*token) {
-    log::warn("agent refused", {{"peer", peer_}, {"code", "LEAT_BAD_TOKEN"}});
-    return close(Error{Code::BAD_TOKEN, {}});
-  }
+  account_ = std::move(*account);
   // A new session of the same agent replaces the ghost of the old one at once.
   for (AgentSession* other : std::vector(context_.registry.sessions())) {
     if (other != this && other->identity_ == identity_ && !other->over_) {
       other->close(Error{Code::REPLACED, {}});
     }
   }
-  std::size_t& sessions = context_.token_sessions[(*token)->id];
+  std::size_t& sessions = context_.token_sessions[owner.id];
   if (sessions >= limits::kTokenSessions) {
-    log::warn(
-        "agent refused",
-        {{"peer", peer_}, {"code", "LEAT_TOO_MANY_SESSIONS"}, {"credential", (*token)->name}});
+    log::warn("agent refused",
+              {{"peer", peer_}, {"code", "LEAT_TOO_MANY_SESSIONS"}, {"credential", owner.name}});
     return close(Error{Code::TOO_MANY_SESSIONS, {}});
   }
   counted_.emplace(sessions);
   hello_timer_.disarm();
   waiting_.reset();
-  token_id_ = (*token)->id;
-  credential_name_ = (*token)->name;
+  token_id_ = owner.id;
+  credential_name_ = owner.name;
+  host_name_ = hello.host_name;
+  software_ = hello.software;
+  ++context_.metrics.agents_joined;
+  claims_ = admitted->claims;
+  if (claims_) expiry_timer_.arm_in(context_.credentials.left(*claims_));
   log::info("agent joined", {{"session", session_name_},
                              {"peer", peer_},
                              {"credential", credential_name_},
                              {"identity", hex(Bytes(identity_).first(8))},
                              {"software", hello.software},
                              {"host", hello.host_name}});
-  control_.welcome(session_name_, credential_name_);
+  control_.welcome(session_name_, credential_name_, admitted->issued);
 }
 
 void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) {
@@ -249,6 +260,7 @@ Result<bool> AgentSession::check(Asked& asked) {
   control::TunnelRequest& tunnel = asked.tunnel;
   if (context_.draining || leave_timer_.armed()) return leat::fail(Code::DRAINING);
   if (const Result<void> hosts = check_hosts(tunnel); !hosts) return tl::unexpected(hosts.error());
+  if (claims_ && !claims_->allows(tunnel.id)) return leat::fail(Code::TUNNEL_REFUSED, tunnel.id);
   if (tunnel.id.empty()) {
     asked.generated = true;
     tunnel.id = random_id();
@@ -258,7 +270,7 @@ Result<bool> AgentSession::check(Asked& asked) {
   // guessed. A tcp tunnel is reached by its port, whatever it is called, who comes to a tls tunnel
   // is answered by the service behind it alone, and who names a room means others to come
   // (docs/adr/0014-rooms.md).
-  if (tunnel.kind == control::TunnelKind::http && !tunnel.is_public) {
+  if (tunnel.kind == control::TunnelKind::http && !tunnel.is_public && !tunnel.visitors.asks()) {
     const Result<bool> generated = context_.store.is_generated(tunnel.id, token_id_);
     if (!generated) return generated;
     if (!*generated) return leat::fail(Code::NAME_IS_PUBLIC, tunnel.id);
@@ -318,6 +330,8 @@ void AgentSession::answer(const Asked& asked) {
 }
 
 Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
+  if (!may_have_another(tunnel.id)) return leat::fail(Code::QUOTA_TUNNELS);
+  if (const Result<void> set = set_access(tunnel); !set) return tl::unexpected(set.error());
   control::TunnelBound bound{tunnel.id, urls(tunnel), 0};
   Tunnel held{tunnel, nullptr, {}};
   if (tunnel.kind == control::TunnelKind::tcp) {
@@ -342,6 +356,74 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
   tunnels_.insert_or_assign(tunnel.id, std::move(held));
   context_.registry.bind(tunnel.id, tunnel.kind, this);
   return bound;
+}
+
+// Of all the owner's agents; a tunnel that several serve is one.
+bool AgentSession::may_have_another(const std::string& tunnel) const {
+  const Plan* const plan = account_->plan();
+  if (plan == nullptr || !plan->tunnels) return true;
+  std::set<std::string_view> bound{tunnel};
+  for (const AgentSession* session : context_.registry.sessions()) {
+    if (session->account_ != account_) continue;
+    for (const auto& [id, lease] : session->tunnels_) bound.insert(id);
+  }
+  return bound.size() <= *plan->tunnels;
+}
+
+AgentSession::About AgentSession::about() {
+  const mux::Stats& stats = driver_.mux().stats();
+  About out;
+  out.host_name = host_name_;
+  out.software = software_;
+  out.peer = peer_;
+  out.since = since_;
+  out.streams = stats.streams;
+  out.bytes_in = stats.data_out;  // from visitors is to the agent
+  out.bytes_out = stats.data_in;
+  out.rtt = driver_.link_stats().rtt;
+  for (const auto& [tunnel, lease] : tunnels_) out.tunnels.push_back(tunnel);
+  std::ranges::sort(out.tunnels);
+  return out;
+}
+
+void AgentSession::revoke(const std::string& tunnel) {
+  if (tunnels_.erase(tunnel) == 0) return;
+  access_.erase(tunnel);
+  context_.registry.unbind(tunnel, this);
+  control_.notice(Error{Code::REVOKED, "the tunnel " + tunnel + " was taken away"});
+  send();
+}
+
+void AgentSession::notice(const Account& account, Code code) {
+  if (over_ || account_.get() != &account) return;
+  const auto left = account.resets_in(code, context_.accounting.now());
+  control_.notice(Error{code, "it resets in " + std::to_string(left.count()) + " s"});
+  send();
+}
+
+std::shared_ptr<const Access> AgentSession::access(const std::string& tunnel) const {
+  const auto found = access_.find(tunnel);
+  return found == access_.end() ? nullptr : found->second;
+}
+
+// Visitors who are there and whom the new rules would not let in are cut.
+Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
+  const bool opaque =
+      tunnel.kind == control::TunnelKind::tcp || tunnel.kind == control::TunnelKind::tls;
+  if (opaque && tunnel.visitors.asks()) {
+    return leat::fail(Code::BAD_POLICY, "tcp and tls tunnels can ask for no credential");
+  }
+  auto made = Access::make(tunnel.visitors);
+  if (!made) return tl::unexpected(made.error());
+  if (tunnel.visitors.empty()) {
+    access_.erase(tunnel.id);
+  } else {
+    access_[tunnel.id] = *made;
+  }
+  context_.http_visitors.for_each(
+      [&](HttpVisitor& visitor) { visitor.recheck(*this, tunnel.id, **made); });
+  context_.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.recheck(tunnel.id, **made); });
+  return {};
 }
 
 // Best first: a name is an origin of its own, and leads here if its owner saw to that.

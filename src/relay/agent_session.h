@@ -40,6 +40,23 @@ class AgentSession final : private net::SessionDriver::Owner,
   // Nothing has come from the agent for longer than a live carrier is ever silent.
   bool silent() const { return context_.shard.now() - driver_.heard() > limits::kSilent; }
   const std::string& credential_name() const { return credential_name_; }
+  struct About {
+    std::string host_name, software, peer;
+    std::chrono::sys_seconds since;
+    std::vector<std::string> tunnels;
+    std::size_t streams;
+    std::uint64_t bytes_in, bytes_out;
+    Duration rtt;
+  };
+  About about();
+  // Gives a tunnel up that is not its owner's any more.
+  void revoke(const std::string& tunnel);
+  // Of its owner; not null once it has bound something.
+  const std::shared_ptr<Account>& account() const { return account_; }
+  // Tells the agent, if it is that owner's, that a quota is used up.
+  void notice(const Account& account, Code code);
+  // The rules of a tunnel it has bound; nullptr: none.
+  std::shared_ptr<const Access> access(const std::string& tunnel) const;
 
   // So many sessions serve this tunnel.
   void tell_shared(const std::string& tunnel, std::uint32_t agents);
@@ -73,6 +90,8 @@ class AgentSession final : private net::SessionDriver::Owner,
     bool generated = false;  // the id is one we made now
     Result<void> allowed = {};
   };
+  bool may_have_another(const std::string& tunnel) const;
+  Result<void> set_access(const control::TunnelRequest& tunnel);
   void answer_binds();
   Result<bool> check(Asked& asked);
   Result<void> check_hosts(const control::TunnelRequest& tunnel) const;
@@ -99,8 +118,12 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::optional<Counted> counted_;  // … and from then on: of its token, until it closes
   ResetPace resets_;
   std::string control_out_;
-  std::int64_t token_id_ = 0;  // 0: not welcomed
-  std::string credential_name_;
+  std::int64_t token_id_ = 0;           // 0: not welcomed
+  std::optional<auth::Claims> claims_;  // of a JWT …
+  net::Timer expiry_timer_;             // … which ends the session when it does
+  std::string credential_name_, host_name_, software_;
+  std::chrono::sys_seconds since_;
+  std::shared_ptr<Account> account_;
   std::vector<Asked> binds_;  // of the bytes that are being fed
   struct Tunnel {
     control::TunnelRequest request;
@@ -110,6 +133,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   absl::flat_hash_map<std::string, Tunnel> tunnels_;
   bool leaves_ = false;  // the agent has asked for the end …
   bool closed_ = false;  // … or the relay has ended it
+  absl::flat_hash_map<std::string, std::shared_ptr<const Access>> access_;
   bool over_ = false;
 };
 

@@ -70,12 +70,18 @@ Result<BareAgent::Admission> BareAgent::admit(Context& context, const http::Requ
   const Result<std::optional<store::TokenInfo>> token = context.store.verify(*credential);
   if (!token) return tl::unexpected(token.error());
   if (!*token) return fail(Code::BAD_TOKEN);
+  // It proves no key, so that a credential which is good with one only is not good here.
+  if ((*token)->identity) return fail(Code::WRONG_IDENTITY);
+  auto account = context.accounting.account(**token);
+  if (!account) return tl::unexpected(account.error());
+  const Plan* const plan = (*account)->plan();
+  if (plan != nullptr && plan->tunnels == 0) return fail(Code::QUOTA_TUNNELS);
   std::size_t& sessions = context.token_sessions[(*token)->id];
   if (sessions >= limits::kTokenSessions) return fail(Code::TOO_MANY_SESSIONS);
   if (const Result<void> claimed = claim(context, room, **token); !claimed) {
     return tl::unexpected(claimed.error());
   }
-  return Admission{room, (*token)->id, (*token)->name, Counted(sessions)};
+  return Admission{room, (*token)->id, (*token)->name, Counted(sessions), std::move(*account)};
 }
 
 BareAgent::BareAgent(Context& context, std::unique_ptr<net::Transport> carrier, Admission admission)

@@ -21,9 +21,10 @@ class BareAgent final : private net::SessionDriver::Owner {
   // By what right an agent serves a room.
   struct Admission {
     std::string room;
-    std::int64_t token = 0;       // 0: none, in a room that nobody owns
-    std::string credential = {};  // the token's name
-    Counted counted;              // of the token's sessions
+    std::int64_t token = 0;                      // 0: none, in a room that nobody owns
+    std::string credential = {};                 // the token's name
+    Counted counted;                             // of the token's sessions
+    std::shared_ptr<Account> account = nullptr;  // of the owner; none of a room nobody owns
   };
   // Checks the credential of a request to `route`, and makes it the owner of the room. Errors are
   // what the agent is to be told: BAD_TUNNEL_ID, NO_TOKEN, BAD_TOKEN, TUNNEL_TAKEN and so on.
@@ -39,6 +40,7 @@ class BareAgent final : private net::SessionDriver::Owner {
   // A stream for a visitor; nullopt: it has all it takes.
   std::optional<mux::StreamHandle> open_stream();
 
+  const std::shared_ptr<Account>& account() const { return admission_.account; }
   const std::string& room() const { return admission_.room; }
   bool owns_room() const { return admission_.token != 0; }
 

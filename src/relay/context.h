@@ -16,6 +16,10 @@
 #include "mux/abuse_guard.h"
 #include "mux/memory_share.h"
 #include "net/shard.h"
+#include "relay/access.h"
+#include "relay/accounting.h"
+#include "relay/credentials.h"
+#include "relay/metrics.h"
 #include "relay/names.h"
 #include "relay/options.h"
 #include "relay/ports.h"
@@ -112,8 +116,12 @@ struct Context {
   net::Shard& shard;
   store::Store& store;
   Options options;
+  Credentials credentials;
+  Accounting accounting;  // outlives what it meters
   Registry registry;
   Rooms rooms;
+  Tries tries;
+  Metrics metrics;
   Ports ports;
   Names names;
   bool names_first = false;  // names below the domain lead here from everywhere: in URLs

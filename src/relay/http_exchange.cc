@@ -56,7 +56,31 @@ void HttpExchange::on_idle() { fail(Code::SERVICE_TIMEOUT); }
 
 // --- request ---
 
+void HttpExchange::set_meter(Accounting& accounting, std::shared_ptr<Account> account,
+                             Traffic& traffic) {
+  if (account->plan() != nullptr) body_left_ = account->plan()->body;
+  meter_.emplace(accounting, std::move(account), traffic, [this] { on_meter(); });
+}
+
+void HttpExchange::on_meter() {
+  if (outcome_ != Outcome::running) return;
+  if (const auto code = meter_->refused()) return fail(*code);
+  parts_.driver.mux().wake(parts_.stream);
+  parts_.driver.mux().resume(parts_.stream);
+}
+
 mux::Produced HttpExchange::produce(MutableBytes out) {
+  if (!meter_) return produce_unmetered(out);
+  const std::size_t allowed = meter_->allow(out.size());
+  if (allowed == 0) return mux::Produced::not_ready();
+  const mux::Produced produced = produce_unmetered(out.first(allowed));
+  if (produced.kind == mux::Produced::Kind::bytes) {
+    meter_->moved(net::Meter::Direction::in, produced.n);
+  }
+  return produced;
+}
+
+mux::Produced HttpExchange::produce_unmetered(MutableBytes out) {
   if (prefix_sent_ < prefix_.size()) {
     const std::size_t n = std::min(out.size(), prefix_.size() - prefix_sent_);
     std::memcpy(out.data(), prefix_.data() + prefix_sent_, n);
@@ -89,12 +113,29 @@ mux::Produced HttpExchange::produce_request(MutableBytes out) {
   if (phase_ == Phase::raw) return parts_.reader.produce_raw(parts_.transport, out);
   // What follows a request to upgrade is sent only once the service has agreed (threat 14).
   if (upgrade_ && !response_begun()) return mux::Produced::not_ready();
-  return parts_.reader.produce_body(parts_.transport, out);
+  const mux::Produced produced = parts_.reader.produce_body(parts_.transport, out);
+  if (body_left_ && produced.kind == mux::Produced::Kind::bytes) {
+    if (produced.n > *body_left_) {
+      fail(Code::QUOTA_BODY);
+      return mux::Produced::error();
+    }
+    *body_left_ -= produced.n;
+  }
+  return produced;
 }
 
 // --- response ---
 
 std::size_t HttpExchange::deliver(Bytes data) {
+  if (!meter_) return deliver_unmetered(data);
+  const std::size_t allowed = meter_->allow(data.size());
+  if (allowed == 0) return 0;
+  const std::size_t taken = deliver_unmetered(data.first(allowed));
+  meter_->moved(net::Meter::Direction::out, taken);
+  return taken;
+}
+
+std::size_t HttpExchange::deliver_unmetered(Bytes data) {
   std::size_t taken = 0;
   while (taken < data.size() && outcome_ == Outcome::running) {
     const std::size_t n = step(data.subspan(taken));
@@ -179,6 +220,14 @@ void HttpExchange::on_response(http::Response response) {
   const bool switching = response.status == 101;
   if (response.body == http::BodyKind::until_close) keep_alive_ = false;
   rewrite_response(response, path_prefix_, minor_, keep_alive_, request_id_);
+  if (const auto rate =
+          meter_ && !interim ? meter_->account().rate_fields(meter_->now()) : std::nullopt) {
+    response.fields.set("RateLimit-Policy", rate->policy);
+    response.fields.set("RateLimit", rate->state);
+  }
+  if (switching && !subprotocol_.empty() && response.fields.count("Sec-WebSocket-Protocol") == 0) {
+    response.fields.add("Sec-WebSocket-Protocol", subprotocol_);
+  }
   std::string head;
   http::serialise(response, head);
   parts_.writer.write(parts_.transport, head);

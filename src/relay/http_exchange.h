@@ -10,7 +10,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "control/wire.h"
 #include "http/head.h"
@@ -18,6 +21,7 @@
 #include "net/http_io.h"
 #include "net/session_driver.h"
 #include "net/transport.h"
+#include "relay/accounting.h"
 
 namespace leat::relay {
 
@@ -63,6 +67,14 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   void on_transport();
   // Nothing has moved for too long.
   void on_idle();
+  // Before start(): what moves is taken from an account; `body_limit` bytes of a request's body, as
+  // transferred, are the most.
+  void set_meter(Accounting& accounting, std::shared_ptr<Account> account, Traffic& traffic);
+  // The visitor may not be here any longer.
+  void revoke() { fail(Code::VISITOR_REFUSED); }
+  // Said in a 101 that selects none: the offer carried the visitor's token, and a browser fails a
+  // WebSocket whose offer was not taken up.
+  void set_subprotocol(std::string name) { subprotocol_ = std::move(name); }
 
   Outcome outcome() const { return outcome_; }
   Code code() const { return code_; }
@@ -81,6 +93,9 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   void reset(mux::ResetReason reason) override;
 
   mux::Produced produce_request(MutableBytes out);
+  mux::Produced produce_unmetered(MutableBytes out);
+  std::size_t deliver_unmetered(Bytes data);
+  void on_meter();
   std::size_t step(Bytes data);
   std::size_t read_reply(Bytes data);
   std::size_t read_head(Bytes data);
@@ -91,13 +106,15 @@ class HttpExchange final : private mux::Source, private mux::Sink {
 
   Parts parts_;
   Owner& owner_;
+  std::optional<StreamMeter> meter_;
+  std::optional<std::uint64_t> body_left_;  // of the request, while there is a limit
   std::string prefix_;
   std::size_t prefix_sent_ = 0;
   std::string method_;
   int minor_;
   bool upgrade_;
   std::string path_prefix_;
-  std::string request_id_;
+  std::string request_id_, subprotocol_;
   bool keep_alive_;
   control::MessageReader reply_;
   http::HeadReader head_;

@@ -11,6 +11,7 @@
 #include "http/websocket_handshake.h"
 #include "net/websocket_transport.h"
 #include "proto/control.pb.h"
+#include "relay/admin.h"
 #include "relay/agent_session.h"
 #include "relay/arrival.h"
 #include "relay/bare_agent.h"
@@ -191,6 +192,11 @@ void HttpVisitor::handle(http::Request request) {
       return answer(context_.draining ? 503 : 200,
                     context_.draining ? "{\"status\":\"draining\"}\n" : "{\"status\":\"ok\"}\n",
                     keep_alive);
+    case Route::Kind::metrics:
+      if (request.method != "GET") return answer(Code::METHOD_REFUSED, keep_alive);
+      return answer(200, metrics_text(context_), keep_alive, {}, "text/plain; version=0.0.4");
+    case Route::Kind::admin:
+      return administer(request, way, keep_alive);
     case Route::Kind::agent:
       if (context_.draining) return answer(Code::DRAINING, false);
       return become_agent(request, way);
@@ -203,16 +209,70 @@ void HttpVisitor::handle(http::Request request) {
   }
 }
 
+void HttpVisitor::administer(const http::Request& request, const Route& route, bool keep_alive) {
+  const auto answered = relay::administer(context_, request, route.target, transport_->peer_host());
+  if (answered) {
+    log::info("admin", {{"method", request.method},
+                        {"path", route.target.substr(0, route.target.find('?'))},
+                        {"status", answered->status},
+                        {"visitor", transport_->peer()}});
+    return answer(answered->status, answered->body, keep_alive);
+  }
+  const CodeInfo& about = info(answered.error().code);
+  const bool usage = answered.error().code == Code::USAGE;
+  if (about.http_status == 0 && !usage) {
+    log::write(log::Level::error, "admin", answered.error());
+    return answer(Code::INTERNAL, keep_alive);
+  }
+  answer(usage ? Code::BAD_REQUEST : answered.error().code, keep_alive);
+}
+
+void HttpVisitor::revoke(const std::string& tunnel) {
+  if (state_ == State::exchange && tunnel_ == tunnel) exchange_->revoke();
+}
+
+void HttpVisitor::recheck(const AgentSession& agent, const std::string& tunnel,
+                          const Access& access) {
+  if (state_ != State::exchange || agent_ != &agent || tunnel_ != tunnel) return;
+  if (!access.still_grants(grant_)) exchange_->revoke();
+}
+
+// False: answered.
+bool HttpVisitor::admit(http::Request& request, Route& route, const AgentSession& agent,
+                        bool keep_alive) {
+  grant_ = {};
+  grant_.address = visitor_facts(request.fields, transport_->peer_host(), transport_->secure(),
+                                 context_.options.trusted_proxies)
+                       .address;
+  agent_ = &agent;
+  tunnel_ = route.tunnel;
+  const auto access = agent.access(route.tunnel);
+  if (!access) return true;
+  const auto refused = access->admit(request, route.target, grant_.address, context_.tries,
+                                     context_.shard.now(), grant_);
+  if (!refused) return true;
+  log::info("visitor refused", {{"tunnel", route.tunnel},
+                                {"visitor", transport_->peer()},
+                                {"code", info(*refused).name},
+                                {"request_id", request_id_}});
+  std::string extra;
+  if (*refused == Code::VISITOR_REFUSED) extra = access->challenge();
+  if (*refused == Code::TOO_MANY_TRIES) extra = "Retry-After: 60\r\n";
+  ++context_.metrics.refused[*refused];
+  answer(info(*refused).http_status, Error::json(*refused), keep_alive, extra);
+  return false;
+}
+
 // A room is a WebSocket server at home: the upgrade goes there as it is and is answered there.
-void HttpVisitor::open_room(http::Request request, const Route& route) {
+void HttpVisitor::open_room(http::Request request, Route route) {
   using http::ws::Offer;
   const Offer offer = http::ws::check_request(request);
   if (offer == Offer::bad) return answer(Code::BAD_REQUEST, false);
   if (offer != Offer::ok) return answer(Code::WEBSOCKET_ONLY, false);
-  open(std::move(request), route);
+  open(std::move(request), std::move(route));
 }
 
-void HttpVisitor::open(http::Request request, const Route& route) {
+void HttpVisitor::open(http::Request request, Route route) {
   const bool keep_alive = request.keep_alive;
   const bool room = route.kind == Route::Kind::room;
   again_.reset();
@@ -223,6 +283,12 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   const bool bodiless = request.body == http::BodyKind::none;
   if (agent == nullptr && bare == nullptr)
     return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
+  if (agent == nullptr) {
+    grant_ = {};  // a bare agent has no rules
+    agent_ = nullptr;
+  } else if (!admit(request, route, *agent, keep_alive && bodiless)) {
+    return;
+  }
 
   proto::OpenStream preamble;
   preamble.set_tunnel(route.tunnel);
@@ -249,13 +315,24 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   if (request.fields.all().size() > limits::kHeaderFields || head.size() > limits::kHead) {
     return answer(Code::HEAD_TOO_LARGE, keep_alive && bodiless);
   }
+  account_ = agent != nullptr ? agent->account() : bare->account();
+  const Plan* const plan = account_ ? account_->plan() : nullptr;
+  if (plan != nullptr && plan->body && request.length > *plan->body) {
+    return answer(Code::QUOTA_BODY, false);
+  }
+  const auto quota = account_ ? account_->begin_stream(context_.accounting.now()) : std::nullopt;
+  if (quota) return answer(*quota, keep_alive && bodiless);
   const auto stream = bare != nullptr ? bare->open_stream() : agent->open_stream();
-  if (!stream) return answer(Code::AGENT_BUSY, keep_alive && bodiless);
+  if (!stream) {
+    if (account_) account_->end_stream();
+    return answer(Code::AGENT_BUSY, keep_alive && bodiless);
+  }
 
   log::debug("request", {{"request_id", request_id_},
                          {"tunnel", route.tunnel},
                          {"method", request.method},
-                         {"visitor", preamble.visitor()}});
+                         {"visitor", preamble.visitor()},
+                         {"as", grant_.name}});
   std::string opening;
   if (bare == nullptr) control::append_message(preamble, opening);
   opening += head;
@@ -265,6 +342,8 @@ void HttpVisitor::open(http::Request request, const Route& route) {
                           bare != nullptr},
       static_cast<HttpExchange::Owner&>(*this), request, std::move(opening), route.prefix,
       request_id_, keep_alive);
+  exchange_->set_subprotocol(grant_.subprotocol);
+  if (account_) exchange_->set_meter(context_.accounting, account_, context_.metrics.http);
   state_ = State::exchange;
   first_byte_ = limits::kFirstByte;
   idle_ = limits::kIdleBody;
@@ -356,8 +435,16 @@ void HttpVisitor::settle() {
 
 void HttpVisitor::answer(Code code, bool keep_alive) {
   const CodeInfo& about = info(code);
+  ++context_.metrics.refused[code];
   std::string_view extra;
   if (about.http_status == 503) extra = "Retry-After: 2\r\n";
+  std::string quota;
+  if (about.http_status == 429 && account_) {
+    const WallTime now = context_.accounting.now();
+    quota = "Retry-After: " + std::to_string(account_->resets_in(code, now).count()) + "\r\n";
+    if (const auto rate = account_->rate_fields(now)) quota += rate->text();
+    extra = quota;
+  }
   if (about.http_status == 401) extra = "WWW-Authenticate: Bearer\r\n";
   if (about.http_status == 405) extra = "Allow: GET, HEAD\r\n";
   if (about.http_status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
@@ -365,13 +452,14 @@ void HttpVisitor::answer(Code code, bool keep_alive) {
 }
 
 void HttpVisitor::answer(int status, std::string_view body, bool keep_alive,
-                         std::string_view extra_fields) {
+                         std::string_view extra_fields, std::string_view type) {
   std::string text = "HTTP/1.1 " + std::to_string(status) + " ";
   text += http::reason_phrase(status);
-  text += "\r\nDate: " + http_date() +
-          "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: ";
-  text += std::to_string(body.size());
-  text += "\r\n";
+  text += "\r\nDate: " + http_date() + "\r\nCache-Control: no-store\r\n";
+  if (status != 204) {  // RFC 9110 §8.6: it has no length
+    text.append("Content-Type: ").append(type);
+    text += "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  }
   text += extra_fields;
   if (!request_id_.empty()) text += "X-Request-Id: " + request_id_ + "\r\n";
   text += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";

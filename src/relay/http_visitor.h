@@ -38,6 +38,11 @@ class HttpVisitor final : private net::TransportOwner,
   void start();
   // No further request; an idle connection closes at once.
   void drain();
+  // A tunnel was taken from its owner: cuts an exchange with it.
+  void revoke(const std::string& tunnel);
+  // The rules of a tunnel of that session's have changed: cuts the exchange that they would not
+  // allow any more.
+  void recheck(const AgentSession& agent, const std::string& tunnel, const Access& access);
 
  private:
   enum class State : std::uint8_t { head, exchange, lingering, over };
@@ -49,15 +54,17 @@ class HttpVisitor final : private net::TransportOwner,
   void watch();
   void read_heads();
   void handle(http::Request request);
-  void open(http::Request request, const Route& route);
-  void open_room(http::Request request, const Route& route);
+  void open(http::Request request, Route route);
+  void open_room(http::Request request, Route route);
+  bool admit(http::Request& request, Route& route, const AgentSession& agent, bool keep_alive);
+  void administer(const http::Request& request, const Route& route, bool keep_alive);
   void become_agent(const http::Request& request, const Route& route);
   std::unique_ptr<net::Transport> switch_protocols(const http::Request& request,
                                                    std::string_view subprotocol);
   void settle();  // acts on the exchange's outcome
   void answer(Code code, bool keep_alive);
   void answer(int status, std::string_view body, bool keep_alive,
-              std::string_view extra_fields = {});
+              std::string_view extra_fields = {}, std::string_view type = "application/json");
   void linger();
   void discard();
   void on_timer();
@@ -78,6 +85,11 @@ class HttpVisitor final : private net::TransportOwner,
   std::string request_id_;
   // The current request, where it may be put to another agent should its own be lost.
   std::optional<std::pair<http::Request, Route>> again_;
+  // Of the exchange, or of the one before.
+  const AgentSession* agent_ = nullptr;  // to compare with; it may be gone
+  std::string tunnel_;
+  Access::Grant grant_;
+  std::shared_ptr<Account> account_;  // of the tunnel's owner
 };
 
 }  // namespace leat::relay

@@ -10,6 +10,8 @@
 #include "base/address.h"
 #include "base/cidr.h"
 #include "base/limits.h"
+#include "base/plan.h"
+#include "base/secret.h"
 
 namespace leat::relay {
 
@@ -38,8 +40,12 @@ struct Options {
   // Whether every name below `domain` leads here (DNS) and is certified. Unset: if a certificate
   // that was given bears it.
   std::optional<bool> wildcard;
-  std::vector<Cidr> trusted_proxies;  // whose forwarding fields are believed (threat 17)
-  std::vector<Cidr> proxy_protocol;   // whose connections begin with a header of that protocol
+  std::vector<Cidr> trusted_proxies;     // whose forwarding fields are believed (threat 17)
+  std::vector<Cidr> proxy_protocol;      // whose connections begin with a header of that protocol
+  std::string jwt_keys;                  // file; empty: no JWT is taken
+  std::string jwt_audience, jwt_issuer;  // empty: none is expected
+  Secret admin_key;                      // of the admin API; empty: there is none
+  Plans plans;                           // none: no limits
 };
 
 }  // namespace leat::relay

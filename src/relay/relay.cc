@@ -28,6 +28,8 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
     : shard(s),
       store(st),
       options(std::move(o)),
+      credentials(store, options),
+      accounting(s, st, options.plans),
       rooms(st),
       ports(s, options.tcp_ports),
       budget(options.memory),
@@ -77,7 +79,11 @@ class RelayImpl final : public Relay {
         tls_(std::move(tls)),
         context_(shard, *store_, std::move(options)),
         store_timer_(shard, [this] { poll_store(); }),
-        drain_timer_(shard, [this] { poll_drain(); }) {}
+        drain_timer_(shard, [this] { poll_drain(); }) {
+    context_.accounting.on_spent = [this](const Account& account, Code code) {
+      context_.sessions.for_each([&](AgentSession& session) { session.notice(account, code); });
+    };
+  }
 
   ~RelayImpl() override {
     // Sessions end first: what visitors hold of them is let go in good order.
@@ -90,6 +96,8 @@ class RelayImpl final : public Relay {
   Result<void> open(const std::string& certificate_file);
   Result<std::vector<std::string>> reload(const Options& options) override;
   void drain(std::function<void()> done) override;
+  void set_plans(Plans plans) override { context_.accounting.set_plans(std::move(plans)); }
+  Result<void> reload_keys() override { return context_.credentials.reload(); }
 
  private:
   Result<void> listen();
@@ -117,6 +125,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   if (!pin) return tl::unexpected(pin.error());
   info_.pin = *pin;
 
+  if (Result<void> loaded = context_.credentials.reload(); !loaded) return loaded;
   if (Result<void> listening = listen(); !listening) return listening;
   set_public_url();
   context_.names_first = names_lead_here();
@@ -127,6 +136,12 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
     Result<Secret> token = store_->create_token("first");
     if (!token) return tl::unexpected(token.error());
     info_.first_token = std::move(*token);
+  }
+  // Not worth a start that fails: a database that cannot be written serves those it knows.
+  if (Result<Secret> code = store_->create_code({}); code) {
+    info_.join_code = std::move(*code);
+  } else {
+    log::write(log::Level::warn, "no join code", code.error());
   }
   if (context_.options.open_rooms) {
     log::warn(
@@ -239,6 +254,7 @@ Result<void> RelayImpl::write_state() {
                           {"listen", info_.listen.text()},
                           {"fingerprint", info_.pin},
                           {"url", info_.public_url}};
+  if (!context_.options.domain.empty()) state["domain"] = context_.options.domain;
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
   return write_file(context_.options.state_dir + "/relay.json", state.dump(2) + "\n", 0644,

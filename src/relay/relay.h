@@ -21,6 +21,7 @@ struct Info {
   std::string pin;                    // "sha256:…" of the certificate's key
   std::string public_url;             // "https://host:port"
   std::optional<Secret> first_token;  // made now, because there was none
+  std::optional<Secret> join_code;    // made now, for one agent, soon
 };
 
 class Relay {
@@ -38,6 +39,10 @@ class Relay {
   // Refuses new work, tells the agents, waits for what runs (limits::kDrain at most), then calls
   // `done`.
   virtual void drain(std::function<void()> done) = 0;
+  // Reads Options::jwt_keys again; on an error the old keys stay. Sessions that are there stay too.
+  virtual Result<void> reload_keys() = 0;
+  // From now on; what has been used stays used.
+  virtual void set_plans(Plans plans) = 0;
 };
 
 }  // namespace leat::relay

@@ -62,7 +62,11 @@ Route route(const http::Request& request, bool tunnels) {
   const std::string_view whole = *target;
   const std::string_view path = whole.substr(0, whole.find('?'));
   if (is_health(path)) return {.kind = Route::Kind::health};
-  if (!tunnels) return {};
+  if (!tunnels) {
+    if (path == "/metrics") return {.kind = Route::Kind::metrics};
+    if (path.starts_with("/api/v1/")) return {.kind = Route::Kind::admin, .target = *target};
+    return {};
+  }
   if (path == "/agent") return agent_route(*target);
   if (path == kRoomDoor || path.starts_with(std::string(kRoomDoor) + '/')) {
     return room_route(*target);

@@ -17,6 +17,8 @@ struct Route {
     health,   // the relay's own /healthz, /readyz
     room,     // a WebSocket visitor of the room `tunnel`, as of a tunnel
     agent,    // an agent's carrier, in a WebSocket; `tunnel`: the room it asks to serve, or empty
+    admin,    // the admin API: `target`
+    metrics,  // for Prometheus
     none,     // 404
     invalid,  // the target has no canonical form: 400
   };

@@ -19,9 +19,16 @@ bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& 
   if (!transport) return false;
   if (guest.visitor) transport->speak_for(*guest.visitor);
   AgentSession* agent = context.registry.find(tunnel, kind);
-  const auto stream = agent == nullptr ? std::nullopt : agent->open_stream();
+  const auto access = agent == nullptr ? nullptr : agent->access(tunnel);
+  const bool allowed = agent != nullptr && (!access || access->allows(transport->peer_host()));
+  const auto account = allowed ? agent->account() : nullptr;
+  const auto quota = account ? account->begin_stream(context.accounting.now()) : std::nullopt;
+  const auto stream = allowed && !quota ? agent->open_stream() : std::nullopt;
+  if (account && !quota && !stream) account->end_stream();
   if (!stream) {
-    log::info("tcp visitor refused", {{"tunnel", tunnel}, {"visitor", transport->peer()}});
+    log::info("tcp visitor refused", {{"tunnel", tunnel},
+                                      {"visitor", transport->peer()},
+                                      {"code", quota ? info(*quota).name : "-"}});
     transport->abort();
     return false;
   }
@@ -39,25 +46,46 @@ bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& 
                             {"visitor", transport->peer()},
                             {"request_id", preamble.request_id()}});
   TcpVisitor& visitor = context.tcp_visitors.add(std::unique_ptr<TcpVisitor>(new TcpVisitor(
-      context, agent->driver(), *stream, std::move(transport), std::move(text), tunnel)));
+      context, agent->driver(), *stream, std::move(transport), std::move(text), tunnel, account)));
   visitor.splice_.start_sending(visitor);
   return true;
 }
 
 TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
                        std::unique_ptr<net::Transport> transport, std::string preamble,
-                       std::string tunnel)
+                       std::string tunnel, std::shared_ptr<Account> account)
     : context_(context),
       reply_(limits::kOpenStreamMessage),
       reply_timer_(context.shard,
                    [this] { refuse(Code::AGENT_LOST, "the agent did not reply in time"); }),
       tunnel_(std::move(tunnel)),
       peer_(transport->peer()),
+      meter_(context.accounting, std::move(account), context.metrics.tcp, [this] { on_meter(); }),
       splice_(driver, stream, std::move(transport), std::move(preamble), *this) {
+  splice_.set_meter(&meter_);
   reply_timer_.arm_in(limits::kOpenReply);
 }
 
+void TcpVisitor::on_meter() {
+  if (over_) return;
+  if (!meter_.refused()) return splice_.poke();
+  reply_timer_.disarm();
+  splice_.cut();
+}
+
 TcpVisitor::~TcpVisitor() = default;
+
+void TcpVisitor::revoke(const std::string& tunnel) {
+  if (over_ || tunnel_ != tunnel) return;
+  reply_timer_.disarm();
+  splice_.cut();
+}
+
+void TcpVisitor::recheck(const std::string& tunnel, const Access& access) {
+  if (over_ || tunnel_ != tunnel || access.allows(splice_.transport().peer_host())) return;
+  reply_timer_.disarm();
+  splice_.cut();
+}
 
 std::size_t TcpVisitor::deliver(Bytes data) {
   std::size_t used = 0;

@@ -24,16 +24,22 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   static bool start(Context& context, Knock::Guest guest, const std::string& tunnel,
                     control::TunnelKind kind);
   ~TcpVisitor();
+  // The tunnel was taken from its owner.
+  void revoke(const std::string& tunnel);
+  // The rules of a tunnel have changed: ends if they would not let it in.
+  void recheck(const std::string& tunnel, const Access& access);
 
  private:
   TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
-             std::unique_ptr<net::Transport> transport, std::string preamble, std::string tunnel);
+             std::unique_ptr<net::Transport> transport, std::string preamble, std::string tunnel,
+             std::shared_ptr<Account> account);
 
   std::size_t deliver(Bytes data) override;
   void end() override;
   void reset(mux::ResetReason reason) override;
   void on_splice_end(net::Splice& splice, bool clean) override;
 
+  void on_meter();
   void refuse(Code code, std::string_view detail);
 
   Context& context_;
@@ -41,6 +47,7 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   net::Timer reply_timer_;  // until the agent's OpenReply
   std::string tunnel_;
   std::string peer_;
+  StreamMeter meter_;  // outlives the splice
   net::Splice splice_;
   bool over_ = false;
 };

@@ -30,6 +30,34 @@ constexpr const char* kSteps[] = {
     CREATE INDEX tunnel_of_token ON tunnel (token);
     PRAGMA application_id = 0x6c656174;
     )",
+    // Kinds: 'token', 'agent' (made for a join code, bound to an identity), 'jwt' (one for each
+    // subject; its hash is random, so that nothing has it).
+    R"(
+    ALTER TABLE token ADD COLUMN kind TEXT NOT NULL DEFAULT 'token';
+    ALTER TABLE token ADD COLUMN plan TEXT NOT NULL DEFAULT '';
+    ALTER TABLE token ADD COLUMN identity BLOB;
+    CREATE INDEX token_of_name ON token (name);
+    CREATE TABLE code (
+      id TEXT PRIMARY KEY,
+      hash BLOB NOT NULL,
+      purpose TEXT NOT NULL,
+      name TEXT NOT NULL,
+      plan TEXT NOT NULL,
+      created INTEGER NOT NULL,
+      expires INTEGER NOT NULL,
+      tries INTEGER NOT NULL DEFAULT 0,
+      used INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE usage (
+      owner TEXT NOT NULL,
+      period TEXT NOT NULL,
+      bytes_in INTEGER NOT NULL,
+      bytes_out INTEGER NOT NULL,
+      requests INTEGER NOT NULL,
+      PRIMARY KEY (owner, period)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE bucket (owner TEXT PRIMARY KEY, settled INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    )",
 };
 constexpr std::int64_t kVersion = std::size(kSteps);
 constexpr std::int64_t kApplication = 0x6c656174;  // "leat"

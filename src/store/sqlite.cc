@@ -95,7 +95,8 @@ Result<void> Query::run() {
 void Query::bind(std::int64_t value) { sqlite3_bind_int64(handle_, ++bound_, value); }
 
 void Query::bind(std::string_view value) {
-  sqlite3_bind_text64(handle_, ++bound_, value.data(), value.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+  const char* const data = value.empty() ? "" : value.data();  // a null pointer would be NULL
+  sqlite3_bind_text64(handle_, ++bound_, data, value.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
 void Query::bind(Bytes value) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -13,23 +14,15 @@
 #include "base/limits.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
+#include "store/sqlite_store.h"
 
 namespace leat::store {
 namespace {
 
 constexpr std::int64_t kTouchInterval = 60;  // seconds between two notes of a token's use
 constexpr std::size_t kTokenName = 64;
-constexpr std::size_t kTokenBytes = 32;
 
-std::int64_t now() {
-  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())
-      .time_since_epoch()
-      .count();
-}
-
-std::chrono::sys_seconds instant(std::int64_t seconds) {
-  return std::chrono::sys_seconds(std::chrono::seconds(seconds));
-}
+}  // namespace
 
 bool valid_token_name(std::string_view name) {
   constexpr std::string_view kAllowed =
@@ -38,74 +31,38 @@ bool valid_token_name(std::string_view name) {
          name.find_first_not_of(kAllowed) == name.npos;
 }
 
-// A power failure must take back no revocation and no ownership, so those commits wait for the
-// disk; with NORMAL a WAL commit does not.
-class Durably {
- public:
-  explicit Durably(Database& database) : database_(database) {
-    (void)database_.run("PRAGMA synchronous = FULL");
-  }
-  Durably(const Durably&) = delete;
-  Durably& operator=(const Durably&) = delete;
-  ~Durably() { (void)database_.run("PRAGMA synchronous = NORMAL"); }
-
- private:
-  Database& database_;
-};
+std::int64_t now() {
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())
+      .time_since_epoch()
+      .count();
+}
 
 TokenInfo token_info(const Query& row) {
+  const auto instant = [](std::int64_t seconds) {
+    return std::chrono::sys_seconds(std::chrono::seconds(seconds));
+  };
   TokenInfo token;
   token.id = row.integer(0);
   token.name = row.text(1);
   token.created = instant(row.integer(2));
   if (const auto used = row.optional_integer(3)) token.last_used = instant(*used);
   if (const auto revoked = row.optional_integer(4)) token.revoked = instant(*revoked);
+  const std::string kind = row.text(5), identity = row.blob(7);
+  token.kind = kind == "jwt"     ? TokenInfo::Kind::jwt
+               : kind == "agent" ? TokenInfo::Kind::agent
+                                 : TokenInfo::Kind::token;
+  token.plan = row.text(6);
+  if (identity.size() == std::tuple_size_v<PublicKey>) {
+    std::copy(identity.begin(), identity.end(), token.identity.emplace().begin());
+  }
   return token;
 }
 
 Secret make_token() {
-  std::array<std::uint8_t, kTokenBytes> raw;
+  std::array<std::uint8_t, 32> raw;
   random_bytes(raw);
   return Secret("leat_" + base64url(raw));
 }
-
-Sha256 hash_of(const Secret& token) { return sha256(as_bytes(token.reveal())); }
-
-class SqliteStore final : public Store {
- public:
-  SqliteStore(Database database, std::chrono::milliseconds patience)
-      : database_(std::move(database)), patience_(patience) {}
-  Result<void> prepare();
-
-  Result<Secret> create_token(std::string_view name) override;
-  Result<std::vector<TokenInfo>> tokens() override;
-  Result<void> revoke_token(std::string_view name) override;
-  Result<std::optional<TokenInfo>> verify(const Secret& token) override;
-  Result<bool> is_live(std::int64_t token) override;
-  std::vector<Result<void>> claim(const std::vector<Claim>& claims, std::int64_t token,
-                                  const PublicKey& identity) override;
-  Result<bool> owns(std::string_view tunnel, std::int64_t token,
-                    const PublicKey& identity) override;
-  Result<bool> is_owned(std::string_view tunnel) override;
-  Result<bool> is_generated(std::string_view tunnel, std::int64_t token) override;
-  Result<bool> release(std::string_view tunnel) override;
-  bool changed() override;
-
- private:
-  void touch(const TokenInfo& token);
-  Result<std::int64_t> number_owned(std::int64_t token);
-  Result<void> write(const Claim& claim, std::int64_t token, const PublicKey& identity,
-                     std::int64_t& owned);
-
-  Database database_;
-  const std::chrono::milliseconds patience_;
-  // Finalised before the database is closed.
-  Statement create_token_, list_tokens_, revoke_token_, find_token_, touch_token_, token_live_;
-  Statement find_claim_, count_, find_own_, find_owned_, claim_, find_generated_, release_,
-      data_version_;
-  std::int64_t seen_version_ = 0;
-  bool changed_here_ = false;  // the counter leaves out this connection's own commits
-};
 
 Result<void> SqliteStore::prepare() {
   const struct {
@@ -113,12 +70,11 @@ Result<void> SqliteStore::prepare() {
     const char* sql;
   } kAll[] = {
       {create_token_,
-       "INSERT INTO token (name, hash, created) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING"},
-      {list_tokens_, "SELECT id, name, created, last_used, revoked FROM token ORDER BY id"},
+       "INSERT INTO token (name, hash, created, kind, plan, identity)"
+       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
+      {list_tokens_, "SELECT " LEAT_TOKEN_COLUMNS " FROM token ORDER BY id"},
       {revoke_token_, "UPDATE token SET revoked = ?2 WHERE name = ?1 AND revoked IS NULL"},
-      {find_token_,
-       "SELECT id, name, created, last_used, revoked FROM token"
-       " WHERE hash = ?1 AND revoked IS NULL"},
+      {find_token_, "SELECT " LEAT_TOKEN_COLUMNS " FROM token WHERE hash = ?1 AND revoked IS NULL"},
       {touch_token_, "UPDATE token SET last_used = ?2 WHERE id = ?1"},
       {token_live_, "SELECT 1 FROM token WHERE id = ?1 AND revoked IS NULL"},
       {find_claim_, "SELECT 1 FROM tunnel WHERE id = ?1 AND token = ?2 AND identity = ?3"},
@@ -128,13 +84,39 @@ Result<void> SqliteStore::prepare() {
       {claim_,
        "INSERT INTO tunnel (id, token, identity, generated, created) VALUES (?1, ?2, ?3, ?4, ?5)"
        " ON CONFLICT (id) DO UPDATE SET token = ?2, identity = ?3"
-       " WHERE token = ?2 OR (identity = ?3 AND EXISTS"
-       "  (SELECT 1 FROM token AS owner WHERE owner.id = tunnel.token AND revoked IS NOT NULL))"},
+       " WHERE token = ?2 OR EXISTS (SELECT 1 FROM token AS owner WHERE owner.id = tunnel.token"
+       "  AND revoked IS NOT NULL AND"
+       "  (tunnel.identity = ?3 OR name = (SELECT name FROM token WHERE id = ?2)))"},
       {find_generated_,
        "SELECT 1 FROM tunnel JOIN token AS owner ON owner.id = tunnel.token"
        " WHERE tunnel.id = ?1 AND generated AND (owner.id = ?2 OR revoked IS NOT NULL)"},
       {release_, "DELETE FROM tunnel WHERE id = ?1"},
       {data_version_, "PRAGMA data_version"},
+      {add_code_,
+       "INSERT INTO code (id, hash, purpose, name, plan, created, expires)"
+       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
+      {forget_codes_, "DELETE FROM code WHERE expires <= ?1"},
+      {find_code_,
+       "SELECT hash, name, plan FROM code WHERE id = ?1 AND purpose = ?2 AND used IS NULL"
+       " AND tries < ?3 AND expires > ?4"},
+      {fail_code_, "UPDATE code SET tries = tries + 1 WHERE id = ?1"},
+      {use_code_, "UPDATE code SET used = ?2 WHERE id = ?1"},
+      {find_name_,
+       "SELECT " LEAT_TOKEN_COLUMNS " FROM token WHERE name = ?1 ORDER BY id DESC LIMIT 1"},
+      {find_usage_,
+       "SELECT bytes_in, bytes_out, requests FROM usage WHERE owner = ?1 AND period = ?2"},
+      {list_usage_,
+       "SELECT owner, period, bytes_in, bytes_out, requests FROM usage"
+       " WHERE ?1 = '' OR owner = ?1 ORDER BY period DESC, owner"},
+      {add_usage_,
+       "INSERT INTO usage (owner, period, bytes_in, bytes_out, requests)"
+       " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (owner, period) DO UPDATE SET"
+       " bytes_in = bytes_in + ?3, bytes_out = bytes_out + ?4, requests = requests + ?5"},
+      {find_bucket_, "SELECT settled FROM bucket WHERE owner = ?1"},
+      {put_bucket_,
+       "INSERT INTO bucket (owner, settled) VALUES (?1, ?2)"
+       " ON CONFLICT (owner) DO UPDATE SET settled = ?2"},
+      {allow_, "UPDATE token SET revoked = NULL WHERE name = ?1 AND kind = 'jwt'"},
   };
   for (const auto& each : kAll) {
     auto prepared = database_.prepare(each.sql);
@@ -147,17 +129,24 @@ Result<void> SqliteStore::prepare() {
 
 // --- tokens ---
 
-Result<Secret> SqliteStore::create_token(std::string_view name) {
+Result<Secret> SqliteStore::create_token(std::string_view name, std::string_view plan) {
   if (!valid_token_name(name)) {
-    return fail(Code::USAGE,
-                "expected a token name of 1 to 64 letters, digits and '.', '_', '@', '-'");
+    return fail(Code::USAGE, std::string(kTokenNameRule));
   }
   const Secret token = make_token();
   const Durably durably(database_);
-  Query query(database_, create_token_, name, hash_of(token), now());
-  if (const auto done = query.run(); !done) return tl::unexpected(done.error());
-  if (database_.rows_changed() == 0) return fail(Code::TOKEN_EXISTS, std::string(name));
+  const auto added = add(name, hash_of(token), "token", plan, {});
+  if (!added) return tl::unexpected(added.error());
+  if (!*added) return fail(Code::TOKEN_EXISTS, std::string(name));
   return token;
+}
+
+// False: a credential of that name is in force.
+Result<bool> SqliteStore::add(std::string_view name, const Sha256& hash, std::string_view kind,
+                              std::string_view plan, Bytes identity) {
+  Query query(database_, create_token_, name, hash, now(), kind, plan, identity);
+  if (const auto done = query.run(); !done) return tl::unexpected(done.error());
+  return database_.rows_changed() != 0;
 }
 
 Result<std::vector<TokenInfo>> SqliteStore::tokens() {
@@ -296,6 +285,8 @@ bool SqliteStore::changed() {
 }
 
 // --- opening ---
+
+namespace {
 
 Result<Database> open_database(const std::string& path, std::chrono::milliseconds patience) {
   auto database = Database::open(path);

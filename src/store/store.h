@@ -17,12 +17,54 @@
 
 namespace leat::store {
 
+// A credential, and the owner of what was made with it (docs/adr/0017).
 struct TokenInfo {
+  enum class Kind : std::uint8_t {
+    token,
+    agent,  // made for a join code
+    jwt,    // stands for a subject, whatever its tokens
+  };
+
   std::int64_t id = 0;  // never 0, never used twice
-  std::string name;
+  std::string name;     // of a subject: "jwt:" and what it is called
+  Kind kind = Kind::token;
+  std::string plan;                   // empty: the default
+  std::optional<PublicKey> identity;  // good with this key only
   std::chrono::sys_seconds created;
   std::optional<std::chrono::sys_seconds> last_used;  // to the minute
   std::optional<std::chrono::sys_seconds> revoked;
+};
+
+// A code that may be exchanged once, soon, for a credential.
+struct Invitation {
+  std::string purpose = "agent";
+  std::string name;  // of the credential; empty: made of the key that joins
+  std::string plan;
+  std::chrono::seconds life = std::chrono::minutes(15);
+};
+
+struct Joined {
+  Secret credential;
+  TokenInfo token;
+};
+
+struct Usage {
+  std::uint64_t bytes_in = 0;   // from visitors
+  std::uint64_t bytes_out = 0;  // to them
+  std::uint64_t requests = 0;
+};
+
+struct UsageRow {
+  std::string owner;   // TokenInfo::name
+  std::string period;  // "2026-11-21" or "2026-11", UTC
+  Usage usage;
+};
+
+// How far an owner's requests have run ahead of their pace: when it will have caught up,
+// microseconds since 1970.
+struct Bucket {
+  std::string owner;
+  std::int64_t settled = 0;
 };
 
 struct Claim {
@@ -44,7 +86,8 @@ class Store {
   // "leat_" and 256 random bits in base64url; only their hash is kept, so this is the one time they
   // are seen. LEAT_TOKEN_EXISTS if a token of that name is in force; LEAT_USAGE if the name is not
   // 1 to 64 of a-z, A-Z, 0-9 and "._@-".
-  virtual Result<Secret> create_token(std::string_view name) = 0;
+  virtual Result<Secret> create_token(std::string_view name, std::string_view plan) = 0;
+  Result<Secret> create_token(std::string_view name) { return create_token(name, {}); }
   virtual Result<std::vector<TokenInfo>> tokens() = 0;  // oldest first, revoked ones included
   virtual Result<void> revoke_token(std::string_view name) = 0;  // LEAT_NO_SUCH_TOKEN
 
@@ -52,11 +95,25 @@ class Store {
   virtual Result<std::optional<TokenInfo>> verify(const Secret& token) = 0;
   virtual Result<bool> is_live(std::int64_t token) = 0;  // exists and is not revoked
 
+  // "ID-SECRET" in lower-case base32, 40 and 80 random bits. LEAT_USAGE as create_token().
+  virtual Result<Secret> create_code(const Invitation& invitation) = 0;
+  // The credential for a code: single use, kCodeTries wrong secrets for each id. nullopt: there is
+  // no such code for that purpose, or no longer. A credential that this identity joined for before
+  // under the same name is replaced.
+  static constexpr std::int64_t kCodeTries = 5;
+  virtual Result<std::optional<Joined>> redeem(const Secret& code, std::string_view purpose,
+                                               const PublicKey& identity) = 0;
+  // The owner that a token's subject stands for; written down when it first comes. LEAT_REVOKED.
+  virtual Result<TokenInfo> subject(std::string_view subject, std::string_view plan) = 0;
+  // Takes back the revocation of a subject ("jwt:…"). LEAT_NO_SUCH_TOKEN.
+  virtual Result<void> allow(std::string_view name) = 0;
+
   // Makes the token the owner of each tunnel id, for ever or until released; the answers are in the
   // order of the claims. LEAT_TUNNEL_TAKEN if another one owns it, LEAT_TUNNEL_LIMIT if the token
   // owns limits::kTokenTunnels others. When the owner's token was revoked, the agent that last
-  // bound the id keeps it under its new token; nobody else gets it. What has to be written is
-  // written together, with one wait for the disk, and if that fails none of it is.
+  // bound the id keeps it under its new token, and so does a new token of the same name; nobody
+  // else gets it. What has to be written is written together, with one wait for the disk, and if
+  // that fails none of it is.
   virtual std::vector<Result<void>> claim(const std::vector<Claim>& claims, std::int64_t token,
                                           const PublicKey& identity) = 0;
   Result<void> claim(std::string_view tunnel, std::int64_t token, const PublicKey& identity,
@@ -70,6 +127,15 @@ class Store {
   // The relay once made this id up, for that token or for one that was revoked since.
   virtual Result<bool> is_generated(std::string_view tunnel, std::int64_t token) = 0;
   virtual Result<bool> release(std::string_view tunnel) = 0;  // false: nobody owned it
+
+  // What an owner has used in a period; nothing is a row of zeros.
+  virtual Result<Usage> usage(std::string_view owner, std::string_view period) = 0;
+  // All rows, of one owner or (empty) of all, the latest period first.
+  virtual Result<std::vector<UsageRow>> usages(std::string_view owner) = 0;
+  virtual Result<std::int64_t> bucket(std::string_view owner) = 0;  // Bucket::settled; 0: none
+  // Adds to the rows, replaces the buckets: all of it or nothing. Waits for nobody.
+  virtual Result<void> settle(const std::vector<UsageRow>& added,
+                              const std::vector<Bucket>& buckets) = 0;
 
   // True if a token may have been created or revoked, here or by another process, since the last
   // call. Reads one counter in shared memory: made to be polled.

@@ -244,6 +244,18 @@ TEST(Arguments, TokenVerbs) {
   EXPECT_EQ(parsed<TokenArguments>({"token", "revoke", "--name", "n"}).verb,
             TokenArguments::Verb::revoke);
   EXPECT_EQ(parsed<TokenArguments>({"token", "list"}).verb, TokenArguments::Verb::list);
+  EXPECT_EQ(parsed<TokenArguments>({"token", "allow", "jwt:x"}).verb, TokenArguments::Verb::allow);
+  const auto invite = parsed<TokenArguments>({"token", "invite"});
+  EXPECT_EQ(invite.verb, TokenArguments::Verb::invite);
+  EXPECT_EQ(invite.name, "") << "made of the key that joins";
+  EXPECT_EQ(parsed<TokenArguments>({"token", "invite", "n"}).name, "n");
+}
+
+TEST(Arguments, Join) {
+  const auto join = parsed<JoinArguments>({"join", "https://r/join#c", "--state-dir", "/s"});
+  EXPECT_EQ(join.url, "https://r/join#c");
+  EXPECT_EQ(join.state_dir, "/s");
+  EXPECT_FALSE(join.ca);
 }
 
 TEST(Arguments, DemoAndSample) {

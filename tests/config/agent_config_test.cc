@@ -178,7 +178,13 @@ TEST(ServiceConfig, EveryKey) {
                              {"health", "/up?x", ""},
                              {"health_interval", "1m", ""},
                              {"cors", "https://a.test, http://b.test:81", ""},
-                             {"sse_comments", "20s", ""}});
+                             {"sse_comments", "20s", ""},
+                             {"visitor_tokens", "tokens", ""},
+                             {"visitor_users", "users", ""},
+                             {"visitor_jwt_keys", "keys", ""},
+                             {"visitor_jwt_audience", "us", ""},
+                             {"visitor_jwt_issuer", "them", ""},
+                             {"allow", "192.0.2.0/24, ::1", ""}});
   ASSERT_TRUE(http) << http.error().detail;
   EXPECT_EQ(http->id, "notes");
   EXPECT_EQ(http->effective_kind(), Kind::http);
@@ -196,6 +202,12 @@ TEST(ServiceConfig, EveryKey) {
   EXPECT_EQ(http->health_interval, std::chrono::minutes(1));
   EXPECT_EQ(http->cors, (std::vector<std::string>{"https://a.test", "http://b.test:81"}));
   EXPECT_EQ(http->sse_comments, std::chrono::seconds(20));
+  EXPECT_EQ(http->visitor_tokens, "tokens");
+  EXPECT_EQ(http->visitor_users, "users");
+  EXPECT_EQ(http->visitor_jwt_keys, "keys");
+  EXPECT_EQ(http->visitor_jwt_audience, "us");
+  EXPECT_EQ(http->visitor_jwt_issuer, "them");
+  EXPECT_EQ(http->allow, (std::vector<std::string>{"192.0.2.0/24", "::1"}));
 
   const auto tcp =
       service({{"kind", "tcp", ""}, {"target", "22", ""}, {"remote_port", "2222", ""}});
@@ -270,6 +282,8 @@ TEST(ServiceConfig, KeysMustAgree) {
        "service: origin is for kinds http and ws"},
       {{{"target", "http://a", "x"}, {"room", "a", "y"}}, "y: kind ws contradicts kind http"},
       {{{"id", "a", "x"}, {"room", "a", "y"}}, "y: cannot be given together with id"},
+      {{{"target", "tcp://a:1", "x"}, {"visitor_tokens", "f", "y"}},
+       "service: credentials of visitors are for kinds http and ws; use allow"},
       {{{"target", "http://a", "x"}, {"insecure", "true", "y"}},
        "service: insecure is for https targets"},
   };

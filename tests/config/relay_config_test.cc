@@ -62,6 +62,11 @@ const std::vector<Case>& cases() {
        }},
       {"proxy_protocol", "127.0.0.1",
        [](const auto& c) { return c.proxy_protocol && contains(*c.proxy_protocol, "127.0.0.1"); }},
+      {"jwt_keys", "keys.json", [](const auto& c) { return c.jwt_keys == "keys.json"; }},
+      {"jwt_audience", "us", [](const auto& c) { return c.jwt_audience == "us"; }},
+      {"jwt_issuer", "them", [](const auto& c) { return c.jwt_issuer == "them"; }},
+      {"plans", "plans.yaml", [](const auto& c) { return c.plans == "plans.yaml"; }},
+      {"admin_key_file", "k", [](const auto& c) { return c.admin_key_file == "k"; }},
       {"log_level", "warn", [](const auto& c) { return c.log_level == log::Level::warn; }},
       {"log_format", "json", [](const auto& c) { return c.log_format == log::Format::json; }},
   };

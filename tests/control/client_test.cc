@@ -1,6 +1,7 @@
 // The agent's column of docs/protocol.md §3.2.
 #include "control/client.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "control/control_fixture.h"
@@ -260,6 +261,28 @@ TEST_F(ClientTest, TunnelsBeyondTheLimitFailHere) {
   EXPECT_EQ(messages(c.take_output()).size(), 1024u);
   EXPECT_EQ(log.log, (std::vector<std::string>{"welcome s1 home", "failed 1024 LEAT_CONFIG",
                                                "failed 1025 LEAT_CONFIG"}));
+}
+
+// What an older relay does with rules it does not know is to let everybody in.
+TEST(ClientPolicies, NoTunnelWithRulesIsAskedForWhereTheyAreNotEnforced) {
+  TunnelRequest guarded{"notes", TunnelKind::http, false, 0, {}};
+  guarded.visitors.allow = {"192.0.2.0/24"};
+  for (const bool enforced : {false, true}) {
+    ClientLog log;
+    Client client(log, key(), Secret("t"), "h", {guarded});
+    client.take_output();
+    proto::Control welcome;
+    welcome.mutable_welcome()->set_version(1);
+    if (enforced) welcome.mutable_welcome()->add_features(std::string(kPolicyFeature));
+    ASSERT_TRUE(client.feed(as_bytes(framed(welcome))));
+    const auto said = messages(client.take_output());
+    EXPECT_EQ(said.size(), enforced ? 1u : 0u);
+    if (enforced) {
+      EXPECT_EQ(said[0].bind().access().allow(0), "192.0.2.0/24");
+    } else {
+      EXPECT_THAT(log.log, testing::Contains("failed 0 LEAT_VERSION_MISMATCH"));
+    }
+  }
 }
 
 }  // namespace

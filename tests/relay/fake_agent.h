@@ -68,7 +68,7 @@ class FakeAgent final : private net::TransportOwner,
     HostPort relay;
     const net::TlsContext& tls;
     const SigningKey& identity;
-    Secret token;
+    control::Credential token;
     std::vector<control::TunnelRequest> tunnels;
     bool greets = true;  // false: after the handshake it says nothing
   };
@@ -78,6 +78,10 @@ class FakeAgent final : private net::TransportOwner,
   // Called for each stream once its OpenStream is there, and whenever more has come.
   std::function<void(Served&)> on_served;
   std::vector<std::unique_ptr<Served>> streams;  // all so far
+
+  std::string credential_name;  // of Welcome
+  Secret issued;                // … for a join code
+  std::optional<Error> noticed;
 
   bool in_session() const { return driver_ != nullptr; }
   bool settled() const { return answers_ == tunnels_; }  // each Bind has its Bound
@@ -104,11 +108,12 @@ class FakeAgent final : private net::TransportOwner,
   void on_transport() override;
   void on_stream(mux::StreamHandle stream) override;
   void on_ended(const Error& why) override;
-  void on_welcome(const std::string&, const std::string&) override {}
+  void on_welcome(const std::string&, const std::string& name) override { credential_name = name; }
+  void on_credential(const Secret& made) override { issued = made; }
   void on_bound(std::size_t index, const control::TunnelBound& tunnel) override;
   void on_bind_failed(std::size_t index, const Error& error) override;
   void on_drain(const std::string&, std::uint32_t, const std::vector<std::string>&) override {}
-  void on_notice(const Error&) override {}
+  void on_notice(const Error& notice) override { noticed = notice; }
   void on_shared(const std::string& tunnel, std::uint32_t agents) override {
     shared_[tunnel] = agents;
     loop_.poke();

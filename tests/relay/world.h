@@ -14,6 +14,7 @@
 #include "relay/fake_agent.h"
 #include "relay/relay.h"
 #include "relay/visitor.h"
+#include "store/store.h"
 #include "support/temp_dir.h"
 
 namespace leat::relay {

@@ -1,0 +1,69 @@
+// Keys that verify JSON web signatures (RFC 7515), and files of them. A key has one algorithm, said
+// by its type or its file, never by the token it is to verify: a public key can then not be used as
+// the secret of an HMAC, nor a token choose "none".
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/secret.h"
+
+typedef struct evp_pkey_st EVP_PKEY;
+
+namespace leat::auth {
+
+enum class Algorithm : std::uint8_t { hs256, rs256, es256, eddsa };
+std::string_view name(Algorithm algorithm);  // as in "alg": RFC 7518 §3.1, RFC 8037 §3.1
+std::optional<Algorithm> algorithm_of(std::string_view name);
+
+inline constexpr std::size_t kKeyFile = 64 * 1024;  // bytes of a file of keys
+inline constexpr std::size_t kKeys = 64;            // in one file
+inline constexpr std::size_t kSecretMin = 32;       // bytes: RFC 7518 §3.2
+inline constexpr int kRsaBitsMin = 2048;            // RFC 7518 §3.3
+inline constexpr int kRsaBitsMax = 8192;            // a longer one costs too much to verify
+
+class Key {
+ public:
+  Key(Algorithm algorithm, std::string id, EVP_PKEY* key);  // takes the key over
+  Key(std::string id, Secret secret);                       // HS256
+
+  Algorithm algorithm() const { return algorithm_; }
+  const std::string& id() const { return id_; }  // "kid"; empty: none
+  bool verify(Bytes message, Bytes signature) const;
+
+ private:
+  struct Free {
+    void operator()(EVP_PKEY* key) const;
+  };
+  Algorithm algorithm_;
+  std::string id_;
+  std::shared_ptr<EVP_PKEY> key_;
+  Secret secret_;
+};
+
+class KeySet {
+ public:
+  // A JWKS (RFC 7517 §5), public keys or certificates in PEM, or anything else of kSecretMin bytes
+  // or more without the white space around it: the secret of HS256. Keys of a JWKS that are not for
+  // verifying, or of algorithms we do not have, are left out; no key that is left is LEAT_KEY_FILE.
+  static Result<KeySet> parse(std::string_view text);
+  // The same of a file, which must have mode 0600 if there is a secret in it.
+  static Result<KeySet> load(const std::string& path);
+
+  const std::vector<Key>& keys() const { return keys_; }
+  bool has_secret() const;
+
+ private:
+  Result<void> add_jwks(std::string_view text);
+  Result<void> add_pem(std::string_view text);
+
+  std::vector<Key> keys_;
+};
+
+}  // namespace leat::auth

@@ -1,0 +1,38 @@
+// What an owner may use. A limit that is not set does not exist.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace leat {
+
+struct Plan {
+  using Limit = std::optional<std::uint64_t>;
+
+  std::string name;
+  Limit tunnels;              // bound at once
+  Limit streams;              // visitors' connections and exchanges at once
+  Limit requests_per_minute;  // HTTP requests and new connections
+  Limit bytes_per_second;     // both ways together, like the next two; held back, not refused
+  Limit bytes_per_day;        // of UTC
+  Limit bytes_per_month;
+  Limit body;  // bytes of a request's
+};
+
+struct Plans {
+  std::vector<Plan> all;
+  std::string fallback;  // of owners that have none, or one that is not there; empty: no limits
+
+  const Plan* find(const std::string& name) const {
+    const Plan* found = nullptr;
+    for (const Plan& plan : all) {
+      if (plan.name == name) return &plan;
+      if (plan.name == fallback) found = &plan;
+    }
+    return found;
+  }
+};
+
+}  // namespace leat

@@ -1,0 +1,95 @@
+#include "cli/relay_address.h"
+
+#include <ifaddrs.h>
+#include <netdb.h>
+#include <netinet/in.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/join_url.h"
+#include "base/names.h"
+#include "cli/qr.h"
+#include "cli/terminal.h"
+#include "config/values.h"
+
+namespace leat::cli {
+namespace {
+
+// The address under which this machine is most likely reached: its first that is not a loopback
+// one.
+std::string outward_address() {
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) return "localhost";
+  std::string found = "localhost";
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
+    std::array<char, NI_MAXHOST> text;
+    ::getnameinfo(one->ifa_addr, sizeof(sockaddr_in), text.data(), text.size(), nullptr, 0,
+                  NI_NUMERICHOST);
+    if (std::string_view(text.data()).starts_with("127.")) continue;
+    found = text.data();
+    break;
+  }
+  ::freeifaddrs(all);
+  return found;
+}
+
+}  // namespace
+
+bool everywhere(const HostPort& address) {
+  return address.host == "0.0.0.0" || address.host == "::";
+}
+
+HostPort agent_address(const relay::Info& info, const relay::Options& options) {
+  HostPort address = info.listen;
+  const auto visitors = config::parse_url_address(options.public_url);
+  if (!options.domain.empty()) {
+    address.host = options.domain;
+  } else if (visitors) {
+    address.host = visitors->host;
+  } else if (everywhere(address)) {
+    address.host = outward_address();
+  }
+  if (visitors && visitors->host == address.host && !info.plain_listen) {
+    address.port = visitors->port;
+  }
+  return address;
+}
+
+Result<RelayAtWork> relay_at_work(const std::string& state_dir) {
+  const std::string path = state_dir + "/relay.json";
+  const auto text = read_file(path, Code::STATE_DIR);
+  if (!text) return fail(Code::STATE_DIR, text.error().detail + "; has the relay been started?");
+  try {
+    const auto json = nlohmann::json::parse(*text);
+    RelayAtWork out;
+    const auto listen = parse_host_port(json.at("listen").get<std::string>());
+    if (!listen) return fail(Code::STATE_DIR, path + ": is damaged");
+    out.info.listen = *listen;
+    out.info.pin = json.at("fingerprint");
+    out.options.public_url = json.at("url");
+    out.options.domain = json.value("domain", "");
+    if (json.contains("plain_listen")) out.info.plain_listen = HostPort{};
+    const auto visitors = config::parse_url_address(out.options.public_url);
+    if (visitors && visitors->host == "localhost" && everywhere(*listen)) {
+      out.options.public_url.clear();  // a guess, and agent_address() has a better one
+    }
+    return out;
+  } catch (const nlohmann::json::exception&) {
+    return fail(Code::STATE_DIR, path + ": is damaged");
+  }
+}
+
+std::string invitation_text(const HostPort& relay, const relay::Info& info, const Secret& code) {
+  const auto pin = parse_pin(info.pin);
+  const Secret url = JoinUrl{relay, code, pin ? *pin : std::string()}.text();
+  std::string out =
+      "To let one machine join, once and within 15 minutes, run there:\n\n  leat join ";
+  out.append(url.reveal()).append("\n\n");
+  if (colours()) out.append(qr_code(url.reveal())).append("\n");
+  return out;
+}
+
+}  // namespace leat::cli

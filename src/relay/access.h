@@ -1,0 +1,72 @@
+// Whom a tunnel takes: its agent's policy, applied to the head that was routed (threat 16). Says no
+// more than one bit to strangers: whoever has no credential and whoever has a wrong one are
+// answered alike.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/claims.h"
+#include "auth/keys.h"
+#include "base/cidr.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "control/policy.h"
+#include "http/head.h"
+
+namespace leat::relay {
+
+// How often an address has shown something wrong: ten times at once, then every six seconds. An
+// IPv6 address counts with its /64, which one customer has.
+class Tries {
+ public:
+  bool allows(std::string_view address, Time now) const;
+  void failed(std::string_view address, Time now);
+
+ private:
+  static constexpr Duration kPeriod = std::chrono::seconds(6);
+  static constexpr int kBurst = 10;
+  static constexpr std::size_t kAddresses = 4096;  // remembered at once
+
+  absl::flat_hash_map<std::string, Time> settled_;  // when all failures of an address are forgotten
+};
+
+class Access {
+ public:
+  // LEAT_BAD_POLICY, in words for the agent.
+  static Result<std::shared_ptr<const Access>> make(const control::VisitorPolicy& policy);
+
+  // What let a visitor in, so that it can be asked later whether it still would.
+  struct Grant {
+    std::string address;
+    std::optional<Sha256> hash;  // of the token, or of USER:PASSWORD
+    std::string subject;         // of a JWT
+    std::string name;            // for logs
+    std::string subprotocol;     // that carried the credential: to be answered if nobody else does
+  };
+  // nullopt where it is let in. Takes the visitor's credential out of `request` and of `target`,
+  // what the service will see. VISITOR_REFUSED, ADDRESS_REFUSED, TOO_MANY_TRIES.
+  std::optional<Code> admit(http::Request& request, std::string& target, std::string_view address,
+                            Tries& tries, Time now, Grant& grant) const;
+  bool allows(std::string_view address) const;
+  bool still_grants(const Grant& grant) const;
+  // Fields of a 401, each line ending in CRLF.
+  std::string challenge() const;
+
+ private:
+  bool check(std::string_view scheme, std::string_view credential, Grant& grant) const;
+  bool check_bearer(std::string_view token, Grant& grant) const;
+
+  std::vector<Cidr> allow_;
+  control::VisitorPolicy policy_;
+  std::optional<auth::KeySet> keys_;
+};
+
+}  // namespace leat::relay

@@ -1,0 +1,52 @@
+// Who an agent is, decided from what its Hello carries: a token, a JWT, a join code. Fails closed:
+// what cannot be checked is refused.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "auth/claims.h"
+#include "auth/keys.h"
+#include "base/error.h"
+#include "base/secret.h"
+#include "control/server.h"
+#include "relay/options.h"
+#include "store/store.h"
+
+namespace leat::relay {
+
+struct Admission {
+  store::TokenInfo owner;
+  Secret issued;                       // for a join code: what it became
+  std::optional<auth::Claims> claims;  // of a JWT
+
+  bool allows(std::string_view tunnel) const { return !claims || claims->allows(tunnel); }
+};
+
+class Credentials {
+ public:
+  Credentials(store::Store& store, const Options& options);
+
+  // Reads the file of keys again, if there is one; the old ones stay if it cannot be used.
+  Result<void> reload();
+  // STORE, NO_TOKEN, BAD_TOKEN, BAD_JWT, JWT_EXPIRED, BAD_CODE, WRONG_IDENTITY, REVOKED. The
+  // detail is for the agent, which holds the credential.
+  Result<Admission> admit(const control::HelloInfo& hello);
+  // For how long a JWT's session may go on, by the wall clock of now.
+  std::chrono::seconds left(const auth::Claims& claims) const;
+
+ private:
+  Result<Admission> by_token(const control::HelloInfo& hello);
+  Result<Admission> by_jwt(const control::HelloInfo& hello);
+  Result<Admission> by_code(const control::HelloInfo& hello);
+
+  store::Store& store_;
+  const std::string key_file_;
+  const auth::Expectations expected_;
+  std::optional<auth::KeySet> keys_;
+};
+
+}  // namespace leat::relay

@@ -1,0 +1,149 @@
+// Credentials that are not tokens from the start: codes that become one, and subjects of JWTs.
+#include <array>
+#include <utility>
+
+#include "base/names.h"
+#include "store/sqlite_store.h"
+
+namespace leat::store {
+namespace {
+
+constexpr std::size_t kCodeId = 5, kCodeSecret = 10;  // bytes
+
+std::string random_base32(std::size_t size) {
+  std::array<std::uint8_t, kCodeSecret> raw;
+  random_bytes(std::span(raw).first(size));
+  return base32(Bytes(raw).first(size));
+}
+
+// The same for everybody who looks at the key.
+std::string name_of(const PublicKey& identity) {
+  return "agent-" + base32(Bytes(identity).first(kCodeId));
+}
+
+}  // namespace
+
+// --- codes ---
+
+Result<Secret> SqliteStore::create_code(const Invitation& invitation) {
+  if (!invitation.name.empty() && !valid_token_name(invitation.name)) {
+    return fail(Code::USAGE, std::string(kTokenNameRule));
+  }
+  const std::string id = random_base32(kCodeId);
+  const Secret secret(random_base32(kCodeSecret));
+  const std::int64_t time = now();
+  if (const auto done = Query(database_, forget_codes_, time).run(); !done) {
+    return tl::unexpected(done.error());
+  }
+  Query query(database_, add_code_, id, hash_of(secret), invitation.purpose, invitation.name,
+              invitation.plan, time, time + std::int64_t{invitation.life.count()});
+  if (const auto done = query.run(); !done) return tl::unexpected(done.error());
+  return Secret(id + "-" + std::string(secret.reveal()));
+}
+
+Result<std::optional<Joined>> SqliteStore::redeem(const Secret& code, std::string_view purpose,
+                                                  const PublicKey& identity) {
+  const Durably durably(database_);
+  if (const auto begun = database_.run("BEGIN IMMEDIATE"); !begun) {
+    return tl::unexpected(begun.error());
+  }
+  auto joined = redeem_in_transaction(code, purpose, identity);
+  if (joined) {
+    if (const auto done = database_.run("COMMIT"); !done) joined = tl::unexpected(done.error());
+  }
+  if (!joined) (void)database_.run("ROLLBACK");
+  return joined;
+}
+
+Result<std::optional<Joined>> SqliteStore::redeem_in_transaction(const Secret& code,
+                                                                 std::string_view purpose,
+                                                                 const PublicKey& identity) {
+  const std::string_view text = code.reveal();
+  const std::size_t dash = std::min(text.find('-'), text.size());
+  const std::string_view id = text.substr(0, dash);
+  const Secret secret(std::string(text.substr(std::min(dash + 1, text.size()))));
+  std::string hash, name, plan;
+  {
+    Query query(database_, find_code_, id, purpose, kCodeTries, now());
+    const auto row = query.step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return std::nullopt;
+    hash = query.blob(0);
+    name = query.text(1);
+    plan = query.text(2);
+  }
+  if (!constant_time_equal(as_bytes(hash), hash_of(secret))) {
+    const auto counted = Query(database_, fail_code_, id).run();
+    if (!counted) return tl::unexpected(counted.error());
+    return std::nullopt;
+  }
+  if (const auto used = Query(database_, use_code_, id, now()).run(); !used) {
+    return tl::unexpected(used.error());
+  }
+  return join(name.empty() ? name_of(identity) : name, plan, identity).map([](Joined joined) {
+    return std::optional(std::move(joined));
+  });
+}
+
+Result<Joined> SqliteStore::join(std::string_view name, std::string_view plan,
+                                 const PublicKey& identity) {
+  std::string chosen(name);
+  const auto before = find_name(chosen);
+  if (!before) return tl::unexpected(before.error());
+  if (*before && !(*before)->revoked) {
+    if ((*before)->identity == identity) {
+      const auto replaced = Query(database_, revoke_token_, chosen, now()).run();
+      if (!replaced) return tl::unexpected(replaced.error());
+      changed_here_ = true;
+    } else {
+      // Somebody else's, made since the code was: told apart by the key.
+      chosen += "-" + random_base32(kCodeId);
+    }
+  }
+  Secret credential = make_token();
+  const auto added = add(chosen, hash_of(credential), "agent", plan, identity);
+  if (!added) return tl::unexpected(added.error());
+  if (!*added) return fail(Code::TOKEN_EXISTS, chosen);
+  const auto made = find_name(chosen);
+  if (!made) return tl::unexpected(made.error());
+  return Joined{std::move(credential), made->value()};
+}
+
+// The one that is in force, else the one revoked last.
+Result<std::optional<TokenInfo>> SqliteStore::find_name(std::string_view name) {
+  Query query(database_, find_name_, name);
+  const auto row = query.step();
+  if (!row) return tl::unexpected(row.error());
+  return *row ? std::optional(token_info(query)) : std::nullopt;
+}
+
+// --- subjects ---
+
+Result<TokenInfo> SqliteStore::subject(std::string_view subject, std::string_view plan) {
+  const std::string name = "jwt:" + std::string(subject);
+  auto known = find_name(name);
+  if (!known) return tl::unexpected(known.error());
+  if (!*known) {
+    Sha256 nobodys;
+    random_bytes(nobodys);
+    const Durably durably(database_);
+    const auto added = add(name, nobodys, "jwt", plan, {});
+    if (!added) return tl::unexpected(added.error());
+    known = find_name(name);
+    if (!known) return tl::unexpected(known.error());
+  }
+  TokenInfo token = known->value();
+  if (token.revoked) return fail(Code::REVOKED, name);
+  touch(token);
+  if (!plan.empty()) token.plan = plan;  // what the token says now
+  return token;
+}
+
+Result<void> SqliteStore::allow(std::string_view name) {
+  const Durably durably(database_);
+  if (const auto done = Query(database_, allow_, name).run(); !done) return done;
+  if (database_.rows_changed() == 0) return fail(Code::NO_SUCH_TOKEN, std::string(name));
+  return {};
+}
+
+}  // namespace leat::store

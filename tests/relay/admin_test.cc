@@ -1,0 +1,205 @@
+// The admin API and the metrics: who may ask, what is answered, and that the description is true.
+#include "relay/admin.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "relay/world.h"
+
+namespace leat::relay {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+
+constexpr char kKey[] = "an-admin-key-of-32-characters-ok";
+
+class Admin : public World {
+ protected:
+  void configure(Options& options) override {
+    options.admin_listen = HostPort{"127.0.0.1", 0};
+    options.admin_key = Secret(kKey);
+    options.plans = {{Plan{.name = "p", .tunnels = 5}}, "p"};
+  }
+  struct Said {
+    int status = 0;
+    std::string text, body;
+    json object() const { return json::parse(body, nullptr, false); }
+  };
+  Said ask(const std::string& method, const std::string& target,
+           const std::string& fields = std::string("X-Admin-Key: ") + kKey + "\r\n") {
+    Visitor client(loop, *relay->info().admin_listen, nullptr);
+    client.send(method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + fields +
+                "\r\n");
+    EXPECT_TRUE(until([&] { return client.over(); }));
+    const std::string text = client.text();
+    return {text.size() > 12 ? std::atoi(text.c_str() + 9) : 0, text, client.body()};
+  }
+};
+
+TEST_F(Admin, NobodyWithoutTheKey) {
+  for (const char* fields :
+       {"", "X-Admin-Key: \r\n", "X-Admin-Key: wrong\r\n", "Authorization: Bearer wrong\r\n",
+        "X-Admin-Key: a\r\nX-Admin-Key: an-admin-key-of-32-characters-ok\r\n"}) {
+    const Said said = ask("GET", "/api/v1/tokens", fields);
+    EXPECT_EQ(said.status, 401) << fields;
+  }
+  EXPECT_EQ(ask("GET", "/api/v1/status").status, 200);
+  EXPECT_EQ(
+      ask("GET", "/api/v1/status", std::string("Authorization: Bearer ") + kKey + "\r\n").status,
+      200);
+  for (int i = 0; i < 10; ++i) ask("GET", "/api/v1/tokens", "X-Admin-Key: guess\r\n");
+  EXPECT_EQ(ask("GET", "/api/v1/tokens", "X-Admin-Key: guess\r\n").status, 429);
+}
+
+TEST_F(Admin, IsNotOnThePublicDoors) {
+  for (const char* target : {"/api/v1/status", "/metrics", "/tunnel/../api/v1/status"}) {
+    const auto stranger = visitor();
+    stranger->get(target, std::string("X-Admin-Key: ") + kKey + "\r\n");
+    ASSERT_TRUE(until([&] { return stranger->has("\r\n\r\n") || stranger->over(); }));
+    EXPECT_TRUE(stranger->has("HTTP/1.1 404 ")) << stranger->text();
+  }
+}
+
+TEST_F(Admin, AgentsTunnelsAndTheirEnd) {
+  const auto agent = online({http("a"), http("b")});
+  agent->on_served = [](Served& served) {
+    if (served.has("\r\n\r\n") && served.unsent() == 0) {
+      served.reply().send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun");
+    }
+  };
+  const auto reader = visitor();
+  reader->get("/tunnel/b/");
+  ASSERT_TRUE(until([&] { return reader->has("begun"); }));
+
+  const json agents = ask("GET", "/api/v1/agents").object().at("agents");
+  ASSERT_EQ(agents.size(), 1u);
+  EXPECT_EQ(agents[0].at("owner"), "first");
+  EXPECT_EQ(agents[0].at("tunnels"), json({"a", "b"}));
+  const std::string own = agents[0].at("identity");
+  EXPECT_EQ(own, hex(identity->public_key()));
+
+  EXPECT_EQ(ask("DELETE", "/api/v1/tunnels/b").status, 204);
+  ASSERT_TRUE(until([&] { return reader->over(); }, 1s)) << "its visitors are cut";
+  EXPECT_TRUE(reader->failed());
+  ASSERT_TRUE(until([&] { return agent->noticed.has_value(); }));
+  EXPECT_EQ(agent->noticed->code, Code::REVOKED);
+  EXPECT_EQ(ask("GET", "/api/v1/tunnels").object().at("tunnels").size(), 1u);
+  EXPECT_EQ(ask("DELETE", "/api/v1/tunnels/none").status, 404);
+
+  EXPECT_EQ(ask("DELETE", "/api/v1/agents/00").status, 404);
+  EXPECT_EQ(ask("DELETE", "/api/v1/agents/" + own).status, 204);
+  ASSERT_TRUE(until([&] { return agent->ended(); }, 1s));
+  EXPECT_EQ(agent->why().code, Code::REVOKED);
+}
+
+TEST_F(Admin, TokensAreMadeListedAndRevoked) {
+  const Said made = ask("POST", "/api/v1/tokens?name=new%40home&plan=p");
+  ASSERT_EQ(made.status, 201) << made.text;
+  token = Secret(made.object().at("token").get<std::string>());
+  const auto agent = online({http()});
+  EXPECT_EQ(agent->credential_name, "new@home");
+  EXPECT_EQ(ask("POST", "/api/v1/tokens?name=new%40home").status, 409);
+  EXPECT_EQ(ask("POST", "/api/v1/tokens?name=bad+name").status, 400);
+  EXPECT_EQ(ask("POST", "/api/v1/tokens?nome=x").status, 400);
+  EXPECT_EQ(ask("GET", "/api/v1/tokens").object().at("tokens").size(), 2u);
+  EXPECT_THAT(ask("GET", "/api/v1/tokens").body,
+              testing::Not(HasSubstr(std::string(token.reveal()))));
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(ask("DELETE", "/api/v1/tokens/new%40home").status, 204);
+  ASSERT_TRUE(until([&] { return agent->ended(); }, 1s));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 1s);
+  EXPECT_EQ(ask("DELETE", "/api/v1/tokens/new%40home").status, 404);
+  EXPECT_EQ(ask("POST", "/api/v1/invitations").object().at("code").get<std::string>().size(), 25u);
+}
+
+TEST_F(Admin, UsageAndPlans) {
+  const auto agent = online({http()});
+  answer_all(*agent, kHello);
+  expect_served();
+  const json usage = ask("GET", "/api/v1/usage?owner=first").object().at("usage");
+  ASSERT_EQ(usage.size(), 2u);
+  EXPECT_EQ(usage[0].at("requests"), 1);
+  EXPECT_GT(usage[0].at("bytes_out"), 5);
+  EXPECT_EQ(ask("GET", "/api/v1/usage?owner=nobody").object().at("usage").size(), 0u);
+  const json plans = ask("GET", "/api/v1/plans").object();
+  EXPECT_EQ(plans.at("default"), "p");
+  EXPECT_EQ(plans.at("plans")[0].at("tunnels"), 5);
+  EXPECT_EQ(plans.at("plans")[0].at("streams"), nullptr);
+}
+
+TEST_F(Admin, WhatIsNotThereIsSaidSo) {
+  EXPECT_EQ(ask("GET", "/api/v1/nothing").status, 404);
+  EXPECT_EQ(ask("GET", "/api/v1/tokens/").status, 404);
+  EXPECT_EQ(ask("GET", "/api/v1/tokens/a/b").status, 404);
+  EXPECT_EQ(ask("PUT", "/api/v1/tokens").status, 405);
+  EXPECT_EQ(ask("GET", "/api/v2/status").status, 404);
+}
+
+TEST_F(Admin, MetricsCount) {
+  const auto agent = online({http(), tcp()});
+  answer_all(*agent, kHello);
+  expect_served();
+  const auto stranger = visitor();
+  stranger->get("/tunnel/none/");
+  ASSERT_TRUE(until([&] { return stranger->has("LEAT_AGENT_OFFLINE"); }));
+  const std::string text = ask("GET", "/metrics", "").body;
+  for (const char* line : {"leat_build_info{version=\"", "leat_agents 1\n", "leat_tunnels 2\n",
+                           "leat_opens_total{kind=\"http\"} 1\n",
+                           "leat_refusals_total{code=\"LEAT_AGENT_OFFLINE\"} 1\n",
+                           "leat_agents_joined_total 1\n", "# TYPE leat_bytes_total counter\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  EXPECT_THAT(text,
+              testing::Not(HasSubstr("leat_bytes_total{direction=\"out\",kind=\"http\"} 0\n")));
+}
+
+class AdminWithoutKey : public World {
+ protected:
+  void configure(Options& options) override { options.admin_listen = HostPort{"127.0.0.1", 0}; }
+};
+
+TEST_F(AdminWithoutKey, ThereIsNoAdmin) {
+  for (const char* fields : {"", "X-Admin-Key: \r\n", "Authorization: Bearer \r\n"}) {
+    Visitor client(loop, *relay->info().admin_listen, nullptr);
+    client.get("/api/v1/status", fields);
+    ASSERT_TRUE(until([&] { return client.has("\r\n\r\n"); }));
+    EXPECT_TRUE(client.has("HTTP/1.1 404 "));
+  }
+}
+
+TEST(OpenApi, DescribesTheTableAndNothingElse) {
+  std::ifstream file(LEAT_OPENAPI);
+  const json description = json::parse(file);
+  std::set<std::string> described, served;
+  for (const auto& [path, methods] : description.at("paths").items()) {
+    for (const auto& [method, operation] : methods.items()) {
+      std::string line = method + " " + path;
+      std::set<std::string> names;
+      for (const json& parameter : operation.value("parameters", json::array())) {
+        if (parameter.at("in") == "query") names.insert(parameter.at("name"));
+      }
+      for (const std::string& name : names) line += " " + name;
+      described.insert(line);
+      EXPECT_TRUE(operation.contains("responses")) << line;
+    }
+  }
+  for (const AdminHandler& handler : admin_handlers()) {
+    std::string line;
+    for (const char c : handler.method) line += static_cast<char>(std::tolower(c));
+    line += " " + std::string(handler.path);
+    for (const std::string_view name : std::set(handler.query.begin(), handler.query.end())) {
+      line.append(" ").append(name);
+    }
+    served.insert(line);
+  }
+  EXPECT_EQ(described, served);
+}
+
+}  // namespace
+}  // namespace leat::relay

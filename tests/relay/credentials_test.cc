@@ -1,0 +1,176 @@
+// Agents that come with JWTs and join codes, and what ends their sessions (threats 29 to 31).
+#include <gtest/gtest.h>
+
+#include "auth/signer.h"
+#include "base/file.h"
+#include "relay/world.h"
+#include "store/store.h"
+
+namespace leat::relay {
+namespace {
+
+using control::Credential;
+using namespace std::chrono_literals;
+
+const std::string kSecret(32, 'k');
+
+class Admissions : public World {
+ protected:
+  void configure(Options& options) override {
+    options.jwt_keys = dir / "keys";
+    options.jwt_audience = "relay";
+    write_keys(kSecret);
+  }
+  void write_keys(const std::string& text) {
+    ASSERT_TRUE(write_file(dir / "keys", text, 0600, Code::KEY_FILE));
+  }
+
+  static std::int64_t in(std::chrono::seconds from_now) {
+    return std::chrono::floor<std::chrono::seconds>(
+               std::chrono::system_clock::now().time_since_epoch() + from_now)
+        .count();
+  }
+  static std::string claims(const std::string& subject, std::chrono::seconds life = 1h,
+                            const std::string& more = {}) {
+    return R"({"aud":"relay","sub":")" + subject + R"(","exp":)" + std::to_string(in(life)) + more +
+           "}";
+  }
+  static Secret jwt(const std::string& payload, const std::string& secret = kSecret) {
+    return Secret(auth::test::Signer::hmac(secret).sign(payload));
+  }
+
+  std::unique_ptr<FakeAgent> come(Credential credential,
+                                  std::vector<control::TunnelRequest> tunnels = {},
+                                  const SigningKey* key = nullptr) {
+    auto made = std::make_unique<FakeAgent>(
+        loop, FakeAgent::Settings{relay->info().listen, *agent_tls, key ? *key : *identity,
+                                  std::move(credential), std::move(tunnels)});
+    EXPECT_TRUE(until(
+        [&] { return made->ended() || (!made->credential_name.empty() && made->settled()); }));
+    return made;
+  }
+  void expect_refused(const FakeAgent& agent, Code code) {
+    ASSERT_TRUE(agent.ended());
+    EXPECT_EQ(agent.why().code, code) << agent.why().text();
+    EXPECT_TRUE(agent.bound().empty());
+  }
+  std::unique_ptr<store::Store> store() { return store::Store::open(dir / "leat.db").value(); }
+};
+
+TEST_F(Admissions, AJwtIsAnOwner) {
+  auto alice = come(jwt(claims("alice")), {http("notes")});
+  EXPECT_EQ(alice->credential_name, "jwt:alice");
+  ASSERT_EQ(alice->bound().size(), 1u);
+  answer_all(*alice, kHello);
+  expect_served("notes");
+
+  const SigningKey key = SigningKey::generate();
+  const auto bob = come(jwt(claims("bob")), {http("notes")}, &key);
+  EXPECT_EQ(bob->refused().at(0).code, Code::TUNNEL_TAKEN);
+  // The same owner on another machine, with another token.
+  alice.reset();
+  const auto again = come(jwt(claims("alice", 2h)), {http("notes")}, &key);
+  EXPECT_EQ(again->bound().size(), 1u);
+}
+
+TEST_F(Admissions, BadJwtsAreRefused) {
+  expect_refused(*come(jwt(claims("a"), std::string(32, 'x')), {http()}), Code::BAD_JWT);
+  expect_refused(*come(jwt(claims("a", -1h)), {http()}), Code::JWT_EXPIRED);
+  expect_refused(*come(jwt(R"({"sub":"a","aud":"other","exp":)" + std::to_string(in(1h)) + "}")),
+                 Code::BAD_JWT);
+  const std::string none =
+      auth::test::encode(R"({"alg":"none"})") + "." + auth::test::encode(claims("a")) + ".";
+  expect_refused(*come(Secret(none), {http()}), Code::BAD_JWT);
+  // The right form, sent where a token belongs.
+  Credential disguised = jwt(claims("a"));
+  disguised.kind = Credential::Kind::token;
+  expect_refused(*come(disguised), Code::BAD_TOKEN);
+}
+
+TEST_F(Admissions, ItsSessionEndsWhenTheJwtDoes) {
+  // 60 s of leeway: one that ran out 59 s ago has one second left.
+  const auto agent = come(jwt(claims("alice", -58s)), {http()});
+  EXPECT_EQ(agent->bound().size(), 1u);
+  ASSERT_TRUE(until([&] { return agent->ended(); }, 5s));
+  EXPECT_EQ(agent->why().code, Code::JWT_EXPIRED);
+}
+
+TEST_F(Admissions, ItsClaimsSayWhichTunnels) {
+  const auto agent =
+      come(jwt(claims("alice", 1h, R"(,"tunnels":["chat","lab-*"])")),
+           {http("chat"), http("lab-1"), http("other"), {"", control::TunnelKind::http, false, 0}});
+  EXPECT_EQ(agent->bound().size(), 2u);
+  EXPECT_EQ(agent->refused().at(2).code, Code::TUNNEL_REFUSED);
+  EXPECT_EQ(agent->refused().at(3).code, Code::TUNNEL_REFUSED) << "a made id is none of those";
+}
+
+TEST_F(Admissions, KeysRotate) {
+  const std::string next(32, 'n');
+  expect_refused(*come(jwt(claims("alice"), next)), Code::BAD_JWT);
+  write_keys("short");
+  EXPECT_FALSE(relay->reload_keys());
+  EXPECT_FALSE(come(jwt(claims("alice")))->ended()) << "the old ones stay";
+  write_keys(next);
+  ASSERT_TRUE(relay->reload_keys());
+  EXPECT_FALSE(come(jwt(claims("alice"), next))->ended());
+  expect_refused(*come(jwt(claims("alice"))), Code::BAD_JWT);
+}
+
+TEST_F(Admissions, ARevokedSubjectIsOutWithinASecondAndStaysOut) {
+  const auto agent = come(jwt(claims("alice")), {http()});
+  ASSERT_EQ(agent->bound().size(), 1u);
+  const auto before = std::chrono::steady_clock::now();
+  ASSERT_TRUE(store()->revoke_token("jwt:alice"));
+  ASSERT_TRUE(until([&] { return agent->ended(); }, 5s));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 1s);
+  EXPECT_EQ(agent->why().code, Code::REVOKED);
+  expect_refused(*come(jwt(claims("alice", 2h)), {http()}), Code::REVOKED);
+}
+
+TEST_F(Admissions, AJoinCodeBecomesACredentialOfThisKey) {
+  const Secret code = *relay->info().join_code;
+  const Secret issued = come(Credential::code(code))->issued;
+  ASSERT_FALSE(issued.empty());
+  expect_refused(*come(Credential::code(code)), Code::BAD_CODE);
+
+  const auto home = come(issued, {http("home")});
+  EXPECT_EQ(home->bound().size(), 1u);
+  EXPECT_TRUE(home->credential_name.starts_with("agent-"));
+  // Stolen without the key it is worth nothing, …
+  const SigningKey thief = SigningKey::generate(), second = SigningKey::generate();
+  expect_refused(*come(issued, {http("x")}, &thief), Code::WRONG_IDENTITY);
+  // … nor with somebody's word that is not the key's.
+  const auto vouched = [&](const SigningKey& by, const PublicKey& for_key) {
+    Credential credential = issued;
+    const std::string message = control::delegate_message(for_key);
+    credential.delegation = {identity->public_key(), by.sign(as_bytes(message))};
+    return credential;
+  };
+  expect_refused(*come(vouched(thief, thief.public_key()), {}, &thief), Code::BAD_IDENTITY);
+  expect_refused(*come(vouched(*identity, second.public_key()), {}, &thief), Code::BAD_IDENTITY);
+  Credential own = issued;
+  const std::string message = control::delegate_message(thief.public_key());
+  own.delegation = {thief.public_key(), thief.sign(as_bytes(message))};
+  expect_refused(*come(own, {}, &thief), Code::WRONG_IDENTITY);
+  // A second agent of the same machine.
+  const auto other = come(vouched(*identity, second.public_key()), {http("home2")}, &second);
+  EXPECT_EQ(other->bound().size(), 1u);
+  EXPECT_FALSE(home->ended()) << "another identity replaces nobody";
+
+  const auto before = std::chrono::steady_clock::now();
+  ASSERT_TRUE(store()->revoke_token(home->credential_name));
+  ASSERT_TRUE(until([&] { return home->ended() && other->ended(); }, 5s));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 1s);
+}
+
+TEST_F(Admissions, GuessingUsesACodeUp) {
+  const std::string code(relay->info().join_code->reveal());
+  for (int i = 0; i < 5; ++i) {
+    const std::string guess = code.substr(0, 9) + std::string(16, static_cast<char>('a' + i));
+    expect_refused(*come(Credential::code(Secret(guess))), Code::BAD_CODE);
+  }
+  expect_refused(*come(Credential::code(Secret(code))), Code::BAD_CODE);
+}
+
+}  // namespace
+}  // namespace leat::relay
