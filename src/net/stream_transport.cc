@@ -171,10 +171,13 @@ std::size_t StreamTransport::take(Bytes from) {
 
 IoResult StreamTransport::write(Bytes from) {
   if (dead_) return {IoStatus::failed};
-  if (from.empty() || !waiting_.empty() || finishing_) return {IoStatus::would_block};
-  const std::size_t taken = asked_ ? take(from) : 0;
+  // Who asks write_room() first finds nothing waiting; only the first words of a session do not.
+  if (from.empty() || waiting_.size() >= best_write() || finishing_) {
+    return {IoStatus::would_block};
+  }
+  const std::size_t taken = asked_ && waiting_.empty() ? take(from) : 0;
   if (taken < from.size()) {
-    waiting_ = as_chars(from.subspan(taken));
+    waiting_ += as_chars(from.subspan(taken));
     if (!asked_) session_.wake(stream_);
   }
   return {IoStatus::ok, from.size()};
