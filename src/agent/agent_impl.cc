@@ -149,7 +149,8 @@ void Agent::Impl::connect() {
 }
 
 void Agent::Impl::on_lost(const Error& why) {
-  status();  // the last figures of the session
+  if (!connection_) return;  // given up earlier in this batch, and not yet gone
+  status();                  // the last figures of the session
   past_sent_ = status_.bytes_sent;
   past_received_ = status_.bytes_received;
   ever_verified_ |= connection_->verified();

@@ -315,6 +315,7 @@ void Parser::add_connect() {
       ->check(CLI::IsMember({"any", "relay", "direct"}));
   add(c, "--suite", connect.suite, "SUITE", "aesgcm or nacl [aesgcm]")
       ->check(CLI::IsMember({"aesgcm", "nacl"}));
+  with_environment(c, c->add_flag("--padding", connect.padding, "fill records up, to hide sizes"));
   add(c, "--state-dir", connect.state_dir, "DIR", "keys of agents [~/.local/state/leat/connect]");
   add(c, "--log-level", connect.log_level, "LEVEL", "debug, info, warn, error or off [warn]");
   add(c, "--log-format", connect.log_format, "FORMAT", "text or json [text]");

@@ -64,6 +64,7 @@ struct ConnectArguments {
   std::vector<std::string> direct;  // addresses beside those the agent says
   std::string way = "any";          // relay, direct
   std::string suite = "aesgcm";     // nacl
+  bool padding = false;
   std::optional<std::string> state_dir;
   std::string log_level = "warn", log_format = "text";
 };

@@ -52,6 +52,7 @@ Result<connect::Options> options_of(const ConnectArguments& arguments) {
   out.directory = arguments.state_dir.value_or(config::default_state_dir("connect"));
   out.device = arguments.name.empty() ? machine_name() : arguments.name;
   out.service = arguments.service;
+  out.padding = arguments.padding;
   for (const std::string& address : arguments.direct) {
     auto parsed = parse_host_port(address);
     if (!parsed) return fail(Code::USAGE, "--direct: " + parsed.error().detail);

@@ -144,6 +144,7 @@ void Attempt::ask() {
   if (!body) return failed(Code::BAD_LINK, std::string(crypto::name(body.error())));
   const std::size_t size = crypto::write_unit_header(unit, crypto::hello_kind(pattern), *body);
   state_ = State::asking;
+  asked_ = true;
   deadline_.arm_in(kReply);
   send(as_chars(Bytes(unit).first(size)));
   if (state_ == State::asking) read_reply();
@@ -195,8 +196,10 @@ void Attempt::take_reply(Bytes message, Bytes surplus) {
   auto channel = std::move(*handshake_).finish(credential_.suite, shard_.now());
   if (!channel) return failed(Code::INTERNAL, "the handshake did not finish");
   deadline_.disarm();
-  sealed_ = std::make_unique<sealed::SealedTransport>(shard_, std::move(transport_),
-                                                      std::move(*channel), surplus);
+  using Padding = sealed::SealedTransport::Padding;
+  sealed_ = std::make_unique<sealed::SealedTransport>(
+      shard_, std::move(transport_), std::move(*channel), surplus,
+      credential_.padding ? Padding::power_of_two : Padding::none);
   state_ = State::replied;
   owner_.on_replied(*this);
 }

@@ -36,6 +36,7 @@ struct Credential {
   std::optional<std::string> pairing;  // the id of a link that is to be used now …
   Secret secret;                       // … and its secret
   crypto::Suite suite = crypto::Suite::aesgcm;
+  bool padding = false;
 };
 
 class Attempt final : private net::TransportOwner {
@@ -66,7 +67,7 @@ class Attempt final : private net::TransportOwner {
   void ask();
   const Way& way() const { return way_; }
   // Whether the agent, or what stands in its place, has said something that is worth telling.
-  bool asked() const { return state_ >= State::asking; }
+  bool asked() const { return asked_; }
 
   std::unique_ptr<sealed::SealedTransport> take() { return std::move(sealed_); }
   const proto::SealedReply& reply() const { return *reply_; }
@@ -90,6 +91,7 @@ class Attempt final : private net::TransportOwner {
   const Credential& credential_;
   Owner& owner_;
   State state_ = State::dialling;
+  bool asked_ = false;
   std::unique_ptr<net::Dial> dial_;
   std::unique_ptr<net::Transport> transport_;
   std::string out_, held_;

@@ -74,7 +74,7 @@ Client::Client(net::Shard& shard, Options options, KnownAgent known, net::TlsCon
       known_(std::move(known)),
       tls_(std::move(tls)),
       events_(events),
-      credential_{known_.own, options_.device, std::nullopt, {}, options_.suite},
+      credential_{known_.own, options_.device, std::nullopt, {}, options_.suite, options_.padding},
       retry_(shard, [this] { connect(); }) {
   if (!known_.paired && options_.link) {
     credential_.pairing = options_.link->pairing;
@@ -128,7 +128,6 @@ void Client::connect() {
 
 void Client::on_connected(const std::string& way) {
   backoff_.succeeded();
-  ever_ = true;
   remember();
   events_.on_connected(known_.agent.name.empty() ? known_.file : known_.agent.name, way);
   for (auto& local : std::exchange(waiting_, {})) join(std::move(local));
@@ -152,8 +151,7 @@ void Client::on_session_end(const Error& why) {
   shard_.dispose(std::move(session_));
   if (stopped_) return over(nullptr);
   log::write(log::Level::warn, "session.ended", why);
-  const bool again = listener_ && (ever_ || !is_final(why.code)) && !is_final(why.code);
-  if (!again) return over(&why);
+  if (!listener_ || is_final(why.code)) return over(&why);
   // Those who wait are told at once; who comes later may be luckier.
   for (auto& local : std::exchange(waiting_, {})) {
     local->abort();

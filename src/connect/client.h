@@ -28,6 +28,7 @@ struct Options {
   std::vector<HostPort> direct;  // beside those known
   bool by_relay = true, by_direct = true;
   crypto::Suite suite = crypto::Suite::aesgcm;
+  bool padding = false;  // of what is sent
 };
 
 class Client final : private Session::Owner, private LocalPipe::Owner, private LocalHttp::Owner {
@@ -77,12 +78,11 @@ class Client final : private Session::Owner, private LocalPipe::Owner, private L
   std::unique_ptr<Session> session_;
   net::Backoff backoff_;
   net::Timer retry_;
-  std::optional<Error> last_;
   std::vector<std::unique_ptr<net::Transport>> waiting_;  // for a session
   std::vector<std::unique_ptr<LocalPipe>> pipes_;         // after the session: they detach from it
   std::vector<std::unique_ptr<LocalHttp>> https_;
   std::function<void()> stopped_;
-  bool ever_ = false, over_ = false;
+  bool over_ = false;
 };
 
 // Codes after which trying again cannot help.

@@ -268,9 +268,12 @@ class SealedTest(SealedCase):
         self.assertEqual(again.way, "direct")
         self.assertEqual(curl(again.port).returncode, 0)
         again.stop()
-        # It has learned the address; a wrong one beside it is no hindrance.
+        # It has learned the address; a wrong one beside it is no hindrance, to a pairing neither.
         again = self.connect("den", "--direct", "127.0.0.1:1", name="beside")
         self.assertEqual(again.way, "direct")
+        paired = self.connect(self.link("--name", "second"), "--direct", "127.0.0.1:1", "--way", "direct",
+                              name="pairing", state="second")
+        self.assertEqual(curl(paired.port).returncode, 0)
         self.assertTrue(address)
 
     def test_connect_waits_for_an_agent_that_is_not_there(self):
