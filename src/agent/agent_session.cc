@@ -15,6 +15,7 @@ namespace {
 bool may_pass(Code code) {
   switch (code) {
     case Code::BAD_TUNNEL_ID:
+    case Code::BAD_HOST:
     case Code::NAME_IS_PUBLIC:
     case Code::PORT_REFUSED:
     case Code::VERSION_MISMATCH:
@@ -104,7 +105,8 @@ void Agent::Impl::ask_again() {
 control::TunnelRequest Agent::Impl::request(std::size_t index) const {
   const Service& service = egresses_[index]->service;
   const auto kind = service.sealed ? control::TunnelKind::sealed : service.kind;
-  return {egresses_[index]->id, kind, service.is_public, service.remote_port};
+  return {egresses_[index]->id, kind,        service.is_public, service.remote_port, service.hosts,
+          service.first_byte,   service.idle};
 }
 
 // Online means that every tunnel has its answer, so that who waits for it finds the URLs.

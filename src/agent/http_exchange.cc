@@ -8,11 +8,12 @@
 namespace leat::agent {
 
 HttpExchange::HttpExchange(StreamHost& host, mux::StreamHandle handle, Egress& egress,
-                           std::string visitor_host, std::string request_id)
+                           std::string visitor_host, std::string request_id, std::string visitor)
     : Stream(host, handle),
       egress_(egress),
       visitor_host_(std::move(visitor_host)),
       request_id_(std::move(request_id)),
+      visitor_(std::move(visitor)),
       grace_(shard(), [this] { cut("the service cut the connection"); }) {}
 
 HttpExchange::~HttpExchange() {

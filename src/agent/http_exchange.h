@@ -1,4 +1,4 @@
-// A stream of an http tunnel: one request and its response, or the pipe after 101
+// A stream of an http or ws tunnel: one request and its response, or the pipe after 101
 // (docs/adr/0003-http-streams.md).
 //
 //   request, stream to service                  response, service to stream
@@ -33,7 +33,7 @@ class HttpExchange final : public Stream,
                            private net::Deferred {
  public:
   HttpExchange(StreamHost& host, mux::StreamHandle handle, Egress& egress, std::string visitor_host,
-               std::string request_id);
+               std::string request_id, std::string visitor);
   ~HttpExchange() override;
 
   void start() override;
@@ -94,6 +94,7 @@ class HttpExchange final : public Stream,
   Egress& egress_;
   const std::string visitor_host_;
   std::string request_id_;
+  const std::string visitor_;
 
   Request request_ = Request::head;
   Response response_ = Response::waiting;

@@ -3,6 +3,7 @@
 
 #include "agent/http_exchange.h"
 #include "agent/refusal.h"
+#include "http/websocket_handshake.h"
 
 namespace leat::agent {
 
@@ -42,6 +43,12 @@ std::size_t HttpExchange::collect_head(Bytes data) {
     cut(head_.why());
     return used;
   }
+  // A room is what was published, not the rest of what answers at its port.
+  if (egress_.service.kind == control::TunnelKind::ws &&
+      http::ws::check_request(*request) != http::ws::Offer::ok) {
+    cut("a room takes WebSockets only");
+    return used;
+  }
   method_ = request->method;
   body_ = request->body;
   body_length_ = request->length;
@@ -69,7 +76,7 @@ void HttpExchange::connect() {
 
 void HttpExchange::dial() {
   dial_ =
-      std::make_unique<ServiceDial>(shard(), egress_.service.target, egress_.tls,
+      std::make_unique<ServiceDial>(shard(), egress_.service, egress_.tls, visitor_,
                                     [this](auto transport) { on_dialled(std::move(transport)); });
 }
 

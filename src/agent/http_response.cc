@@ -172,7 +172,9 @@ void HttpExchange::retry() {
 void HttpExchange::release_connection() {
   if (!connection_) return;
   const bool sent = writer_.body_done() && writer_.idle() && !writer_.failed();
-  if (sent && keep_alive_ && connection_->transport->flush()) {
+  // A connection that was introduced as one visitor's is nobody else's.
+  const bool anyones = egress_.service.proxy_protocol == 0;
+  if (sent && keep_alive_ && anyones && connection_->transport->flush()) {
     return egress_.pool.put(std::move(connection_));
   }
   connection_->transport->set_owner(nullptr);

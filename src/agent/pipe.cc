@@ -6,8 +6,8 @@
 
 namespace leat::agent {
 
-Pipe::Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress)
-    : Stream(host, handle), egress_(egress) {}
+Pipe::Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress, std::string visitor)
+    : Stream(host, handle), egress_(egress), visitor_(std::move(visitor)) {}
 
 Pipe::~Pipe() {
   if (dial_) mux().reset(handle_);
@@ -15,7 +15,7 @@ Pipe::~Pipe() {
 
 void Pipe::start() {
   dial_ =
-      std::make_unique<ServiceDial>(shard(), egress_.service.target, egress_.tls,
+      std::make_unique<ServiceDial>(shard(), egress_.service, egress_.tls, visitor_,
                                     [this](auto transport) { on_dialled(std::move(transport)); });
 }
 

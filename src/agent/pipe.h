@@ -1,7 +1,8 @@
-// A stream of a tcp, ws or tls tunnel: the target is dialled, and then bytes are spliced both ways.
+// A stream of a tcp or tls tunnel: the target is dialled, and then bytes are spliced both ways.
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "agent/egress.h"
 #include "agent/service_dial.h"
@@ -12,7 +13,7 @@ namespace leat::agent {
 
 class Pipe final : public Stream, private net::Splice::Owner {
  public:
-  Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress);
+  Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress, std::string visitor);
   ~Pipe() override;
 
   // While the target is dialled nobody is attached: bytes and FIN wait in the session.
@@ -23,6 +24,7 @@ class Pipe final : public Stream, private net::Splice::Owner {
   void on_splice_end(net::Splice& splice, bool clean) override;
 
   Egress& egress_;
+  const std::string visitor_;
   std::unique_ptr<ServiceDial> dial_;
   std::unique_ptr<net::Splice> splice_;
 };

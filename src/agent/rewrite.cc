@@ -39,7 +39,8 @@ FieldPolicy FieldPolicy::parse(std::string_view text) {
 
 std::string Service::target_text() const {
   std::string scheme = control::name(kind);
-  if (target_tls) scheme = kind == control::TunnelKind::http ? "https" : "tls+" + scheme;
+  const bool web = kind == control::TunnelKind::http || kind == control::TunnelKind::ws;
+  if (target_tls) scheme = web ? scheme + 's' : "tls+" + scheme;
   return scheme + "://" + target.text();
 }
 

@@ -68,6 +68,7 @@ class SealedPeer final : public StreamHost,
   void retire(Stream& stream) override;
   void replace(Stream& from, std::unique_ptr<Stream> to) override;
   bool sealed() const override { return true; }
+  std::string visitor() const override { return peer_; }
   std::optional<Code> admit(const Egress& egress, http::Request& request,
                             std::string& request_id) override;
 

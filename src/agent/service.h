@@ -2,9 +2,11 @@
 // or a file. The agent dials these targets and no others (threat 19).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/address.h"
 #include "control/client.h"
@@ -32,11 +34,15 @@ struct Service {
   HostPort target;
   bool target_tls = false;  // the target speaks TLS (https://)
   bool insecure = false;    // … and its certificate is not verified
-  FieldPolicy host_header;  // http only, like the next
+  FieldPolicy host_header;  // http and ws, like the next
   FieldPolicy origin;
   bool is_public = false;
   bool sealed = false;            // http and tcp: reached by paired devices, end to end encrypted
   std::uint16_t remote_port = 0;  // tcp; 0: the relay chooses
+  std::vector<std::string> hosts = {};      // http, tls: names of its own
+  std::chrono::milliseconds first_byte{0};  // http: how long it may rest before it answers …
+  std::chrono::milliseconds idle{0};        // … and while it does; 0: as the relay says
+  int proxy_protocol = 0;  // the version in which the target is told who comes; 0: it is not
 
   // "http://127.0.0.1:8080", "tcp://127.0.0.1:22": for people, and the key of a kept tunnel id.
   std::string target_text() const;

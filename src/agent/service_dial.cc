@@ -1,18 +1,25 @@
 #include "agent/service_dial.h"
 
+#include <sys/socket.h>
+
+#include <optional>
 #include <utility>
 
 #include "base/limits.h"
+#include "http/proxy_protocol.h"
+#include "net/socket_address.h"
 
 namespace leat::agent {
 
-ServiceDial::ServiceDial(net::Shard& shard, const HostPort& target, const net::TlsContext* tls,
-                         OnDone on_done)
+ServiceDial::ServiceDial(net::Shard& shard, const Service& service, const net::TlsContext* tls,
+                         std::string_view visitor, OnDone on_done)
     : shard_(shard),
-      name_(target.host),
+      name_(service.target.host),
+      proxy_protocol_(service.proxy_protocol),
+      visitor_(visitor),
       tls_(tls),
       on_done_(std::move(on_done)),
-      dial_(net::Dial::start(shard, target, limits::kDialTimeout,
+      dial_(net::Dial::start(shard, service.target, limits::kDialTimeout,
                              [this](Result<net::Fd> fd) { on_connected(std::move(fd)); })),
       deadline_(shard, [this] {
         done(fail(Code::SERVICE_TIMEOUT, name_ + ": no TLS handshake in time"));
@@ -26,11 +33,23 @@ ServiceDial::~ServiceDial() {
 
 void ServiceDial::on_connected(Result<net::Fd> fd) {
   if (!fd) return done(tl::unexpected(fd.error()));
+  if (!introduce(fd->get())) return done(fail(Code::SERVICE_UNREACHABLE, "took no PROXY header"));
   transport_ = tls_ ? net::make_tls_transport(shard_, fd->release(), *tls_, name_)
                     : net::make_plain_transport(shard_, fd->release());
   if (!transport_) return done(fail(Code::SERVICE_UNREACHABLE, "out of descriptors or memory"));
   transport_->set_owner(this);
   on_transport();
+}
+
+// A socket that has just been connected takes so few bytes at once.
+bool ServiceDial::introduce(int fd) const {
+  if (proxy_protocol_ == 0) return true;
+  std::optional<HostPort> source;
+  if (const auto parsed = parse_host_port(visitor_, true)) source = *parsed;
+  const std::string header =
+      http::proxy_header(proxy_protocol_, source, net::SocketAddress::peer(fd).host_port());
+  return ::send(fd, header.data(), header.size(), MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(header.size());
 }
 
 void ServiceDial::on_transport() {

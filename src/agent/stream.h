@@ -30,6 +30,8 @@ class StreamHost {
   virtual Egress* find(std::string_view tunnel) = 0;
   // Whether the host is a sealed session, in which streams speak to services …
   virtual bool sealed() const { return false; }
+  // … of whom this is known: "192.0.2.1:5000".
+  virtual std::string visitor() const { return {}; }
   // … and, where it is not, who takes the pipes of such sessions; null: nobody.
   virtual SealedGate* gate() { return nullptr; }
   // A request for `egress`, before anything is done with it: a sealed one has no relay in front of

@@ -94,6 +94,8 @@ void StreamIntake::hand_on() {
                              {"visitor", open.visitor()},
                              {"known", egress != nullptr}});
   std::unique_ptr<Stream> next;
+  // What a device says of where it comes from is its own word.
+  const std::string visitor = host_.sealed() ? host_.visitor() : open.visitor();
   // The relay gets to a sealed service by a sealed session only, whatever it asks for.
   const bool pipe = egress != nullptr && egress->service.sealed && !host_.sealed();
   const auto kind = pipe     ? control::TunnelKind::sealed
@@ -104,13 +106,13 @@ void StreamIntake::hand_on() {
                     egress ? "the tunnel is of another kind" : "no such tunnel"};
     next = std::make_unique<Refusal>(host_, handle_, why);
   } else if (pipe) {
-    next = std::make_unique<SealedStream>(host_, handle_, *host_.gate(), open.tunnel(),
-                                          open.visitor());
-  } else if (kind == control::TunnelKind::http) {
-    next = std::make_unique<HttpExchange>(
-        host_, handle_, *egress, host_.sealed() ? "" : open.visitor_host(), open.request_id());
+    next = std::make_unique<SealedStream>(host_, handle_, *host_.gate(), open.tunnel(), visitor);
+  } else if (kind == control::TunnelKind::http || kind == control::TunnelKind::ws) {
+    next = std::make_unique<HttpExchange>(host_, handle_, *egress,
+                                          host_.sealed() ? "" : open.visitor_host(),
+                                          open.request_id(), visitor);
   } else {
-    next = std::make_unique<Pipe>(host_, handle_, *egress);
+    next = std::make_unique<Pipe>(host_, handle_, *egress, visitor);
   }
   host_.replace(*this, std::move(next));
 }

@@ -70,7 +70,11 @@ inline constexpr std::uint32_t kFrameOverhead =
 // --- Sockets ---
 inline constexpr std::size_t kRing = 64 * KiB;         // ciphertext, per direction, while in use
 inline constexpr std::size_t kHandshakes = 1000;       // TLS connections without a head, at most
+inline constexpr std::size_t kHandshakesOfAddress = kHandshakes / 2;  // … from one address, or /64
 inline constexpr std::size_t kClientHello = 32 * KiB;  // held before there is TLS state
+// Nobody has a reason to make one so large. Nothing of it is held: what comes is passed on.
+inline constexpr std::size_t kWebSocketMessage = 64 * MiB;
+inline constexpr std::size_t kProxyHeader = 4 * KiB;   // of the PROXY protocol
 inline constexpr auto kHandshakeTimeout = 10s;
 inline constexpr auto kDialTimeout = 10s;
 
@@ -88,7 +92,8 @@ inline constexpr int kInterimHeads = 16;        // 1xx before a final head
 inline constexpr std::size_t kHead = 64 * KiB;  // start line and fields
 inline constexpr std::size_t kHeaderFields = 256;
 inline constexpr std::size_t kTrailers = 16 * KiB;
-inline constexpr std::size_t kChunkLine = 18;  // 16 hex digits and CRLF
+inline constexpr std::size_t kChunkLine = 18;       // 16 hex digits and CRLF
+inline constexpr std::size_t kForwardedChain = 32;  // addresses kept of those that proxies name
 inline constexpr auto kHeadTimeout = 10s;
 inline constexpr auto kIdleConnection = 75s;  // keep-alive, nothing asked
 inline constexpr auto kFirstByte = 300s;      // request sent, nothing answered
@@ -99,8 +104,12 @@ inline constexpr std::size_t kControlMessage = 64 * KiB;
 inline constexpr std::size_t kOpenStreamMessage = 4 * KiB;
 inline constexpr auto kOpenReply = 15s;                 // longer than the agent's dial may take
 inline constexpr std::size_t kControlTunnels = 1024;    // of one session, bound or asked for
+inline constexpr std::size_t kTunnelHosts = 16;         // names that one tunnel may bring
+inline constexpr auto kLeastIdle = 1s;                  // what an agent may ask for a tunnel …
+inline constexpr auto kMostIdle = 168h;                 // … instead of kFirstByte and kIdleBody
 inline constexpr std::size_t kControlOutput = 1 * MiB;  // answers the agent has not read
 inline constexpr std::size_t kTokenSessions = 64;       // of one credential, alive at once
+inline constexpr std::size_t kOpenRoomSessions = 1024;  // of agents without a credential
 inline constexpr std::size_t kTokenTunnels = 4096;      // ids that one credential may own …
 inline constexpr Rate kTokenClaims{1024, 16};  // … how fast new ones are written down …
 inline constexpr Rate kTokenWrites{64, 4};     // … and in how many waits for the disk

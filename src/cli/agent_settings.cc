@@ -82,6 +82,13 @@ agent::Service service_of(const config::ServiceConfig& config) {
   out.is_public = config.is_public;
   out.sealed = config.sealed;
   out.remote_port = config.remote_port.value_or(0);
+  if (config.host) out.hosts = *config.host;
+  const auto ms = [](const std::optional<Duration>& time) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(time.value_or(Duration(0)));
+  };
+  out.first_byte = ms(config.first_byte_timeout);
+  out.idle = ms(config.idle_timeout);
+  out.proxy_protocol = config.proxy_protocol.value_or(0);
   if (config.host_header) out.host_header = agent::FieldPolicy::parse(*config.host_header);
   if (config.origin) out.origin = agent::FieldPolicy::parse(*config.origin);
   return out;

@@ -47,9 +47,15 @@ constexpr Flag kRelayFlags[] = {
     {"--domain", "NAME", "the relay's public name or IP, for URLs and its certificate"},
     {"--public-url", "URL", "how visitors reach it, if not at domain and port"},
     {"--tcp-ports", "LO-HI", "ports lent to tcp tunnels [none]"},
+    {"--open-rooms", nullptr, "agents without leat need no token for a room nobody owns"},
+    {"--agent-origins", "LIST", "web pages that may be agents, by origin [none]"},
     {"--state-dir", "DIR", kRelayStateDir},
     {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
     {"--key", "FILE", "its key, PEM, mode 0600"},
+    {"--certs", "LIST", "more of them by name: CERT:KEY,CERT:KEY"},
+    {"--wildcard", nullptr, "every name below --domain leads here [if a certificate says so]"},
+    {"--trusted-proxies", "LIST", "networks whose X-Forwarded-For is believed [none]"},
+    {"--proxy-protocol", "LIST", "networks whose connections begin with a PROXY header [none]"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},
 };
@@ -75,6 +81,10 @@ constexpr Flag kHttpFlags[] = {
     {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
     {"--insecure", nullptr, "do not verify the certificate of an https service"},
     {"--sealed", nullptr, "for paired devices only, end to end encrypted: leat pair"},
+    {"--host", "NAMES", "DNS names of its own that lead to the relay"},
+    {"--first-byte-timeout", "TIME", "how long an answer may take to begin [5m]"},
+    {"--idle-timeout", "TIME", "how long an answer that has begun may rest [10m]"},
+    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
 };
 
 constexpr Flag kTcpFlags[] = {
@@ -82,12 +92,48 @@ constexpr Flag kTcpFlags[] = {
     {"--public", nullptr, "everybody may use the service"},
     {"--remote-port", "PORT", "port of the relay [it chooses]"},
     {"--sealed", nullptr, "for paired devices only, end to end encrypted: leat pair"},
+    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
+};
+
+constexpr Flag kTlsFlags[] = {
+    {"--id", "ID", "a name of your choice [a secret one is made]"},
+    {"--host", "NAMES", "DNS names of its own that lead to the relay [ID.DOMAIN of the relay]"},
+    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
+};
+
+constexpr Flag kWsFlags[] = {
+    {"--room", "ID", "what visitors call it [a secret one is made]"},
+    {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
+    {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
+    {"--insecure", nullptr, "do not verify the certificate of a wss service"},
 };
 
 std::span<const Flag> service_flags(Kind kind) {
-  if (kind == Kind::http) return kHttpFlags;
-  if (kind == Kind::tcp) return kTcpFlags;
+  switch (kind) {
+    case Kind::http:
+      return kHttpFlags;
+    case Kind::tcp:
+      return kTcpFlags;
+    case Kind::tls:
+      return kTlsFlags;
+    case Kind::ws:
+      return kWsFlags;
+    case Kind::file:
+      break;
+  }
   return {};
+}
+
+const char* kind_word(Kind kind) {
+  return kind == Kind::http ? "http" : kind == Kind::tcp ? "tcp" : kind == Kind::tls ? "tls" : "ws";
+}
+
+// Another name of the same flag.
+std::string with_aliases(std::string_view flag) {
+  std::string names(flag);
+  if (flag == "--room") names += ",--id";
+  if (flag == "--id" || flag == "--room") names += ",--tunnel-id";
+  return names;
 }
 
 // Flags that a configuration file may hold too.
@@ -96,8 +142,7 @@ void add_settings(CLI::App* command, std::span<const Flag> flags, Settings& into
     const auto take = [&into, name = flag.name](const std::string& value) {
       into.push_back({key_of(name), value, name});
     };
-    const std::string names =
-        std::string(flag.name) + (std::string_view(flag.name) == "--id" ? ",--tunnel-id" : "");
+    const std::string names = with_aliases(flag.name);
     if (flag.value_name == nullptr) {
       command->add_flag_callback(
           names, [take] { take("true"); }, flag.help);
@@ -136,7 +181,7 @@ struct Parser {
       "leat: a reverse tunnel. A relay in public, an agent at home, one connection between.",
       "leat"};
   RelayArguments relay;
-  AgentArguments http, tcp, agent;
+  AgentArguments http, tcp, tls, ws, agent;
   TokenArguments token_create, token_list, token_revoke;
   PairArguments pair;
   DeviceArguments device_list, device_revoke, device_scope;
@@ -195,6 +240,14 @@ Parser::Parser() {
                       "Example: LEAT_TOKEN=… leat tcp 22 --remote-port 2222 "
                       "--relay relay.example.com --pin sha256:…"),
               tcp, Kind::tcp);
+  add_service(command("ws", "publish a local WebSocket server as a room of the relay",
+                      "Example: LEAT_TOKEN=… leat ws 1234 --room notes "
+                      "--relay relay.example.com --pin sha256:…"),
+              ws, Kind::ws);
+  add_service(command("tls", "publish a local TLS service by name, unread",
+                      "Example: LEAT_TOKEN=… leat tls 8443 --host vault.example.com "
+                      "--relay relay.example.com --pin sha256:…"),
+              tls, Kind::tls);
   add_agent(command("agent", "publish the services of a configuration file"), agent);
   add_token();
   add_sealed();
@@ -224,14 +277,16 @@ void Parser::add_agent(CLI::App* c, AgentArguments& into) {
 
 void Parser::add_service(CLI::App* c, AgentArguments& into, Kind kind) {
   into.kind = kind;
-  into.service.push_back({"kind", kind == Kind::http ? "http" : "tcp", "TARGET"});
+  into.service.push_back({"kind", kind_word(kind), "TARGET"});
   c->add_option_function<std::string>(
        "TARGET",
        [&into](const std::string& value) {
          into.service.push_back({"target", value, "TARGET"});
        },
-       kind == Kind::http ? "PORT, HOST:PORT or URL" : "PORT or HOST:PORT")
-      ->required()
+       kind == Kind::http ? "PORT, HOST:PORT or URL"
+       : kind == Kind::ws ? "PORT, HOST:PORT or URL [LOCAL_PORT]"
+                          : "PORT or HOST:PORT")
+      ->required(kind != Kind::ws)
       ->type_name("");
   add_settings(c, service_flags(kind), into.service);
   add_agent(c, into);
@@ -373,6 +428,8 @@ Result<Arguments> Parser::parsed() {
   if (name == "relay") return relay;
   if (name == "http") return http;
   if (name == "tcp") return tcp;
+  if (name == "ws") return ws;
+  if (name == "tls") return tls;
   if (name == "agent") return agent;
   if (name == "token") {
     const std::string verb = chosen()->get_name();
@@ -436,12 +493,16 @@ Result<Arguments> parse_arguments(int argc, const char* const* argv) {
 
 Settings service_environment(Kind kind) {
   Settings settings;
-  for (const Flag& flag : service_flags(kind)) {
-    const std::string variable = variable_of(flag.name);
+  const auto take = [&](const std::string& key, const std::string& variable) {
+    const auto same = [&](const config::Setting& setting) { return setting.key == key; };
     const char* const value = std::getenv(variable.c_str());
-    if (value != nullptr && *value != '\0') {
-      settings.push_back({key_of(flag.name), value, variable});
-    }
+    if (value == nullptr || *value == '\0' || std::ranges::any_of(settings, same)) return;
+    settings.push_back({key, value, variable});
+  };
+  for (const Flag& flag : service_flags(kind)) take(key_of(flag.name), variable_of(flag.name));
+  if (kind == Kind::ws) {
+    take("room", "ROOM_ID");
+    take("target", "LOCAL_PORT");
   }
   return settings;
 }

@@ -18,13 +18,14 @@ struct RelayArguments {
   std::vector<config::Setting> settings;
 };
 
-// `leat http`, `leat tcp`: one service, from flags. `leat agent`: many, from a file.
+// `leat http`, `leat tcp`, `leat tls`, `leat ws`: one service, from flags. `leat agent`: many, from
+// a file.
 struct AgentArguments {
-  enum class Kind : std::uint8_t { file, http, tcp };
+  enum class Kind : std::uint8_t { file, http, tcp, tls, ws };
   Kind kind = Kind::file;
   std::optional<std::string> config;
   std::vector<config::Setting> settings;  // of the agent
-  std::vector<config::Setting> service;   // http, tcp: kind, target and what else was said
+  std::vector<config::Setting> service;   // of one: kind, target and what else was said
 };
 
 struct TokenArguments {
@@ -100,7 +101,8 @@ using Arguments = std::variant<RelayArguments, AgentArguments, TokenArguments, P
 // but for settings only from service_environment() and its like in src/config.
 Result<Arguments> parse_arguments(int argc, const char* const* argv);
 
-// LEAT_ID and so on: what the flags of `kind` that describe the service have in the environment.
+// LEAT_ID and so on: what the flags of `kind` that describe the service have in the environment. Of
+// a ws service ROOM_ID and LOCAL_PORT too.
 std::vector<config::Setting> service_environment(AgentArguments::Kind kind);
 
 // A shell's view of the commands, for its completion script.

@@ -83,6 +83,7 @@ void show(const relay::Info& info, const relay::Options& options) {
   lines.push_back({"state", options.state_dir});
   lines.push_back({"the relay sees", "http tunnels: requests and answers in the clear"});
   lines.push_back({" ", "tcp tunnels: the bytes"});
+  lines.push_back({" ", "tls tunnels: encrypted bytes, and the name that is asked for"});
   std::string out = box(version_line() + " relay", lines);
   if (options.domain.empty() && options.public_url.empty() && everywhere(info.listen)) {
     out +=

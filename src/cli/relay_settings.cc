@@ -51,9 +51,19 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   out.domain = config->domain.value_or("");
   out.public_url = config->public_url.value_or("");
   if (config->tcp_ports) out.tcp_ports = {config->tcp_ports->low, config->tcp_ports->high};
+  out.open_rooms = config->open_rooms;
+  out.agent_origins = config->agent_origins;
   out.state_dir = config->state_dir.value_or(config::default_state_dir());
   out.certificate_file = config->cert.value_or("");
   out.key_file = config->key.value_or("");
+  if (config->certs) {
+    for (const auto& pair : *config->certs) {
+      out.certificates.push_back({pair.certificate, pair.key});
+    }
+  }
+  out.wildcard = config->wildcard;
+  if (config->trusted_proxies) out.trusted_proxies = *config->trusted_proxies;
+  if (config->proxy_protocol) out.proxy_protocol = *config->proxy_protocol;
   return out;
 }
 

@@ -34,8 +34,14 @@ Result<void> set_target(ServiceConfig& service, std::string_view text) {
   return service.target->kind ? set_kind(service, *service.target->kind) : Result<void>();
 }
 
+Result<void> set_room(ServiceConfig& service, std::string_view text) {
+  if (const auto done = set_kind(service, Kind::ws); !done) return done;
+  return set<&ServiceConfig::id, parse_tunnel_id>(service, text);
+}
+
 constexpr Key<ServiceConfig> kServiceKeys[] = {
-    {"id", "", set<&ServiceConfig::id, parse_tunnel_id>},
+    {"id", "id", set<&ServiceConfig::id, parse_tunnel_id>},
+    {"room", "id", set_room},
     {"kind", "", set_kind_text},
     {"target", "", set_target},
     {"public", "", set<&ServiceConfig::is_public, parse_bool>},
@@ -43,6 +49,10 @@ constexpr Key<ServiceConfig> kServiceKeys[] = {
     {"host_header", "", set<&ServiceConfig::host_header, parse_host_policy>},
     {"origin", "", set<&ServiceConfig::origin, parse_origin_policy>},
     {"insecure", "", set<&ServiceConfig::insecure, parse_bool>},
+    {"host", "", set<&ServiceConfig::host, parse_hosts>},
+    {"first_byte_timeout", "", set<&ServiceConfig::first_byte_timeout, parse_idle>},
+    {"idle_timeout", "", set<&ServiceConfig::idle_timeout, parse_idle>},
+    {"proxy_protocol", "", set<&ServiceConfig::proxy_protocol, parse_proxy_version>},
     {"sealed", "", set<&ServiceConfig::sealed, parse_bool>},
 };
 
@@ -136,6 +146,10 @@ Result<void> check(const ServiceConfig& service, const std::string& where, Code 
     return wrong("sealed is for kinds http and tcp");
   }
   if (service.sealed && service.remote_port) return wrong("a sealed service has no remote_port");
+  if (service.host && kind == Kind::tcp) return wrong("host is for kinds http, ws and tls");
+  if ((service.first_byte_timeout || service.idle_timeout) && !http) {
+    return wrong("first_byte_timeout and idle_timeout are for kind http");
+  }
   if (service.insecure && !service.target->tls) return wrong("insecure is for https targets");
   return {};
 }

@@ -18,7 +18,7 @@
 namespace leat::config {
 
 struct ServiceConfig {
-  std::optional<std::string> id;  // none: the relay makes one up
+  std::optional<std::string> id;  // none: the relay makes one up; key "room" is id of kind ws
   std::optional<Kind> kind;       // also set by a target's scheme, which must not contradict
   std::optional<Target> target;
   bool is_public = false;                          // key "public"
@@ -26,6 +26,9 @@ struct ServiceConfig {
   std::optional<std::string> host_header, origin;  // http and ws: see parse_host_policy
   bool sealed = false;                             // http and tcp: end to end, for paired devices
   bool insecure = false;                           // do not verify an https target's certificate
+  std::optional<std::vector<std::string>> host;    // http, ws and tls: names of its own
+  std::optional<Duration> first_byte_timeout, idle_timeout;  // http
+  std::optional<int> proxy_protocol;                         // towards the target; 0: none
 
   Kind effective_kind() const { return kind.value_or(Kind::http); }
 };

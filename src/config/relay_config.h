@@ -23,8 +23,14 @@ struct RelayConfig {
   std::optional<std::string> domain;
   std::optional<std::string> public_url;  // no slash at the end
   std::optional<PortRange> tcp_ports;
+  bool open_rooms = false;
+  std::vector<std::string> agent_origins;
   std::optional<std::string> state_dir;
-  std::optional<std::string> cert, key;  // PEM files, both or neither
+  std::optional<std::string> cert, key;               // PEM files, both or neither
+  std::optional<std::vector<CertificatePair>> certs;  // others, chosen by the name asked for
+  std::optional<bool> wildcard;                      // whether every name below `domain` leads here
+  std::optional<std::vector<Cidr>> trusted_proxies;  // whose forwarding fields are believed
+  std::optional<std::vector<Cidr>> proxy_protocol;   // whose connections begin with its header
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;
 };

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/names.h"
 
 namespace leat::config {
@@ -245,6 +246,53 @@ bool exempt_from_proxy(std::string_view list, std::string_view host) {
   return false;
 }
 
+namespace {
+
+Result<std::string> parse_tunnel_host(std::string_view text) {
+  std::string name(text);
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (valid_host_name(name)) return name;
+  return expected("a DNS name such as chat.example.com", text);
+}
+
+Result<CertificatePair> parse_certificate(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  CertificatePair pair;
+  if (colon != text.npos) {
+    pair = {std::string(text.substr(0, colon)), std::string(text.substr(colon + 1))};
+  }
+  if (pair.certificate.empty() || pair.key.empty()) return expected("CERT:KEY, two files", text);
+  return pair;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> parse_hosts(std::string_view text) {
+  auto hosts = parse_list<std::string>(text, parse_tunnel_host);
+  if (hosts && hosts->size() > limits::kTunnelHosts) return expected("16 names at most", text);
+  return hosts;
+}
+
+Result<std::vector<Cidr>> parse_networks(std::string_view text) {
+  return parse_list<Cidr>(text, Cidr::parse);
+}
+
+Result<std::vector<CertificatePair>> parse_certificates(std::string_view text) {
+  return parse_list<CertificatePair>(text, parse_certificate);
+}
+
+Result<Duration> parse_idle(std::string_view text) {
+  const auto duration = parse_duration(text);
+  if (duration && *duration >= limits::kLeastIdle && *duration <= limits::kMostIdle) {
+    return duration;
+  }
+  return expected("a time from 1s to 168h", text);
+}
+
+Result<int> parse_proxy_version(std::string_view text) {
+  return choice<int, 3>(text, {{{"none", 0}, {"v1", 1}, {"v2", 2}}});
+}
+
 constexpr std::array<std::pair<std::string_view, Kind>, 4> kKinds = {
     {{"http", Kind::http}, {"tcp", Kind::tcp}, {"ws", Kind::ws}, {"tls", Kind::tls}}};
 
@@ -258,11 +306,9 @@ Result<Target> parse_target(std::string_view text) {
     Kind kind;
     bool tls;
     std::uint16_t port;
-  } kSchemes[] = {{"http", Kind::http, false, 80},
-                  {"https", Kind::http, true, 443},
-                  {"ws", Kind::ws, false, 80},
-                  {"wss", Kind::ws, true, 443},
-                  {"tcp", Kind::tcp, false, 0}};
+  } kSchemes[] = {{"http", Kind::http, false, 80}, {"https", Kind::http, true, 443},
+                  {"ws", Kind::ws, false, 80},     {"wss", Kind::ws, true, 443},
+                  {"tcp", Kind::tcp, false, 0},    {"tls", Kind::tls, false, 443}};
   constexpr std::string_view kForms = "PORT, HOST:PORT or a URL such as http://HOST:PORT";
   const auto url = split_url(text);
   if (!url) {
@@ -288,6 +334,23 @@ Result<std::string> parse_host_policy(std::string_view text) {
 Result<std::string> parse_origin_policy(std::string_view text) {
   if (visible(text)) return std::string(text);
   return expected("rewrite, preserve, remove or a value to send", text);
+}
+
+Result<std::vector<std::string>> parse_origins(std::string_view text) {
+  std::vector<std::string> origins;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    std::string_view origin = text.substr(at, end - at);
+    origin.remove_prefix(std::min(origin.find_first_not_of(' '), origin.size()));
+    at = end + 1;
+    const std::size_t host = origin.find("://");
+    if (!visible(origin) || host == origin.npos || host == 0 ||
+        origin.find_first_of("/?#", host + 3) != origin.npos || origin.size() == host + 3) {
+      return expected("origins like https://app.example.com, with commas between", text);
+    }
+    origins.emplace_back(origin);
+  }
+  return origins;
 }
 
 }  // namespace leat::config

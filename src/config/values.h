@@ -3,12 +3,16 @@
 // text came from puts that in front.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/address.h"
+#include "base/cidr.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -64,6 +68,41 @@ Result<ProxyAddress> parse_proxy(std::string_view text);
 // Whether NO_PROXY exempts a host: "*", the name itself, or a domain it lies in.
 bool exempt_from_proxy(std::string_view list, std::string_view host);
 
+// "A,B": what `parse` makes of each; none may be missing.
+template <typename T>
+Result<std::vector<T>> parse_list(std::string_view text, Result<T> (*parse)(std::string_view)) {
+  std::vector<T> all;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    std::string_view part = text.substr(at, end - at);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    auto one = parse(part);
+    if (!one) return tl::unexpected(one.error());
+    all.push_back(std::move(*one));
+    at = end + 1;
+  }
+  return all;
+}
+
+// "chat.example.com,www.chat.example.com": names of a tunnel's own, made lower case.
+Result<std::vector<std::string>> parse_hosts(std::string_view text);
+// "10.0.0.0/8,::1"
+Result<std::vector<Cidr>> parse_networks(std::string_view text);
+
+struct CertificatePair {
+  std::string certificate, key;
+  friend bool operator==(const CertificatePair&, const CertificatePair&) = default;
+};
+// "CERT.pem:KEY.pem,CERT.pem:KEY.pem"
+Result<std::vector<CertificatePair>> parse_certificates(std::string_view text);
+
+// How long a tunnel may rest: 1s to 168h.
+Result<Duration> parse_idle(std::string_view text);
+
+// Of the PROXY protocol; 0: none.
+Result<int> parse_proxy_version(std::string_view text);  // none, v1, v2
+
 enum class Kind : std::uint8_t { http, tcp, ws, tls };
 std::string_view name(Kind kind);
 Result<Kind> parse_kind(std::string_view text);
@@ -82,6 +121,10 @@ Result<Target> parse_target(std::string_view text);
 // value itself, of visible ASCII characters.
 Result<std::string> parse_host_policy(std::string_view text);
 Result<std::string> parse_origin_policy(std::string_view text);
+
+// "https://app.example.com, http://localhost:8080": web origins as browsers write them (RFC 6454
+// §6.2), with commas between.
+Result<std::vector<std::string>> parse_origins(std::string_view text);
 
 // expected WHAT, found "TEXT"
 tl::unexpected<Error> expected(std::string_view what, std::string_view found);

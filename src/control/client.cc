@@ -111,6 +111,9 @@ void Client::ask(std::size_t index) {
   bind.set_kind(to_wire(tunnel.kind));
   bind.set_public_(tunnel.is_public);
   bind.set_remote_port(tunnel.remote_port);
+  for (const std::string& host : tunnel.hosts) bind.add_hosts(host);
+  bind.set_first_byte_ms(static_cast<std::uint32_t>(tunnel.first_byte.count()));
+  bind.set_idle_ms(static_cast<std::uint32_t>(tunnel.idle.count()));
   append_message(message, out_);
 }
 

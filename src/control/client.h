@@ -2,6 +2,7 @@
 // react to Drain and Notice. The state table is in docs/protocol.md §3.2.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -27,6 +28,7 @@ namespace leat::control {
 enum class TunnelKind : std::uint8_t { http, tcp, ws, tls, sealed };
 const char* name(TunnelKind kind);
 
+using leat::valid_host_name;
 using leat::valid_tunnel_id;
 
 struct TunnelRequest {
@@ -34,6 +36,9 @@ struct TunnelRequest {
   TunnelKind kind = TunnelKind::http;
   bool is_public = false;
   std::uint16_t remote_port = 0;
+  std::vector<std::string> hosts = {};      // http, tls: names of its own
+  std::chrono::milliseconds first_byte{0};  // http: 0 is limits::kFirstByte …
+  std::chrono::milliseconds idle{0};        // … and limits::kIdleBody
 };
 
 struct TunnelBound {

@@ -14,6 +14,12 @@ constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kNameText = 255;
 constexpr std::size_t kReasonText = 2048;
 
+std::chrono::milliseconds idle(std::uint32_t asked) {
+  if (asked == 0) return {};
+  return std::clamp<std::chrono::milliseconds>(std::chrono::milliseconds(asked), limits::kLeastIdle,
+                                               limits::kMostIdle);
+}
+
 }  // namespace
 
 Server::Server(ServerEvents& events, const PublicKey& identity)
@@ -116,8 +122,20 @@ void Server::on_bind(const proto::Bind& bind) {
     return refused(request, {Code::BAD_TUNNEL_ID, printable(bind.tunnel(), kNameText)});
   }
   if (bind.remote_port() > 65535) return refused(request, {Code::PORT_REFUSED, "no such port"});
-  events_.on_bind(request, {bind.tunnel(), *kind, bind.public_(),
-                            static_cast<std::uint16_t>(bind.remote_port())});
+  if (static_cast<std::size_t>(bind.hosts_size()) > limits::kTunnelHosts) {
+    return refused(request, {Code::BAD_HOST, "more than 16 hosts of one tunnel"});
+  }
+  for (const std::string& host : bind.hosts()) {
+    if (valid_host_name(host)) continue;
+    return refused(request, {Code::BAD_HOST, printable(host, kNameText)});
+  }
+  events_.on_bind(request, {bind.tunnel(),
+                            *kind,
+                            bind.public_(),
+                            static_cast<std::uint16_t>(bind.remote_port()),
+                            {bind.hosts().begin(), bind.hosts().end()},
+                            idle(bind.first_byte_ms()),
+                            idle(bind.idle_ms())});
 }
 
 void Server::on_unbind(const std::string& tunnel) {

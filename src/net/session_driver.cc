@@ -49,7 +49,7 @@ SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& own
       carrier_(std::move(carrier)),
       framing_(framing),
       record_(carrier_->best_write()),
-      link_(*this, framing),
+      link_(*this, framing, limits::kLinkLog, config.memory),
       mux_(config, *this, shard.now()),
       governor_(true),
       deadline_(shard, [this] { on_deadline(); }),
@@ -143,7 +143,7 @@ void SessionDriver::on_open(mux::StreamHandle stream) {
   owner_.on_stream(stream);
 }
 
-void SessionDriver::on_go_away() {}  // native sessions drain through the control stream
+void SessionDriver::on_go_away() { owner_.on_go_away(); }
 
 void SessionDriver::on_want_feed() {
   link_.paused(shard_.now());

@@ -30,6 +30,8 @@ class SessionDriver final : private TransportOwner,
    public:
     // The peer opened a stream: attach to it in driver.mux().
     virtual void on_stream(mux::StreamHandle stream) = 0;
+    // The peer takes no new streams (a bare one: native agents leave through the control stream).
+    virtual void on_go_away() {}
     // The session is over and every stream has been reset. Called once; give the driver to
     // Shard::dispose. CARRIER_CUT, TIMEOUT, PROTOCOL, or what the peer's close said.
     virtual void on_ended(const Error& why) = 0;

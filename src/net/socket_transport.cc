@@ -11,7 +11,7 @@
 namespace leat::net {
 
 SocketTransport::SocketTransport(Shard& shard, int fd)
-    : shard_(shard), fd_(fd), peer_(SocketAddress::peer(fd)) {}
+    : shard_(shard), fd_(fd), peer_(SocketAddress::peer(fd).host_port()) {}
 
 SocketTransport::~SocketTransport() { shard_.unwatch(*this); }
 
@@ -23,12 +23,7 @@ void SocketTransport::abort() {
   fd_.reset();
 }
 
-std::string SocketTransport::peer() const {
-  const HostPort address = peer_.host_port();
-  return address.port == 0 ? address.host : address.text();
-}
-
-std::string SocketTransport::peer_host() const { return peer_.host_port().host; }
+std::string SocketTransport::peer() const { return peer_.port == 0 ? peer_.host : peer_.text(); }
 
 IoResult SocketTransport::receive(MutableBytes into) {
   for (;;) {

@@ -26,7 +26,8 @@ class SocketTransport : public Transport, protected Watched {
   bool broken() const override { return Watched::broken(); }
   int fd() const override { return fd_.get(); }
   std::string peer() const override;
-  std::string peer_host() const override;
+  std::string peer_host() const override { return peer_.host; }
+  void speak_for(const HostPort& visitor) override { peer_ = visitor; }
   Error error() const override { return error_; }
 
  protected:
@@ -52,7 +53,7 @@ class SocketTransport : public Transport, protected Watched {
   void fail_with_errno();
 
   Fd fd_;
-  SocketAddress peer_;
+  HostPort peer_;
   bool held_back_ = false;  // the last send was one with `more`
   bool failed_ = false;
   Error error_{Code::CARRIER_CUT, {}};

@@ -29,6 +29,10 @@ class TlsContext {
   // our preference. PEM files, the key readable by its owner only; LEAT_KEY_FILE.
   static Result<TlsContext> server(const std::string& certificate_file, const std::string& key_file,
                                    std::vector<std::string> alpn);
+  // Server: another certificate, for the names it bears, wildcards included; the first one of a
+  // name counts, a whole name more than a wildcard. Whoever asks for none of them gets server()'s.
+  Result<void> add_certificate(const std::string& certificate_file, const std::string& key_file);
+
   // TLS 1.3 where leat/1 is asked for (it is then demanded: ALPN_REFUSED), else 1.2 or newer.
   // Exactly one way to trust: a pin (32 bytes, SHA-256 of the peer's SubjectPublicKeyInfo), a CA
   // file, or, with neither, the system's CAs; the last two check the name. LEAT_KEY_FILE for the CA
@@ -71,5 +75,7 @@ Result<void> ensure_self_signed(const std::string& certificate_file, const std::
 // 64 hex digits. LEAT_KEY_FILE.
 Result<std::string> certificate_pin(const std::string& certificate_file);
 using leat::parse_pin;  // reads it back
+// The DNS names of a certificate file, in lower case. LEAT_KEY_FILE.
+Result<std::vector<std::string>> certificate_names(const std::string& certificate_file);
 
 }  // namespace leat::net

@@ -148,4 +148,25 @@ Result<std::string> certificate_pin(const std::string& certificate_file) {
   return "sha256:" + hex(public_key_hash(certificate.get()));
 }
 
+Result<std::vector<std::string>> certificate_names(const std::string& certificate_file) {
+  ERR_clear_error();
+  const auto pem = read_file(certificate_file, Code::KEY_FILE);
+  if (!pem) return tl::unexpected(pem.error());
+  const Certificate certificate(PEM_read_bio_X509(reading(*pem).get(), nullptr, nullptr, nullptr));
+  if (!certificate) return refuse(certificate_file);
+  const Names all(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr)));
+  std::vector<std::string> names;
+  for (int i = 0; all && i < sk_GENERAL_NAME_num(all.get()); ++i) {
+    const GENERAL_NAME* const entry = sk_GENERAL_NAME_value(all.get(), i);
+    if (entry->type != GEN_DNS) continue;
+    const ASN1_IA5STRING* const text = entry->d.dNSName;
+    std::string name(
+        as_chars({ASN1_STRING_get0_data(text), static_cast<std::size_t>(text->length)}));
+    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
 }  // namespace leat::net

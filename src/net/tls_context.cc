@@ -65,6 +65,16 @@ int choose_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
   return SSL_TLSEXT_ERR_ALERT_FATAL;  // no_application_protocol, RFC 7301 §3.2
 }
 
+// RFC 6066 §3. Everything but certificate and key stays as the first context has it.
+int choose_certificate(SSL* ssl, int*, void* settings) {
+  const char* const name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (name != nullptr) {
+    SSL_CTX* const other = static_cast<const TlsSettings*>(settings)->find(name);
+    if (other != nullptr) SSL_set_SSL_CTX(ssl, other);
+  }
+  return SSL_TLSEXT_ERR_OK;
+}
+
 // Replaces the verification of the chain: the key alone counts, not who vouches for it.
 int verify_pin(X509_STORE_CTX* chain, void* settings) {
   const X509* const certificate = X509_STORE_CTX_get0_cert(chain);
@@ -131,6 +141,18 @@ std::string openssl_error() {
   return text;
 }
 
+void TlsSettings::Free::operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+
+SSL_CTX* TlsSettings::find(std::string name) const {
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  auto found = by_name.find(name);
+  // A wildcard stands for one label (RFC 6125 §6.4.3).
+  if (found == by_name.end() && name.find('.') != name.npos) {
+    found = by_name.find("*" + name.substr(name.find('.')));
+  }
+  return found == by_name.end() ? nullptr : found->second;
+}
+
 void TlsContext::Free::operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 
 Result<TlsContext> TlsContext::server(const std::string& certificate_file,
@@ -148,7 +170,27 @@ Result<TlsContext> TlsContext::server(const std::string& certificate_file,
   if (auto used = use_certificate(context, certificate_file, key_file); !used) {
     return tl::unexpected(used.error());
   }
+  const auto names = certificate_names(certificate_file);
+  if (!names) return tl::unexpected(names.error());
+  for (const std::string& name : *names) shared->by_name.emplace(name, nullptr);
   return result;
+}
+
+Result<void> TlsContext::add_certificate(const std::string& certificate_file,
+                                         const std::string& key_file) {
+  auto& settings =
+      *static_cast<TlsSettings*>(SSL_CTX_get_ex_data(context_.get(), settings_index()));
+  auto other = server(certificate_file, key_file, settings.alpn);
+  if (!other) return tl::unexpected(other.error());
+  const auto names = certificate_names(certificate_file);
+  if (!names) return tl::unexpected(names.error());
+  if (names->empty()) return fail(Code::KEY_FILE, certificate_file + ": bears no DNS name");
+  SSL_CTX* const added = other->context_.release();
+  settings.others.emplace_back(added);
+  for (const std::string& name : *names) settings.by_name.emplace(name, added);
+  SSL_CTX_set_tlsext_servername_callback(context_.get(), choose_certificate);
+  SSL_CTX_set_tlsext_servername_arg(context_.get(), &settings);
+  return {};
 }
 
 Result<TlsContext> TlsContext::client(const Trust& trust, std::vector<std::string> alpn) {

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +23,15 @@ struct TlsSettings {
   std::vector<std::string> alpn;
   std::optional<std::string> pin = std::nullopt;
   std::uint64_t key_update = 0;
+
+  // Certificates by name, "*.example.com" among them; of a server with more than one. Null: that of
+  // the context itself.
+  struct Free {
+    void operator()(SSL_CTX* context) const;
+  };
+  std::map<std::string, SSL_CTX*, std::less<>> by_name = {};
+  std::vector<std::unique_ptr<SSL_CTX, Free>> others = {};
+  SSL_CTX* find(std::string name) const;  // null: none but the context itself
 };
 
 const TlsSettings& tls_settings(const SSL_CTX* context);

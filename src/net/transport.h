@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
@@ -93,6 +94,8 @@ class Transport {
   virtual int fd() const = 0;                 // -1 after abort()
   virtual std::string peer() const = 0;       // "192.0.2.1:5000", for logs and X-Forwarded-For
   virtual std::string peer_host() const = 0;  // "192.0.2.1"
+  // A proxy in between has said whose connection it is: what peer() says from here on.
+  virtual void speak_for(const HostPort&) {}
   // What failed; only after IoStatus::failed.
   virtual Error error() const = 0;
   virtual const IoCounters& counters() const { return counters_; }

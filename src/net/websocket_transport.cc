@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -33,7 +32,7 @@ class WebSocketTransport final : public Transport, private TransportOwner, priva
       : shard_(shard),
         inner_(std::move(inner)),
         role_(role),
-        frames_(role, std::numeric_limits<std::uint64_t>::max()),
+        frames_(role, limits::kWebSocketMessage),
         surplus_(std::move(surplus)),
         abort_code_(abort_code) {
     inner_->set_owner(this);

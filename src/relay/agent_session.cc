@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "control/client.h"
+#include "relay/route.h"
 #include "relay/tcp_visitor.h"
 
 namespace leat::relay {
@@ -21,6 +22,12 @@ mux::Config config_of(Context& context) {
   mux::Config config = mux::Config::native(mux::Role::server);
   config.memory = &context.memory;
   return config;
+}
+
+// https://HOST becomes wss://HOST.
+std::string room_url(std::string_view public_url, std::string_view room) {
+  return "ws" + std::string(public_url.substr(std::string_view("http").size())) + kRoomDoor +
+         "?room=" + std::string(room);
 }
 
 }  // namespace
@@ -53,6 +60,11 @@ std::optional<mux::StreamHandle> AgentSession::open_stream() {
   const Time now = context_.shard.now();
   if (!resets_.allows(driver_.mux().stats().resets_out, now)) return std::nullopt;
   return driver_.mux().open(now);
+}
+
+const control::TunnelRequest* AgentSession::bound(const std::string& tunnel) const {
+  const auto found = tunnels_.find(tunnel);
+  return found == tunnels_.end() ? nullptr : &found->second.request;
 }
 
 void AgentSession::on_stream(mux::StreamHandle stream) {
@@ -111,7 +123,7 @@ void AgentSession::send() {
 }
 
 void AgentSession::drain() {
-  for (auto& [tunnel, listener] : tunnels_) listener.reset();
+  for (auto& [id, tunnel] : tunnels_) tunnel.port.reset();
   control_.drain("the relay is shutting down", 1000, limits::kDrain / std::chrono::milliseconds(1));
   send();
 }
@@ -131,7 +143,7 @@ void AgentSession::refuse(const Error& why) {
 // A session that ends takes no new visitor, and gives its ports back at once: the same agent may be
 // asking for them on its next connection.
 void AgentSession::retire() {
-  for (const auto& [tunnel, lease] : tunnels_) context_.registry.unbind(tunnel, this);
+  for (const auto& [id, tunnel] : tunnels_) context_.registry.unbind(id, this);
   tunnels_.clear();
   context_.registry.remove(this);
 }
@@ -199,16 +211,19 @@ void AgentSession::answer_binds() {
       asked.allowed = tl::unexpected(known.error());
     } else if (!*known) {
       if (!may_write) may_write = pace.writes.take(1, now);
-      if (!*may_write || !pace.claims.take(1, now)) {
+      const std::vector<store::Claim> of_this = claims_of(asked);
+      if (!*may_write || !pace.claims.take(static_cast<std::uint32_t>(of_this.size()), now)) {
         asked.allowed = leat::fail(Code::TOO_MANY_BINDS);
         continue;
       }
-      unwritten.push_back(&asked);
-      claims.push_back({asked.tunnel.id, asked.generated});
+      unwritten.insert(unwritten.end(), of_this.size(), &asked);
+      claims.insert(claims.end(), of_this.begin(), of_this.end());
     }
   }
   const std::vector<Result<void>> written = context_.store.claim(claims, token_id_, identity_);
-  for (std::size_t i = 0; i < written.size(); ++i) unwritten[i]->allowed = written[i];
+  for (std::size_t i = 0; i < written.size(); ++i) {
+    if (!written[i]) unwritten[i]->allowed = written[i];
+  }
   for (const Asked& asked : binds) answer(asked);
 }
 
@@ -216,24 +231,57 @@ void AgentSession::answer_binds() {
 Result<bool> AgentSession::check(Asked& asked) {
   control::TunnelRequest& tunnel = asked.tunnel;
   if (context_.draining || leave_timer_.armed()) return leat::fail(Code::DRAINING);
-  if (tunnel.kind != control::TunnelKind::http && tunnel.kind != control::TunnelKind::tcp &&
-      tunnel.kind != control::TunnelKind::sealed) {
-    return leat::fail(Code::PROTOCOL, "this relay serves http, tcp and sealed tunnels");
-  }
+  if (const Result<void> hosts = check_hosts(tunnel); !hosts) return tl::unexpected(hosts.error());
   if (tunnel.id.empty()) {
     asked.generated = true;
     tunnel.id = random_id();
     return false;
   }
   // A generated id is a secret, which its owner may ask for again; any other http id can be
-  // guessed. A tcp tunnel is reached by its port, whatever it is called, and a sealed one lets in
-  // paired devices only.
+  // guessed. A tcp tunnel is reached by its port, whatever it is called, who comes to a tls tunnel
+  // is answered by the service behind it alone, who comes to a sealed one by the agent, and who
+  // names a room means others to come (docs/adr/0014-rooms.md).
   if (tunnel.kind == control::TunnelKind::http && !tunnel.is_public) {
     const Result<bool> generated = context_.store.is_generated(tunnel.id, token_id_);
     if (!generated) return generated;
     if (!*generated) return leat::fail(Code::NAME_IS_PUBLIC, tunnel.id);
   }
-  return context_.store.owns(tunnel.id, token_id_, identity_);
+  for (const store::Claim& claim : claims_of(asked)) {
+    const Result<bool> owned = context_.store.owns(claim.tunnel, token_id_, identity_);
+    if (!owned || !*owned) return owned;
+  }
+  return true;
+}
+
+Result<void> AgentSession::check_hosts(const control::TunnelRequest& tunnel) const {
+  const bool http = tunnel.kind == control::TunnelKind::http;
+  const bool tls = tunnel.kind == control::TunnelKind::tls;
+  if (tls && tunnel.hosts.empty() && !context_.names.has_domain()) {
+    return leat::fail(Code::BAD_HOST, "a tls tunnel needs a host where the relay has no domain");
+  }
+  if (tunnel.hosts.empty()) return {};
+  if (!http && !tls) return leat::fail(Code::BAD_HOST, "hosts are for http and tls tunnels");
+  if (http && !tunnel.is_public) return leat::fail(Code::NAME_IS_PUBLIC, tunnel.hosts.front());
+  if (http && !context_.names.has_domain()) {
+    return leat::fail(Code::BAD_HOST, "this relay has no domain of its own");
+  }
+  for (const std::string& host : tunnel.hosts) {
+    const bool below = context_.names.below_domain(host);
+    if (below && context_.names.tunnel(host) == tunnel.id && !tunnel.id.empty()) continue;
+    if (below || (context_.names.has_domain() && context_.names.own(host))) {
+      return leat::fail(Code::BAD_HOST, host + " is the relay's; choose an id instead");
+    }
+  }
+  return {};
+}
+
+// Ids and hosts are one namespace: no id has a dot, and every host has one.
+std::vector<store::Claim> AgentSession::claims_of(const Asked& asked) const {
+  std::vector<store::Claim> claims = {{asked.tunnel.id, asked.generated}};
+  for (const std::string& host : asked.tunnel.hosts) {
+    if (!context_.names.below_domain(host)) claims.push_back({host, false});
+  }
+  return claims;
 }
 
 void AgentSession::answer(const Asked& asked) {
@@ -252,28 +300,50 @@ void AgentSession::answer(const Asked& asked) {
 }
 
 Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
-  control::TunnelBound bound{tunnel.id, {}, 0};
-  std::unique_ptr<Ports::Lease> lease;
+  control::TunnelBound bound{tunnel.id, urls(tunnel), 0};
+  Tunnel held{tunnel, nullptr, {}};
   if (tunnel.kind == control::TunnelKind::tcp) {
     // Bound again: its port is given back first, and it is nobody's should there be no other.
     tunnels_.erase(tunnel.id);
     context_.registry.unbind(tunnel.id, this);
-    auto lent = context_.ports.lend(tunnel.remote_port,
-                                    [&context = context_, id = tunnel.id](net::Fd socket) {
-                                      TcpVisitor::start(context, std::move(socket), id);
-                                    });
+    auto lent = context_.ports.lend(
+        tunnel.remote_port, [&context = context_, id = tunnel.id](net::Fd socket) {
+          Knock::start(context, std::move(socket), false, [&context, id](Knock::Guest guest) {
+            TcpVisitor::start(context, std::move(guest), id, control::TunnelKind::tcp);
+          });
+        });
     if (!lent) return tl::unexpected(lent.error());
-    lease = std::move(*lent);
-    bound.remote_port = lease->port();
-    bound.urls.push_back("tcp://" + HostPort{context_.public_host, lease->port()}.text());
+    held.port = std::move(*lent);
+    bound.remote_port = held.port->port();
+    bound.urls.push_back("tcp://" + HostPort{context_.public_host, bound.remote_port}.text());
   } else if (tunnel.kind == control::TunnelKind::sealed) {
     bound.urls.push_back(context_.public_url + "/sealed/" + tunnel.id);
-  } else {
-    bound.urls.push_back(context_.public_url + "/tunnel/" + tunnel.id + "/");
   }
-  tunnels_[tunnel.id] = std::move(lease);
+  for (const std::string& host : tunnel.hosts) {
+    if (context_.names.below_domain(host)) continue;
+    held.hosts.push_back(context_.names.hold(host, tunnel.id));
+  }
+  tunnels_.insert_or_assign(tunnel.id, std::move(held));
   context_.registry.bind(tunnel.id, tunnel.kind, this);
   return bound;
+}
+
+// Best first: a name is an origin of its own, and leads here if its owner saw to that.
+std::vector<std::string> AgentSession::urls(const control::TunnelRequest& tunnel) const {
+  if (tunnel.kind == control::TunnelKind::ws) return {room_url(context_.public_url, tunnel.id)};
+  const bool tls = tunnel.kind == control::TunnelKind::tls;
+  if (!tls && tunnel.kind != control::TunnelKind::http) return {};
+  const auto url = [&](const std::string& host) {
+    return tls ? "tls://" + HostPort{host, context_.tls_port}.text() : context_.url_of(host) + "/";
+  };
+  std::vector<std::string> urls;
+  for (const std::string& host : tunnel.hosts) urls.push_back(url(host));
+  if (context_.names.has_domain() && (tls || context_.names_first)) {
+    const std::string host = context_.names.host_of(tunnel.id);
+    if (std::ranges::find(tunnel.hosts, host) == tunnel.hosts.end()) urls.push_back(url(host));
+  }
+  if (!tls) urls.push_back(context_.public_url + "/tunnel/" + tunnel.id + "/");
+  return urls;
 }
 
 void AgentSession::on_unbind(const std::string& tunnel) {

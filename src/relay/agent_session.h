@@ -33,6 +33,8 @@ class AgentSession final : private net::SessionDriver::Owner,
   // A stream for a visitor. nullopt: the agent has all it allows, or so many visitors have just
   // left that the agent is to recover from them first.
   std::optional<mux::StreamHandle> open_stream();
+  // What the agent asked for when it bound the tunnel; nullptr: it has not.
+  const control::TunnelRequest* bound(const std::string& tunnel) const;
   const PublicKey& identity() const { return identity_; }
   const std::string& credential_name() const { return credential_name_; }
 
@@ -67,6 +69,9 @@ class AgentSession final : private net::SessionDriver::Owner,
   };
   void answer_binds();
   Result<bool> check(Asked& asked);
+  Result<void> check_hosts(const control::TunnelRequest& tunnel) const;
+  std::vector<store::Claim> claims_of(const Asked& asked) const;
+  std::vector<std::string> urls(const control::TunnelRequest& tunnel) const;
   void answer(const Asked& asked);
   Result<control::TunnelBound> bind(const control::TunnelRequest& tunnel);
   void send();
@@ -90,7 +95,12 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::int64_t token_id_ = 0;  // 0: not welcomed
   std::string credential_name_;
   std::vector<Asked> binds_;  // of the bytes that are being fed
-  absl::flat_hash_map<std::string, std::unique_ptr<Ports::Lease>> tunnels_;  // a port: tcp only
+  struct Tunnel {
+    control::TunnelRequest request;
+    std::unique_ptr<Ports::Lease> port;  // tcp only
+    std::vector<std::unique_ptr<Names::Hold>> hosts;
+  };
+  absl::flat_hash_map<std::string, Tunnel> tunnels_;
   bool over_ = false;
 };
 

@@ -11,28 +11,33 @@
 
 namespace leat::relay {
 
-void Arrival::start(Context& context, net::Fd socket, const net::TlsContext& tls) {
-  if (context.waiting >= limits::kHandshakes) return;  // the descriptor closes
+void Arrival::start(Context& context, Knock::Guest guest, const net::TlsContext& tls) {
   std::unique_ptr<net::Transport> transport =
-      net::make_tls_transport(context.shard, socket.release(), tls, {});
+      net::make_tls_transport(context.shard, guest.socket.release(), tls, {});
   if (!transport) return;
-  context.arrivals.add(std::unique_ptr<Arrival>(new Arrival(context, std::move(transport))));
+  if (guest.visitor) transport->speak_for(*guest.visitor);
+  context.arrivals.add(std::unique_ptr<Arrival>(
+      new Arrival(context, std::move(transport), std::move(*guest.waiting), guest.deadline)));
 }
 
 void Arrival::adopt(Context& context, std::unique_ptr<net::Transport> carrier) {
-  context.arrivals.add(std::unique_ptr<Arrival>(new Arrival(context, std::move(carrier))))
+  context.arrivals
+      .add(std::unique_ptr<Arrival>(new Arrival(context, std::move(carrier),
+                                                Waiting(context.waiting),
+                                                context.shard.now() + limits::kHandshakeTimeout)))
       .greet_agent();
 }
 
-Arrival::Arrival(Context& context, std::unique_ptr<net::Transport> transport)
+Arrival::Arrival(Context& context, std::unique_ptr<net::Transport> transport, Waiting waiting,
+                 Time deadline)
     : context_(context),
       transport_(std::move(transport)),
-      waiting_(std::in_place, context.waiting),
+      waiting_(std::move(waiting)),
       timer_(context.shard, [this] {
         give_up(Error{Code::TIMEOUT, "handshake"});
       }) {
   transport_->set_owner(this);
-  timer_.arm_in(limits::kHandshakeTimeout);
+  timer_.arm(deadline);
 }
 
 Arrival::~Arrival() {

@@ -12,18 +12,20 @@
 #include "net/tls.h"
 #include "net/transport.h"
 #include "relay/context.h"
+#include "relay/knock.h"
 
 namespace leat::relay {
 
 class Arrival final : private net::TransportOwner {
  public:
-  static void start(Context& context, net::Fd socket, const net::TlsContext& tls);
+  static void start(Context& context, Knock::Guest guest, const net::TlsContext& tls);
   // A carrier in a WebSocket, already open: an agent.
   static void adopt(Context& context, std::unique_ptr<net::Transport> carrier);
   ~Arrival();
 
  private:
-  Arrival(Context& context, std::unique_ptr<net::Transport> transport);
+  Arrival(Context& context, std::unique_ptr<net::Transport> transport, Waiting waiting,
+          Time deadline);
 
   void on_transport() override;
   void greet_agent();

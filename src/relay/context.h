@@ -16,9 +16,11 @@
 #include "mux/abuse_guard.h"
 #include "mux/memory_share.h"
 #include "net/shard.h"
+#include "relay/names.h"
 #include "relay/options.h"
 #include "relay/ports.h"
 #include "relay/registry.h"
+#include "relay/rooms.h"
 #include "store/store.h"
 
 namespace leat::relay {
@@ -66,15 +68,43 @@ class Counted {
   std::size_t* count_;
 };
 
+// How many of something each address has; those that have none are not in it.
+using CountOfAddress = absl::flat_hash_map<std::string, std::size_t>;
+
 // A TLS connection that has not yet shown what it wants, from accept to the first head or the
-// accepted Hello: at most limits::kHandshakes of them (threat 15).
-using Waiting = Counted;
+// accepted Hello: at most limits::kHandshakes of them, and limits::kHandshakesOfAddress from one
+// address (threat 15).
+class Waiting {
+ public:
+  explicit Waiting(std::size_t& all) : all_(all) {}
+  Waiting(std::size_t& all, CountOfAddress& of_address, std::string address)
+      : all_(all), of_address_(&of_address), address_(std::move(address)) {
+    ++of_address[address_];
+  }
+  Waiting(Waiting&& other) noexcept
+      : all_(std::move(other.all_)),
+        of_address_(std::exchange(other.of_address_, nullptr)),
+        address_(std::move(other.address_)) {}
+  Waiting& operator=(Waiting&&) = delete;
+  ~Waiting() {
+    if (of_address_ == nullptr) return;
+    const auto found = of_address_->find(address_);
+    if (--found->second == 0) of_address_->erase(found);
+  }
+
+ private:
+  Counted all_;
+  CountOfAddress* of_address_ = nullptr;
+  std::string address_;
+};
 
 class HttpVisitor;
 class TcpVisitor;
 class SealedVisitor;
 class AgentSession;
 class Arrival;
+class BareAgent;
+class Knock;
 
 struct Context {
   Context(net::Shard& s, store::Store& st, Options o);
@@ -84,11 +114,17 @@ struct Context {
   store::Store& store;
   Options options;
   Registry registry;
+  Rooms rooms;
   Ports ports;
-  std::string public_url;  // without a slash at the end
+  Names names;
+  bool names_first = false;  // names below the domain lead here from everywhere: in URLs
+  std::string public_url;    // without a slash at the end
   std::string public_host;
+  std::string url_of(const std::string& host) const;  // public_url with another host, without path
+  std::uint16_t tls_port = 0;                         // where the world reaches the TLS listener
   bool draining = false;
   std::size_t waiting = 0;  // see Waiting
+  CountOfAddress waiting_of;
 
   // How fast each token may have new ids written down, in rows and in waits for the disk.
   struct WritePace {
@@ -96,7 +132,7 @@ struct Context {
   };
   absl::flat_hash_map<std::int64_t, WritePace> write_paces;
 
-  // Sessions of each token: at most limits::kTokenSessions.
+  // Sessions of each token: at most limits::kTokenSessions. 0: of agents without one.
   absl::node_hash_map<std::int64_t, std::size_t> token_sessions;
 
   // What all sessions together hold of what visitors have not taken yet.
@@ -105,6 +141,8 @@ struct Context {
 
   // Destroyed from the last to the first: what holds streams goes before the sessions.
   Owned<AgentSession> sessions;
+  Owned<BareAgent> bare_agents;
+  Owned<Knock> knocks;
   Owned<Arrival> arrivals;
   Owned<TcpVisitor> tcp_visitors;
   Owned<SealedVisitor> sealed_visitors;

@@ -56,21 +56,6 @@ bool plain_id(std::string_view text) {
   });
 }
 
-// RFC 7239 §4: an IPv6 address is quoted and bracketed.
-std::string forwarded_node(const std::string& address) {
-  return address.find(':') == std::string::npos ? address : "\"[" + address + "]\"";
-}
-
-// host is a token only without a port or brackets; quoting is always allowed (RFC 7239 §4).
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + '"';
-}
-
 }  // namespace
 
 std::string request_id_of(const http::Request& request) {
@@ -79,26 +64,10 @@ std::string request_id_of(const http::Request& request) {
   return random_id();
 }
 
-void rewrite_request(http::Request& request, const Route& route, const VisitorFacts& visitor) {
-  http::Fields& fields = request.fields;
-  const std::string host = fields.find("Host") != nullptr ? *fields.find("Host") : std::string();
-  http::forward(request);
-  http::remove_forwarded(fields);  // believed from nobody outside (threat 17)
-
-  const char* scheme = visitor.secure ? "https" : "http";
-  fields.add("X-Forwarded-For", visitor.address);
-  fields.add("X-Forwarded-Proto", scheme);
-  if (!host.empty()) fields.add("X-Forwarded-Host", host);
-  if (!route.prefix.empty()) fields.add("X-Forwarded-Prefix", route.prefix);
-  std::string forwarded = "for=" + forwarded_node(visitor.address) + ";proto=" + scheme;
-  if (!host.empty()) forwarded += ";host=" + quoted(host);
-  fields.add("Forwarded", forwarded);
-  fields.set("X-Request-Id", visitor.request_id);
-  request.target = route.target;
-}
-
 void confine_to_prefix(http::Fields& fields, std::string_view prefix) {
   for (const char* name : kWholeOrigin) fields.remove(name);
+  // All rooms have the same path: a cookie of one would go to all.
+  if (prefix == kRoomDoor) fields.remove("Set-Cookie");
   for (http::Field& field : fields.all()) {
     if (http::iequal(field.name, "Set-Cookie")) {
       field.value = confined_cookie(field.value, prefix);

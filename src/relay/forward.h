@@ -1,9 +1,12 @@
 // What the relay changes in heads that pass through it. Pure functions of parsed heads.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/cidr.h"
 #include "http/head.h"
 #include "relay/route.h"
 
@@ -13,13 +16,28 @@ struct VisitorFacts {
   std::string address;  // "192.0.2.1", without port
   bool secure = false;  // came over TLS
   std::string request_id;
+  // What trusted proxies have said, the visitor first, and what the connection itself shows.
+  struct Proxied {
+    std::vector<std::string> chain;  // addresses, with or without port; the last was added by …
+    std::string peer;                // … who connects to us
+    bool peer_secure = false;
+    std::string host, prefix;  // empty: not said
+  };
+  std::optional<Proxied> proxied = std::nullopt;
 };
+
+// Who asks. `peer`: the address that connects. If that is one of `trusted`, its forwarding fields
+// are believed: X-Forwarded-For, or Forwarded where there is none, names whom the request passed,
+// and the visitor is the nearest of them that is not trusted too.
+VisitorFacts visitor_facts(const http::Fields& fields, const std::string& peer, bool secure,
+                           const std::vector<Cidr>& trusted);
 
 // A valid X-Request-Id of the visitor's (1 to 64 of A-Z a-z 0-9 . _ -), or a new one.
 std::string request_id_of(const http::Request& request);
 
 // The request as the service is to see it: hop-by-hop and forged forwarding fields removed, ours
-// added, framing set again, the tunnel's prefix taken off the target.
+// added, or those of trusted proxies continued, framing set again, the tunnel's prefix taken off
+// the target.
 void rewrite_request(http::Request& request, const Route& route, const VisitorFacts& visitor);
 
 // Keeps a tunnel inside its part of an origin that all tunnels of the relay share: `prefix` is put

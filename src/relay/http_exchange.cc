@@ -24,7 +24,8 @@ HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request
       path_prefix_(std::move(prefix)),
       request_id_(std::move(request_id)),
       keep_alive_(keep_alive),
-      reply_(limits::kOpenStreamMessage) {
+      reply_(limits::kOpenStreamMessage),
+      phase_(parts.bare ? Phase::head : Phase::reply) {
   parts_.reader.begin_body(request.body, request.length);
 }
 
@@ -226,11 +227,12 @@ void HttpExchange::reset(mux::ResetReason reason) {
 }
 
 void HttpExchange::complete_if_done() {
-  if (outcome_ != Outcome::running || !stream_ended_) return;
+  const bool answered = parts_.bare && phase_ == Phase::done;
+  if (outcome_ != Outcome::running || (!stream_ended_ && !answered)) return;
   if (phase_ == Phase::raw && (!request_done_ || !finished_)) return;
   if (phase_ != Phase::raw && phase_ != Phase::done) return;
   // A response that is complete before its request: the rest of the request has nowhere to go.
-  if (!request_done_) parts_.driver.mux().reset(parts_.stream);
+  if (!request_done_ || !stream_ended_) parts_.driver.mux().reset(parts_.stream);
   outcome_ = Outcome::complete;
   owner_.on_exchange();
 }

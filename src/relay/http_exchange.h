@@ -37,6 +37,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
     net::HttpWriter& writer;
     net::SessionDriver& driver;
     mux::StreamHandle stream;
+    bool bare = false;  // no preamble, and the stream outlives an answer (docs/protocol.md §5.7)
   };
   class Owner {
    public:

@@ -1,5 +1,6 @@
 #include "relay/http_visitor.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "proto/control.pb.h"
 #include "relay/agent_session.h"
 #include "relay/arrival.h"
+#include "relay/bare_agent.h"
 #include "relay/forward.h"
 #include "relay/route.h"
 #include "relay/sealed_visitor.h"
@@ -34,6 +36,13 @@ Code head_error(http::HeadError error) {
     default:
       return Code::BAD_REQUEST;
   }
+}
+
+// Programs send no Origin, or one that the operator has listed; a page cannot choose its own.
+bool may_be_agent(const http::Fields& fields, const std::vector<std::string>& origins) {
+  const std::string* origin = fields.find("Origin");
+  if (origin == nullptr) return true;
+  return fields.count("Origin") == 1 && std::ranges::find(origins, *origin) != origins.end();
 }
 
 }  // namespace
@@ -99,8 +108,7 @@ void HttpVisitor::watch() {
   } else if (exchange_->piped()) {
     timer_.disarm();  // a pipe may be silent for as long as its ends like
   } else {
-    timer_.arm_in(exchange_->response_begun() ? Duration(limits::kIdleBody)
-                                              : Duration(limits::kFirstByte));
+    timer_.arm_in(exchange_->response_begun() ? idle_ : first_byte_);
   }
 }
 
@@ -147,7 +155,11 @@ void HttpVisitor::handle(http::Request request) {
   if (host != nullptr && misdirected(*host, transport_->sni())) {
     return answer(Code::MISDIRECTED, keep_alive);
   }
-  const Route way = route(request, tunnels_);
+  // HTTP/1.0 may leave Host out.
+  const std::string name = http::host_name(host == nullptr ? transport_->sni() : *host);
+  const bool foreign = tunnels_ && !context_.names.own(name);
+  const Route way =
+      foreign ? route_host(request, context_.names.tunnel(name)) : route(request, tunnels_);
   switch (way.kind) {
     case Route::Kind::invalid:
       return answer(Code::BAD_REQUEST, false);
@@ -163,28 +175,49 @@ void HttpVisitor::handle(http::Request request) {
                     keep_alive);
     case Route::Kind::agent:
       if (context_.draining) return answer(Code::DRAINING, false);
-      return become_agent(request);
+      return become_agent(request, way);
     case Route::Kind::sealed:
       if (context_.draining) return answer(Code::DRAINING, false);
       return become_sealed(request, way.tunnel);
+    case Route::Kind::room:
+      if (context_.draining) return answer(Code::DRAINING, false);
+      return open_room(std::move(request), way);
     case Route::Kind::tunnel:
       if (context_.draining) return answer(Code::DRAINING, false);
       return open(std::move(request), way);
   }
 }
 
+// A room is a WebSocket server at home: the upgrade goes there as it is and is answered there.
+void HttpVisitor::open_room(http::Request request, const Route& route) {
+  using http::ws::Offer;
+  const Offer offer = http::ws::check_request(request);
+  if (offer == Offer::bad) return answer(Code::BAD_REQUEST, false);
+  if (offer != Offer::ok) return answer(Code::WEBSOCKET_ONLY, false);
+  open(std::move(request), route);
+}
+
 void HttpVisitor::open(http::Request request, const Route& route) {
   const bool keep_alive = request.keep_alive;
-  AgentSession* agent = context_.registry.find(route.tunnel, control::TunnelKind::http);
+  const bool room = route.kind == Route::Kind::room;
+  AgentSession* agent = context_.registry.find(
+      route.tunnel, room ? control::TunnelKind::ws : control::TunnelKind::http);
+  BareAgent* bare = room && agent == nullptr ? context_.rooms.find(route.tunnel) : nullptr;
   const bool bodiless = request.body == http::BodyKind::none;
-  if (agent == nullptr) return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
+  if (agent == nullptr && bare == nullptr)
+    return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
 
   proto::OpenStream preamble;
   preamble.set_tunnel(route.tunnel);
-  preamble.set_kind(proto::KIND_HTTP);
-  preamble.set_visitor(transport_->peer());
+  preamble.set_kind(room ? proto::KIND_WS : proto::KIND_HTTP);
+  VisitorFacts facts = visitor_facts(request.fields, transport_->peer_host(), transport_->secure(),
+                                     context_.options.trusted_proxies);
+  facts.request_id = request_id_;
+  // The port is known of the connection only.
+  const bool direct = facts.address == transport_->peer_host();
+  preamble.set_visitor(direct ? transport_->peer() : HostPort{facts.address, 0}.text());
   preamble.set_request_id(request_id_);
-  preamble.set_visitor_secure(transport_->secure());
+  preamble.set_visitor_secure(facts.secure);
   if (const std::string* trace = request.fields.find("traceparent");
       trace && trace->size() <= 128) {
     preamble.set_traceparent(*trace);
@@ -192,53 +225,90 @@ void HttpVisitor::open(http::Request request, const Route& route) {
   if (const std::string* host = request.fields.find("Host"); host && host->size() <= 512) {
     preamble.set_visitor_host(*host);
   }
-  rewrite_request(request, route, {transport_->peer_host(), transport_->secure(), request_id_});
+  rewrite_request(request, route, facts);
   std::string head;
   http::serialise(request, head);
   // With what was added it may be more than the agent would take.
   if (request.fields.all().size() > limits::kHeaderFields || head.size() > limits::kHead) {
     return answer(Code::HEAD_TOO_LARGE, keep_alive && bodiless);
   }
-  const auto stream = agent->open_stream();
+  const auto stream = bare != nullptr ? bare->open_stream() : agent->open_stream();
   if (!stream) return answer(Code::AGENT_BUSY, keep_alive && bodiless);
 
   log::debug("request", {{"request_id", request_id_},
                          {"tunnel", route.tunnel},
                          {"method", request.method},
-                         {"visitor", transport_->peer()}});
+                         {"visitor", preamble.visitor()}});
   std::string opening;
-  control::append_message(preamble, opening);
+  if (bare == nullptr) control::append_message(preamble, opening);
   opening += head;
   exchange_ = std::make_unique<HttpExchange>(
-      HttpExchange::Parts{*transport_, reader_, writer_, agent->driver(), *stream},
+      HttpExchange::Parts{*transport_, reader_, writer_,
+                          bare != nullptr ? bare->driver() : agent->driver(), *stream,
+                          bare != nullptr},
       static_cast<HttpExchange::Owner&>(*this), request, std::move(opening), route.prefix,
       request_id_, keep_alive);
   state_ = State::exchange;
-  timer_.arm_in(limits::kFirstByte);
+  first_byte_ = limits::kFirstByte;
+  idle_ = limits::kIdleBody;
+  if (const auto* asked = agent != nullptr ? agent->bound(route.tunnel) : nullptr) {
+    if (asked->first_byte.count() > 0) first_byte_ = asked->first_byte;
+    if (asked->idle.count() > 0) idle_ = asked->idle;
+  }
+  timer_.arm_in(first_byte_);
   exchange_->start();
 }
 
-// An agent whose network passes nothing but HTTPS. It proves who it is inside; a page in a browser,
-// which anybody can make open a WebSocket, has no business here.
-void HttpVisitor::become_agent(const http::Request& request) {
+// An agent whose network passes nothing but HTTPS, or any yamux peer for a room. The one proves who
+// it is inside, the other in its head; a page in a browser, which anybody can make open a
+// WebSocket, has no business here.
+void HttpVisitor::become_agent(const http::Request& request, const Route& route) {
   using http::ws::Offer;
   const Offer offer = http::ws::check_request(request);
+  const bool native = http::ws::offers(request.fields, net::kCarrierSubprotocol);
+  const bool bare = !route.tunnel.empty() && request.fields.count("Sec-WebSocket-Protocol") == 0;
   if (offer == Offer::bad) return answer(Code::BAD_REQUEST, false);
-  if (offer != Offer::ok || !http::ws::offers(request.fields, net::kCarrierSubprotocol)) {
-    return answer(Code::WEBSOCKET_ONLY, false);
+  if (offer != Offer::ok || (!native && !bare)) return answer(Code::WEBSOCKET_ONLY, false);
+  if (!may_be_agent(request.fields, context_.options.agent_origins)) {
+    return answer(Code::NOT_FOR_PAGES, false);
   }
-  if (request.fields.count("Origin") != 0) return answer(Code::NOT_FOR_PAGES, false);
-  if (context_.waiting >= limits::kHandshakes) return end(true);
+  if (native) {
+    if (context_.waiting >= limits::kHandshakes) return end(true);
+    if (auto carrier = switch_protocols(request, net::kCarrierSubprotocol)) {
+      Arrival::adopt(context_, std::move(carrier));
+      context_.http_visitors.release(*this);
+    }
+    return;
+  }
+  Result<BareAgent::Admission> admitted = BareAgent::admit(context_, request, route);
+  if (!admitted) {
+    log::write(log::Level::warn, "bare agent refused", admitted.error(),
+               {{"peer", transport_->peer()},
+                {"room", control::valid_tunnel_id(route.tunnel) ? route.tunnel : ""}});
+    return answer(admitted.error().code, false);
+  }
+  if (auto carrier = switch_protocols(request, {})) {
+    context_.bare_agents
+        .add(std::make_unique<BareAgent>(context_, std::move(carrier), std::move(*admitted)))
+        .start();
+    context_.http_visitors.release(*this);
+  }
+}
+
+// Gives the connection up for what is in its WebSocket; nullptr: it is broken off.
+std::unique_ptr<net::Transport> HttpVisitor::switch_protocols(const http::Request& request,
+                                                              std::string_view subprotocol) {
   std::string accepted;
-  http::serialise(http::ws::accept(request, net::kCarrierSubprotocol), accepted);
+  http::serialise(http::ws::accept(request, subprotocol), accepted);
   writer_.write(*transport_, accepted);
-  if (!writer_.idle()) return end(true);  // it has not read the answers before this one
+  if (!writer_.idle()) {  // it has not read the answers before this one
+    end(true);
+    return nullptr;
+  }
   state_ = State::over;
   timer_.disarm();
-  Arrival::adopt(context_,
-                 net::make_websocket_transport(context_.shard, std::move(transport_),
-                                               http::ws::Role::server, reader_.release_held()));
-  context_.http_visitors.release(*this);
+  return net::make_websocket_transport(context_.shard, std::move(transport_),
+                                       http::ws::Role::server, reader_.release_held());
 }
 
 // Any page may come: who is let in is decided between the visitor and the agent.
@@ -292,6 +362,7 @@ void HttpVisitor::answer(Code code, bool keep_alive) {
   const CodeInfo& about = info(code);
   std::string_view extra;
   if (about.http_status == 503) extra = "Retry-After: 2\r\n";
+  if (about.http_status == 401) extra = "WWW-Authenticate: Bearer\r\n";
   if (about.http_status == 405) extra = "Allow: GET, HEAD\r\n";
   if (about.http_status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
   answer(about.http_status == 0 ? 502 : about.http_status, Error::json(code), keep_alive, extra);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "http/head.h"
 #include "net/http_io.h"
@@ -48,8 +49,11 @@ class HttpVisitor final : private net::TransportOwner,
   void read_heads();
   void handle(http::Request request);
   void open(http::Request request, const struct Route& route);
-  void become_agent(const http::Request& request);
   void become_sealed(const http::Request& request, const std::string& tunnel);
+  void open_room(http::Request request, const struct Route& route);
+  void become_agent(const http::Request& request, const struct Route& route);
+  std::unique_ptr<net::Transport> switch_protocols(const http::Request& request,
+                                                   std::string_view subprotocol);
   void settle();  // acts on the exchange's outcome
   void answer(Code code, bool keep_alive);
   void answer(int status, std::string_view body, bool keep_alive,
@@ -68,8 +72,9 @@ class HttpVisitor final : private net::TransportOwner,
   std::optional<Waiting> waiting_;  // until the first head
   State state_ = State::head;
   bool tunnels_;
-  bool flushed_ = false;       // lingering: everything has left
-  bool head_request_ = false;  // the current request is HEAD: answers have no body
+  Duration first_byte_{}, idle_{};  // how long the exchange may rest, before its answer and in it
+  bool flushed_ = false;            // lingering: everything has left
+  bool head_request_ = false;       // the current request is HEAD: answers have no body
   std::string request_id_;
 };
 

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/address.h"
+#include "base/cidr.h"
 #include "base/limits.h"
 
 namespace leat::relay {
@@ -23,9 +25,20 @@ struct Options {
   std::string domain;                    // host name in URLs; empty: the listening host
   std::string public_url;                // "https://host[:port]"; empty: made of domain and port
   PortRange tcp_ports;
+  bool open_rooms = false;  // bare agents need no credential where nobody owns the room
+  std::vector<std::string> agent_origins;  // pages that may be agents; normalised (RFC 6454 §6.2)
   std::size_t memory = limits::kRelayBudget;  // what visitors have not taken yet, all together
   std::string state_dir;                      // database, certificate, relay.json
   std::string certificate_file, key_file;     // empty: self-signed ones in state_dir
+  struct Pair {
+    std::string certificate_file, key_file;
+  };
+  std::vector<Pair> certificates;  // others, chosen by the name that is asked for
+  // Whether every name below `domain` leads here (DNS) and is certified. Unset: if a certificate
+  // that was given bears it.
+  std::optional<bool> wildcard;
+  std::vector<Cidr> trusted_proxies;  // whose forwarding fields are believed (threat 17)
+  std::vector<Cidr> proxy_protocol;   // whose connections begin with a header of that protocol
 };
 
 }  // namespace leat::relay

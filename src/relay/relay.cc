@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -10,12 +11,15 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/head.h"
 #include "net/socket.h"
 #include "net/tls.h"
 #include "relay/agent_session.h"
 #include "relay/arrival.h"
+#include "relay/bare_agent.h"
 #include "relay/context.h"
 #include "relay/http_visitor.h"
+#include "relay/knock.h"
 #include "relay/sealed_visitor.h"
 #include "relay/tcp_visitor.h"
 
@@ -25,15 +29,41 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
     : shard(s),
       store(st),
       options(std::move(o)),
+      rooms(st),
       ports(s, options.tcp_ports),
       budget(options.memory),
       sessions(s),
+      bare_agents(s),
+      knocks(s),
       arrivals(s),
       tcp_visitors(s),
       sealed_visitors(s),
       http_visitors(s) {}
 
 Context::~Context() = default;
+
+namespace {
+
+// "https://host[:port][/path]"
+struct UrlParts {
+  std::string_view scheme, host, port;  // port with its colon, or empty
+};
+
+UrlParts parts_of(std::string_view url) {
+  const std::size_t begin = url.find("://") + 3;
+  const std::string_view authority = url.substr(begin, url.find('/', begin) - begin);
+  const std::size_t bracket = authority.rfind(']');
+  const std::size_t colon =
+      std::min(authority.find(':', bracket == authority.npos ? 0 : bracket), authority.size());
+  return {url.substr(0, begin), authority.substr(0, colon), authority.substr(colon)};
+}
+
+}  // namespace
+
+std::string Context::url_of(const std::string& host) const {
+  const UrlParts parts = parts_of(public_url);
+  return std::string(parts.scheme).append(host).append(parts.port);
+}
 
 namespace {
 
@@ -54,6 +84,7 @@ class RelayImpl final : public Relay {
   ~RelayImpl() override {
     // Sessions end first: what visitors hold of them is let go in good order.
     context_.sessions.for_each([](AgentSession& session) { session.driver().mux().end_all(); });
+    context_.bare_agents.for_each([](BareAgent& agent) { agent.driver().mux().end_all(); });
   }
 
   const Info& info() const override { return info_; }
@@ -63,8 +94,10 @@ class RelayImpl final : public Relay {
 
  private:
   Result<void> listen();
-  void accept_plain(net::Fd socket, bool tunnels);
+  void admit(Knock::Guest guest);
+  void accept_plain(Knock::Guest guest, bool tunnels);
   void set_public_url();
+  bool names_lead_here() const;
   Result<void> write_state();
   void poll_store();
   void poll_drain();
@@ -87,6 +120,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
 
   if (Result<void> listening = listen(); !listening) return listening;
   set_public_url();
+  context_.names_first = names_lead_here();
   // Shown once, so not made by a start that fails.
   const Result<std::vector<store::TokenInfo>> tokens = store_->tokens();
   if (!tokens) return tl::unexpected(tokens.error());
@@ -95,15 +129,21 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
     if (!token) return tl::unexpected(token.error());
     info_.first_token = std::move(*token);
   }
+  if (context_.options.open_rooms) {
+    log::warn(
+        "OPEN ROOMS: anybody may serve a room that nobody owns, and see what its visitors say");
+  }
   store_timer_.arm_in(kStorePoll);
   return write_state();
 }
 
 Result<void> RelayImpl::listen() {
   net::Shard& shard = context_.shard;
-  Result<std::unique_ptr<net::Listener>> tls = net::Listener::open(
-      shard, context_.options.listen,
-      [this](net::Fd socket) { Arrival::start(context_, std::move(socket), tls_); });
+  Result<std::unique_ptr<net::Listener>> tls =
+      net::Listener::open(shard, context_.options.listen, [this](net::Fd socket) {
+        Knock::start(context_, std::move(socket), true,
+                     [this](Knock::Guest guest) { admit(std::move(guest)); });
+      });
   if (!tls) return tl::unexpected(tls.error());
   tls_listener_ = std::move(*tls);
   info_.listen = tls_listener_->address();
@@ -113,9 +153,12 @@ Result<void> RelayImpl::listen() {
                               std::unique_ptr<net::Listener>& listener,
                               std::optional<HostPort>& bound) -> Result<void> {
     if (!address) return {};
-    Result<std::unique_ptr<net::Listener>> opened = net::Listener::open(
-        shard, *address,
-        [this, tunnels](net::Fd socket) { accept_plain(std::move(socket), tunnels); });
+    Result<std::unique_ptr<net::Listener>> opened =
+        net::Listener::open(shard, *address, [this, tunnels](net::Fd socket) {
+          if (!tunnels) return accept_plain({std::move(socket)}, false);
+          Knock::start(context_, std::move(socket), false,
+                       [this](Knock::Guest guest) { accept_plain(std::move(guest), true); });
+        });
     if (!opened) return tl::unexpected(opened.error());
     listener = std::move(*opened);
     bound = listener->address();
@@ -129,10 +172,22 @@ Result<void> RelayImpl::listen() {
   return open_plain(context_.options.admin_listen, false, admin_listener_, info_.admin_listen);
 }
 
-void RelayImpl::accept_plain(net::Fd socket, bool tunnels) {
+// A name that leads to a tls tunnel: its bytes are not ours to read. All others are answered by our
+// own TLS, names that nobody serves among them.
+void RelayImpl::admit(Knock::Guest guest) {
+  const std::string tunnel = context_.names.tunnel(guest.server_name);
+  if (!context_.draining && context_.registry.find(tunnel, control::TunnelKind::tls) != nullptr) {
+    TcpVisitor::start(context_, std::move(guest), tunnel, control::TunnelKind::tls);
+  } else {
+    Arrival::start(context_, std::move(guest), tls_);
+  }
+}
+
+void RelayImpl::accept_plain(Knock::Guest guest, bool tunnels) {
   std::unique_ptr<net::Transport> transport =
-      net::make_plain_transport(context_.shard, socket.release());
+      net::make_plain_transport(context_.shard, guest.socket.release());
   if (!transport) return;
+  if (guest.visitor) transport->speak_for(*guest.visitor);
   context_.http_visitors
       .add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels, std::nullopt))
       .start();
@@ -153,6 +208,31 @@ void RelayImpl::set_public_url() {
                           : HostPort{context_.public_host, info_.listen.port}.text());
   }
   info_.public_url = context_.public_url;
+
+  const UrlParts parts = parts_of(context_.public_url);
+  context_.tls_port = info_.listen.port;
+  if (!options.public_url.empty() && parts.scheme == "https://" && !options.plain_listen) {
+    context_.tls_port = 443;
+    if (parts.port.size() > 1) {
+      std::from_chars(parts.port.data() + 1, parts.port.data() + parts.port.size(),
+                      context_.tls_port);
+    }
+  }
+  context_.names.set(http::host_name(options.domain), {http::host_name(parts.host)});
+}
+
+// Who has a certificate for all names below the domain has most likely their DNS entry as well. One
+// that we signed ourselves says nothing.
+bool RelayImpl::names_lead_here() const {
+  const Options& options = context_.options;
+  if (options.wildcard) return *options.wildcard && context_.names.has_domain();
+  std::vector<Options::Pair> given = options.certificates;
+  if (!options.certificate_file.empty()) given.push_back({options.certificate_file, {}});
+  return std::ranges::any_of(given, [&](const Options::Pair& pair) {
+    const auto names = net::certificate_names(pair.certificate_file);
+    return names && context_.names.has_domain() &&
+           std::ranges::find(*names, context_.names.host_of("*")) != names->end();
+  });
 }
 
 Result<void> RelayImpl::write_state() {
@@ -170,6 +250,7 @@ void RelayImpl::poll_store() {
   if (store_->changed()) {
     // check_credential() closes by and by; it releases nothing here.
     context_.sessions.for_each([](AgentSession& session) { session.check_credential(); });
+    context_.bare_agents.for_each([](BareAgent& agent) { agent.check_credential(); });
   }
   store_timer_.arm_in(kStorePoll);
 }
@@ -182,7 +263,8 @@ void RelayImpl::drain(std::function<void()> done) {
   drained_ = std::move(done);
   log::info("draining", {{"http_visitors", context_.http_visitors.size()},
                          {"tcp_visitors", context_.tcp_visitors.size()},
-                         {"agents", context_.sessions.size()}});
+                         {"agents", context_.sessions.size()},
+                         {"bare_agents", context_.bare_agents.size()}});
   tls_listener_.reset();
   plain_listener_.reset();
   context_.sessions.for_each([](AgentSession& session) { session.drain(); });
@@ -204,8 +286,10 @@ void RelayImpl::poll_drain() {
     for (AgentSession* session : sessions) {
       session->close(Error{Code::DRAINING, "the relay is shutting down"});
     }
+    // Not before: many of them take a go-away for the end of everything.
+    context_.bare_agents.for_each([](BareAgent& agent) { agent.close(Error{Code::DRAINING, {}}); });
   }
-  if (closing_ && context_.sessions.size() == 0) {
+  if (closing_ && context_.sessions.size() == 0 && context_.bare_agents.size() == 0) {
     log::info("drained", {{"cut", late}});
     return drained_();
   }
@@ -248,7 +332,13 @@ Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) 
     key = options.state_dir + "/key.pem";
     // Names a certificate can be asked for; an address of "all interfaces" is none.
     std::vector<std::string> names;
-    if (!options.domain.empty()) names.push_back(options.domain);
+    if (!options.domain.empty()) {
+      names.push_back(options.domain);
+      if (options.domain.find_first_not_of("0123456789.:") != std::string::npos &&
+          options.domain.find(':') == std::string::npos) {
+        names.push_back("*." + options.domain);
+      }
+    }
     names.insert(names.end(), {"localhost", "127.0.0.1", "::1"});
     const std::string& host = options.listen.host;
     if (host != "0.0.0.0" && host != "::" && std::ranges::find(names, host) == names.end()) {
@@ -261,6 +351,10 @@ Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) 
   Result<net::TlsContext> tls =
       net::TlsContext::server(certificate, key, {net::kAlpnLeat, net::kAlpnHttp});
   if (!tls) return tl::unexpected(tls.error());
+  for (const Options::Pair& pair : options.certificates) {
+    const auto added = tls->add_certificate(pair.certificate_file, pair.key_file);
+    if (!added) return tl::unexpected(added.error());
+  }
   auto relay =
       std::make_unique<RelayImpl>(shard, std::move(*store), std::move(*tls), std::move(options));
   if (Result<void> opened = relay->open(certificate); !opened) {

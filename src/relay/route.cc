@@ -1,9 +1,11 @@
 #include "relay/route.h"
 
 #include <optional>
+#include <utility>
 
 #include "control/client.h"
 #include "http/chars.h"
+#include "relay/query.h"
 
 namespace leat::relay {
 namespace {
@@ -19,12 +21,38 @@ std::string_view bare_name(std::string_view host) {
   return host;
 }
 
+// /client?room=ID, or /client/NAME?room=ID as a y-websocket provider asks. A room that cannot be is
+// as good as one that is offline.
+Route room_route(std::string target) {
+  const std::optional<std::string> room = take_parameter(target, "room");
+  if (!room) return {};
+  target.erase(0, std::string_view(kRoomDoor).size());
+  if (!target.starts_with('/')) target.insert(0, 1, '/');
+  return {.kind = Route::Kind::room,
+          .tunnel = control::valid_tunnel_id(*room) ? *room : std::string(),
+          .target = std::move(target),
+          .prefix = kRoomDoor};
+}
+
+Route agent_route(std::string target) {
+  return {.kind = Route::Kind::agent,
+          .tunnel = take_parameter(target, "room").value_or(""),
+          .token = Secret(take_parameter(target, "token").value_or(""))};
+}
+
 }  // namespace
 
 bool misdirected(std::string_view host, std::string_view sni) {
   const bool address =
       sni.find(':') != sni.npos || sni.find_first_not_of("0123456789.") == sni.npos;
   return !host.empty() && !address && !http::iequal(bare_name(host), bare_name(sni));
+}
+
+Route route_host(const http::Request& request, std::string tunnel) {
+  std::optional<std::string> target = request.target;
+  if (request.target != "*") target = http::canonical_target(request.target);
+  if (!target) return {.kind = Route::Kind::invalid};
+  return {.kind = Route::Kind::tunnel, .tunnel = std::move(tunnel), .target = std::move(*target)};
 }
 
 Route route(const http::Request& request, bool tunnels) {
@@ -35,11 +63,14 @@ Route route(const http::Request& request, bool tunnels) {
   const std::string_view path = whole.substr(0, whole.find('?'));
   if (is_health(path)) return {.kind = Route::Kind::health};
   if (!tunnels) return {};
-  if (path == "/agent") return {.kind = Route::Kind::agent};
+  if (path == "/agent") return agent_route(*target);
   if (constexpr std::string_view door = "/sealed/"; path.starts_with(door)) {
     const std::string_view id = path.substr(door.size());
     if (!control::valid_tunnel_id(id)) return {};
     return {.kind = Route::Kind::sealed, .tunnel = std::string(id)};
+  }
+  if (path == kRoomDoor || path.starts_with(std::string(kRoomDoor) + '/')) {
+    return room_route(*target);
   }
   for (const std::string_view door : {"/tunnel/", "/t/"}) {
     if (!path.starts_with(door)) continue;

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/secret.h"
 #include "http/head.h"
 
 namespace leat::relay {
@@ -14,7 +15,8 @@ struct Route {
     tunnel,   // `tunnel`, `target`, `prefix`
     slash,    // a tunnel's root without its slash: 308 to `target`
     health,   // the relay's own /healthz, /readyz
-    agent,    // an agent's carrier, in a WebSocket
+    room,     // a WebSocket visitor of the room `tunnel`, as of a tunnel
+    agent,    // an agent's carrier, in a WebSocket; `tunnel`: the room it asks to serve, or empty
     sealed,   // `tunnel`: a visitor of a sealed one, in a WebSocket
     none,     // 404
     invalid,  // the target has no canonical form: 400
@@ -23,10 +25,17 @@ struct Route {
   std::string tunnel;
   std::string target;  // what the service sees, or where to look; begins with '/'
   std::string prefix;  // what was taken off: "/tunnel/ID"
+  Secret token = {};   // of an agent, where its query has one
 };
+
+// Before the path of every room's visitors.
+inline constexpr char kRoomDoor[] = "/client";
 
 // `tunnels`: whether this door leads to tunnels at all (the admin listener's does not).
 Route route(const http::Request& request, bool tunnels);
+
+// The same for a tunnel that has the host for itself: no path of it is the relay's.
+Route route_host(const http::Request& request, std::string tunnel);
 
 // Whether the Host field asks for another host than the TLS connection was made for (threat 14): a
 // browser that shares a connection among the names of a certificate is told so with 421 (RFC 9110

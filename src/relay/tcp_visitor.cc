@@ -5,17 +5,20 @@
 #include "base/crypto_util.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "control/convert.h"
 #include "net/tls.h"
 #include "proto/control.pb.h"
 #include "relay/agent_session.h"
 
 namespace leat::relay {
 
-bool TcpVisitor::start(Context& context, net::Fd socket, const std::string& tunnel) {
+bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& tunnel,
+                       control::TunnelKind kind) {
   std::unique_ptr<net::Transport> transport =
-      net::make_plain_transport(context.shard, socket.release());
+      net::make_plain_transport(context.shard, guest.socket.release());
   if (!transport) return false;
-  AgentSession* agent = context.registry.find(tunnel, control::TunnelKind::tcp);
+  if (guest.visitor) transport->speak_for(*guest.visitor);
+  AgentSession* agent = context.registry.find(tunnel, kind);
   const auto stream = agent == nullptr ? std::nullopt : agent->open_stream();
   if (!stream) {
     log::info("tcp visitor refused", {{"tunnel", tunnel}, {"visitor", transport->peer()}});
@@ -24,14 +27,17 @@ bool TcpVisitor::start(Context& context, net::Fd socket, const std::string& tunn
   }
   proto::OpenStream preamble;
   preamble.set_tunnel(tunnel);
-  preamble.set_kind(proto::KIND_TCP);
+  preamble.set_kind(control::to_wire(kind));
   preamble.set_visitor(transport->peer());
   preamble.set_request_id(random_id());
+  preamble.set_visitor_secure(kind == control::TunnelKind::tls);
+  preamble.set_visitor_host(guest.server_name);
   std::string text;
   control::append_message(preamble, text);
-  log::info(
-      "tcp visitor",
-      {{"tunnel", tunnel}, {"visitor", transport->peer()}, {"request_id", preamble.request_id()}});
+  log::info("tcp visitor", {{"tunnel", tunnel},
+                            {"kind", control::name(kind)},
+                            {"visitor", transport->peer()},
+                            {"request_id", preamble.request_id()}});
   TcpVisitor& visitor = context.tcp_visitors.add(std::unique_ptr<TcpVisitor>(new TcpVisitor(
       context, agent->driver(), *stream, std::move(transport), std::move(text), tunnel)));
   visitor.splice_.start_sending(visitor);

@@ -1,4 +1,5 @@
-// Raw TCP: a relay port that belongs to one tunnel, and a visitor's connection on it.
+// A visitor whose bytes pass as they are: raw TCP on a port that belongs to one tunnel, or TLS for
+// a name that does.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "net/splice.h"
 #include "net/transport.h"
 #include "relay/context.h"
+#include "relay/knock.h"
 
 namespace leat::relay {
 
@@ -19,7 +21,8 @@ namespace leat::relay {
 class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
  public:
   // False: no agent, or it has no stream to spare; the connection has been reset.
-  static bool start(Context& context, net::Fd socket, const std::string& tunnel);
+  static bool start(Context& context, Knock::Guest guest, const std::string& tunnel,
+                    control::TunnelKind kind);
   ~TcpVisitor();
 
  private:

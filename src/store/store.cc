@@ -86,6 +86,7 @@ class SqliteStore final : public Store {
                                   const PublicKey& identity) override;
   Result<bool> owns(std::string_view tunnel, std::int64_t token,
                     const PublicKey& identity) override;
+  Result<bool> is_owned(std::string_view tunnel) override;
   Result<bool> is_generated(std::string_view tunnel, std::int64_t token) override;
   Result<bool> release(std::string_view tunnel) override;
   bool changed() override;
@@ -100,7 +101,8 @@ class SqliteStore final : public Store {
   const std::chrono::milliseconds patience_;
   // Finalised before the database is closed.
   Statement create_token_, list_tokens_, revoke_token_, find_token_, touch_token_, token_live_;
-  Statement find_claim_, count_, find_own_, claim_, find_generated_, release_, data_version_;
+  Statement find_claim_, count_, find_own_, find_owned_, claim_, find_generated_, release_,
+      data_version_;
   std::int64_t seen_version_ = 0;
   bool changed_here_ = false;  // the counter leaves out this connection's own commits
 };
@@ -122,6 +124,7 @@ Result<void> SqliteStore::prepare() {
       {find_claim_, "SELECT 1 FROM tunnel WHERE id = ?1 AND token = ?2 AND identity = ?3"},
       {count_, "SELECT count(*) FROM tunnel WHERE token = ?1"},
       {find_own_, "SELECT 1 FROM tunnel WHERE id = ?1 AND token = ?2"},
+      {find_owned_, "SELECT 1 FROM tunnel WHERE id = ?1"},
       {claim_,
        "INSERT INTO tunnel (id, token, identity, generated, created) VALUES (?1, ?2, ?3, ?4, ?5)"
        " ON CONFLICT (id) DO UPDATE SET token = ?2, identity = ?3"
@@ -265,6 +268,10 @@ Result<void> SqliteStore::write(const Claim& claim, std::int64_t token, const Pu
 Result<bool> SqliteStore::owns(std::string_view tunnel, std::int64_t token,
                                const PublicKey& identity) {
   return Query(database_, find_claim_, tunnel, token, identity).step();
+}
+
+Result<bool> SqliteStore::is_owned(std::string_view tunnel) {
+  return Query(database_, find_owned_, tunnel).step();
 }
 
 Result<bool> SqliteStore::is_generated(std::string_view tunnel, std::int64_t token) {

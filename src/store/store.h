@@ -66,6 +66,7 @@ class Store {
   // A claim of it would write nothing.
   virtual Result<bool> owns(std::string_view tunnel, std::int64_t token,
                             const PublicKey& identity) = 0;
+  virtual Result<bool> is_owned(std::string_view tunnel) = 0;  // by any token
   // The relay once made this id up, for that token or for one that was revoked since.
   virtual Result<bool> is_generated(std::string_view tunnel, std::int64_t token) = 0;
   virtual Result<bool> release(std::string_view tunnel) = 0;  // false: nobody owned it

@@ -135,6 +135,10 @@ TEST(Service, TargetsAreNamedByTheirScheme) {
   EXPECT_EQ(service.target_text(), "tls+tcp://nas:8080");
   service.target_tls = false;
   EXPECT_EQ(service.target_text(), "tcp://nas:8080");
+  service.kind = control::TunnelKind::ws;
+  EXPECT_EQ(service.target_text(), "ws://nas:8080");
+  service.target_tls = true;
+  EXPECT_EQ(service.target_text(), "wss://nas:8080");
 }
 
 }  // namespace

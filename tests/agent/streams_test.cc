@@ -83,6 +83,36 @@ TEST_F(Streams, AVisitorWhoBreaksOffCutsTheServicesConnection) {
   EXPECT_TRUE(idle());
 }
 
+// What was published is a WebSocket server's rooms, not whatever else answers at its port.
+TEST_F(Streams, ARoomTakesWebSocketsOnly) {
+  constexpr std::string_view kUpgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+  Origin& server = origin([](OriginConnection& c) {
+    if (!std::exchange(c.received, {}).empty()) {
+      c.send(
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    }
+  });
+  online({service("notes", TunnelKind::ws, server.address())});
+  const auto ask = [&](std::string_view method, std::string_view fields) -> Visit& {
+    return relay.open("notes", TunnelKind::ws)
+        .send(std::string(method) + " / HTTP/1.1\r\nHost: h\r\n" + std::string(fields) + "\r\n");
+  };
+  const std::string handshake = std::string(kUpgrade) +
+                                "Sec-WebSocket-Version: 13\r\n"
+                                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  for (const auto& [method, fields] : {std::pair<std::string_view, std::string_view>{"GET", ""},
+                                       {"GET", "Connection: Upgrade\r\nUpgrade: chat\r\n"},
+                                       {"GET", kUpgrade},
+                                       {"POST", handshake}}) {
+    Visit& visit = ask(method, fields);
+    ASSERT_TRUE(until([&] { return visit.over(); })) << method << fields;
+    EXPECT_TRUE(visit.was_reset()) << method << fields;
+  }
+  EXPECT_TRUE(server.connections.empty());
+  Visit& visit = ask("GET", handshake);
+  ASSERT_TRUE(until([&] { return visit.has(" 101 "); }));
+}
+
 TEST_F(Streams, ARefusedDialIsSaidAndEnded) {
   online({service("ssh", TunnelKind::tcp, closed_port())});
   Visit& visit = visit_tcp().send("into the void").finish();

@@ -40,21 +40,52 @@ std::vector<std::string> pairs(const std::vector<config::Setting>& settings) {
 }
 
 TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
-  const auto relay = parsed<RelayArguments>(
-      {"relay",          "--listen",     "127.0.0.1:0",    "--state-dir", "/s",
-       "--plain-listen", "127.0.0.1:1",  "--admin-listen", "127.0.0.1:2", "--domain",
-       "example.com",    "--tcp-ports",  "2000-2100",      "--cert",      "c.pem",
-       "--key",          "k.pem",        "--public-url",   "https://e",   "--log-level",
-       "debug",          "--log-format", "json",           "--config",    "f.yaml"});
+  const auto relay = parsed<RelayArguments>({"relay",
+                                             "--listen",
+                                             "127.0.0.1:0",
+                                             "--state-dir",
+                                             "/s",
+                                             "--plain-listen",
+                                             "127.0.0.1:1",
+                                             "--admin-listen",
+                                             "127.0.0.1:2",
+                                             "--domain",
+                                             "example.com",
+                                             "--tcp-ports",
+                                             "2000-2100",
+                                             "--cert",
+                                             "c.pem",
+                                             "--key",
+                                             "k.pem",
+                                             "--public-url",
+                                             "https://e",
+                                             "--open-rooms",
+                                             "--agent-origins",
+                                             "https://a",
+                                             "--log-level",
+                                             "debug",
+                                             "--log-format",
+                                             "json",
+                                             "--config",
+                                             "f.yaml",
+                                             "--certs",
+                                             "a:b",
+                                             "--wildcard",
+                                             "--trusted-proxies",
+                                             "10.0.0.0/8",
+                                             "--proxy-protocol",
+                                             "::1"});
   EXPECT_EQ(relay.config, "f.yaml");
   EXPECT_THAT(
       pairs(relay.settings),
-      UnorderedElementsAre("--listen listen=127.0.0.1:0", "--state-dir state_dir=/s",
-                           "--plain-listen plain_listen=127.0.0.1:1",
-                           "--admin-listen admin_listen=127.0.0.1:2", "--domain domain=example.com",
-                           "--tcp-ports tcp_ports=2000-2100", "--cert cert=c.pem",
-                           "--key key=k.pem", "--public-url public_url=https://e",
-                           "--log-level log_level=debug", "--log-format log_format=json"));
+      UnorderedElementsAre(
+          "--listen listen=127.0.0.1:0", "--state-dir state_dir=/s",
+          "--plain-listen plain_listen=127.0.0.1:1", "--admin-listen admin_listen=127.0.0.1:2",
+          "--domain domain=example.com", "--tcp-ports tcp_ports=2000-2100", "--cert cert=c.pem",
+          "--key key=k.pem", "--public-url public_url=https://e", "--open-rooms open_rooms=true",
+          "--agent-origins agent_origins=https://a", "--log-level log_level=debug",
+          "--log-format log_format=json", "--certs certs=a:b", "--wildcard wildcard=true",
+          "--trusted-proxies trusted_proxies=10.0.0.0/8", "--proxy-protocol proxy_protocol=::1"));
 }
 
 TEST(Arguments, WhatIsNotSaidStaysUnset) {
@@ -86,10 +117,27 @@ TEST(Arguments, TunnelIdIsId) {
 }
 
 TEST(Arguments, TcpTakesARemotePort) {
+  for (const char* flag : {"--room", "--id", "--tunnel-id"}) {
+    const auto ws = parsed<AgentArguments>({"ws", "1234", flag, "notes"});
+    EXPECT_EQ(ws.kind, AgentArguments::Kind::ws);
+    EXPECT_THAT(pairs(ws.service),
+                UnorderedElementsAre("TARGET kind=ws", "TARGET target=1234", "--room room=notes"));
+  }
+  EXPECT_THAT(pairs(parsed<AgentArguments>({"ws"}).service),
+              UnorderedElementsAre("TARGET kind=ws"));  // LOCAL_PORT may say the rest
   const auto tcp = parsed<AgentArguments>({"tcp", "22", "--remote-port", "2222"});
   EXPECT_EQ(tcp.kind, AgentArguments::Kind::tcp);
   EXPECT_THAT(pairs(tcp.service), UnorderedElementsAre("TARGET kind=tcp", "TARGET target=22",
                                                        "--remote-port remote_port=2222"));
+}
+
+TEST(Arguments, TlsTakesAHost) {
+  const auto tls = parsed<AgentArguments>(
+      {"tls", "8443", "--host", "vault.example.com", "--proxy-protocol", "v2"});
+  EXPECT_EQ(tls.kind, AgentArguments::Kind::tls);
+  EXPECT_THAT(pairs(tls.service), UnorderedElementsAre("TARGET kind=tls", "TARGET target=8443",
+                                                       "--host host=vault.example.com",
+                                                       "--proxy-protocol proxy_protocol=v2"));
 }
 
 TEST(Arguments, AgentTakesAFileOrTheEnvironment) {
@@ -97,6 +145,16 @@ TEST(Arguments, AgentTakesAFileOrTheEnvironment) {
   const test::Variable file("LEAT_CONFIG", "e.yaml");
   EXPECT_EQ(parsed<AgentArguments>({"agent"}).config, "e.yaml");
   EXPECT_EQ(parsed<AgentArguments>({"agent", "--config", "f.yaml"}).config, "f.yaml");
+}
+
+TEST(Arguments, ARoomMayComeFromTheVariablesOfAnotherGateway) {
+  const test::Variable room("ROOM_ID", "old"), port("LOCAL_PORT", "1234");
+  EXPECT_THAT(pairs(service_environment(AgentArguments::Kind::ws)),
+              UnorderedElementsAre("ROOM_ID room=old", "LOCAL_PORT target=1234"));
+  EXPECT_THAT(service_environment(AgentArguments::Kind::http), IsEmpty());
+  const test::Variable ours("LEAT_ROOM", "new");
+  EXPECT_THAT(pairs(service_environment(AgentArguments::Kind::ws)),
+              UnorderedElementsAre("LEAT_ROOM room=new", "LOCAL_PORT target=1234"));
 }
 
 TEST(Arguments, TheServicesFlagsHaveVariables) {

@@ -174,7 +174,11 @@ TEST(ServiceConfig, EveryKey) {
                              {"public", "true", ""},
                              {"host_header", "preserve", ""},
                              {"origin", "https://nas.local", ""},
-                             {"insecure", "true", ""}});
+                             {"insecure", "true", ""},
+                             {"host", "Notes.example.com, n.example.com", ""},
+                             {"first_byte_timeout", "30s", ""},
+                             {"idle_timeout", "1h", ""},
+                             {"proxy_protocol", "v2", ""}});
   ASSERT_TRUE(http) << http.error().detail;
   EXPECT_EQ(http->id, "notes");
   EXPECT_EQ(http->effective_kind(), Kind::http);
@@ -183,6 +187,10 @@ TEST(ServiceConfig, EveryKey) {
   EXPECT_EQ(http->host_header, "preserve");
   EXPECT_EQ(http->origin, "https://nas.local");
   EXPECT_TRUE(http->insecure);
+  EXPECT_EQ(http->host, (std::vector<std::string>{"notes.example.com", "n.example.com"}));
+  EXPECT_EQ(http->first_byte_timeout, std::chrono::seconds(30));
+  EXPECT_EQ(http->idle_timeout, std::chrono::hours(1));
+  EXPECT_EQ(http->proxy_protocol, 2);
 
   const auto tcp =
       service({{"kind", "tcp", ""}, {"target", "22", ""}, {"remote_port", "2222", ""}});
@@ -191,9 +199,17 @@ TEST(ServiceConfig, EveryKey) {
   EXPECT_EQ(tcp->remote_port, 2222);
   EXPECT_FALSE(tcp->is_public);
 
+  const auto tls = service({{"target", "tls://nas", ""}, {"host", "nas.example.com", ""}});
+  ASSERT_TRUE(tls) << tls.error().detail;
+  EXPECT_EQ(tls->effective_kind(), Kind::tls);
+  EXPECT_EQ(tls->target->address, (HostPort{"nas", 443}));
+
   EXPECT_EQ(service({{"target", "8080", ""}})->effective_kind(), Kind::http);
   EXPECT_EQ(service({{"target", "tcp://nas:22", ""}})->effective_kind(), Kind::tcp);
   EXPECT_EQ(service({{"target", "8080", ""}, {"kind", "ws", ""}})->effective_kind(), Kind::ws);
+  const auto room = service({{"target", "1234", ""}, {"room", "notes", ""}});
+  EXPECT_EQ(room->effective_kind(), Kind::ws);
+  EXPECT_EQ(room->id, "notes");
 }
 
 TEST(ServiceConfig, KeysMustAgree) {
@@ -202,6 +218,16 @@ TEST(ServiceConfig, KeysMustAgree) {
     const char* want;
   } kCases[] = {
       {{{"id", "notes", "x"}}, "service: target is missing"},
+      {{{"target", "tcp://a:1", "x"}, {"host", "a.example", "y"}},
+       "service: host is for kinds http, ws and tls"},
+      {{{"target", "tls://a", "x"}, {"idle_timeout", "1m", "y"}},
+       "service: first_byte_timeout and idle_timeout are for kind http"},
+      {{{"target", "1", "x"}, {"host", "a.example,,b.example", "y"}},
+       "y: expected a DNS name such as chat.example.com, found nothing"},
+      {{{"target", "1", "x"}, {"idle_timeout", "8d", "y"}},
+       "y: expected a time from 1s to 168h, found \"8d\""},
+      {{{"target", "1", "x"}, {"proxy_protocol", "v3", "y"}},
+       "y: expected none, v1 or v2, found \"v3\""},
       {{{"kind", "tcp", "x"}, {"target", "http://a", "y"}}, "y: kind http contradicts kind tcp"},
       {{{"target", "http://a", "x"}, {"kind", "tcp", "y"}}, "y: kind tcp contradicts kind http"},
       {{{"target", "80", "x"}, {"remote_port", "1", "y"}}, "service: remote_port is for kind tcp"},
@@ -209,6 +235,8 @@ TEST(ServiceConfig, KeysMustAgree) {
        "service: host_header is for kinds http and ws"},
       {{{"target", "tcp://a:1", "x"}, {"origin", "a", "y"}},
        "service: origin is for kinds http and ws"},
+      {{{"target", "http://a", "x"}, {"room", "a", "y"}}, "y: kind ws contradicts kind http"},
+      {{{"id", "a", "x"}, {"room", "a", "y"}}, "y: cannot be given together with id"},
       {{{"target", "http://a", "x"}, {"insecure", "true", "y"}},
        "service: insecure is for https targets"},
       {{{"target", "ws://a", "x"}, {"sealed", "true", "y"}},

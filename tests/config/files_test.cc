@@ -113,7 +113,8 @@ TEST_F(Files, RelayErrorsNameFileLineAndKey) {
       {"domain: a\ndomain: b\n", "leat.yaml:2: domain: is given twice"},
       {"domain: a\ntcp-port: 1\n",
        "leat.yaml:2: tcp_port: unknown key, expected one of listen, plain_listen, admin_listen, "
-       "domain, public_url, tcp_ports, state_dir, cert, key, log_level, log_format"},
+       "domain, public_url, tcp_ports, open_rooms, agent_origins, state_dir, cert, key, certs, "
+       "wildcard, trusted_proxies, proxy_protocol, log_level, log_format"},
       {"just words\n", "leat.yaml:1: expected keys and their values, found a single value"},
       {"- a\n- b\n", "leat.yaml:1: expected keys and their values, found a list"},
       {"? [a, b]\n: c\n", "leat.yaml:1: expected a key, found a list"},
@@ -136,7 +137,8 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
        "leat.yaml:1: pin: expected a pin, \"sha256:\" and 64 hex digits, found \"sha256:12\""},
       {"listen: 80\n",
        "leat.yaml:1: listen: unknown key, expected one of relay, relay_server, pin, ca, token, "
-       "relay_token, token_file, state_dir, proxy, direct, padding, services, local_agent_url, log_level, "
+       "relay_token, token_file, state_dir, proxy, direct, padding, services, local_agent_url, "
+       "log_level, "
        "log_format"},
       {"services: 80\n",
        "leat.yaml:1: services: expected a list of services, found a single value"},
@@ -160,8 +162,9 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
        "leat.yaml:3: services[0].host_header: expected rewrite, preserve or a value to send, found "
        "\"a\r\nb: c\""},
       {"services:\n  - target: 80\n    port: 1\n",
-       "leat.yaml:3: services[0].port: unknown key, expected one of id, kind, target, public, "
-       "remote_port, host_header, origin, insecure, sealed"},
+       "leat.yaml:3: services[0].port: unknown key, expected one of id, room, kind, target, "
+       "public, remote_port, host_header, origin, insecure, host, first_byte_timeout, "
+       "idle_timeout, proxy_protocol, sealed"},
       {"services:\n  - target: 80\n    target: 81\n",
        "leat.yaml:3: services[0].target: is given twice"},
       {"services:\n  - target: [80]\n",

@@ -41,9 +41,26 @@ const std::vector<Case>& cases() {
        [](const auto& c) {
          return c.tcp_ports == PortRange{20000, 20100};
        }},
+      {"open_rooms", "true", [](const auto& c) { return c.open_rooms; }},
+      {"agent_origins", "https://a.test, http://b.test:8080",
+       [](const auto& c) {
+         return c.agent_origins == std::vector<std::string>{"https://a.test", "http://b.test:8080"};
+       }},
       {"state_dir", "/var/lib/leat", [](const auto& c) { return c.state_dir == "/var/lib/leat"; }},
       {"cert", "cert.pem", [](const auto& c) { return c.cert == "cert.pem"; }},
       {"key", "key.pem", [](const auto& c) { return c.key == "key.pem"; }},
+      {"certs", "a.pem:a.key, b.pem:b.key",
+       [](const auto& c) {
+         return c.certs == std::vector<CertificatePair>{{"a.pem", "a.key"}, {"b.pem", "b.key"}};
+       }},
+      {"wildcard", "true", [](const auto& c) { return c.wildcard == true; }},
+      {"trusted_proxies", "10.0.0.0/8,::1",
+       [](const auto& c) {
+         return c.trusted_proxies && c.trusted_proxies->size() == 2 &&
+                contains(*c.trusted_proxies, "10.1.2.3");
+       }},
+      {"proxy_protocol", "127.0.0.1",
+       [](const auto& c) { return c.proxy_protocol && contains(*c.proxy_protocol, "127.0.0.1"); }},
       {"log_level", "warn", [](const auto& c) { return c.log_level == log::Level::warn; }},
       {"log_format", "json", [](const auto& c) { return c.log_format == log::Format::json; }},
   };

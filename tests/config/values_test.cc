@@ -177,6 +177,15 @@ TEST(Target, SchemesAndPorts) {
                                 "http://h:0", "http://h:80/path", "http://h:80?q", "http://u@h"});
 }
 
+TEST(Origins, AreWhatABrowserWrites) {
+  using List = std::vector<std::string>;
+  EXPECT_EQ(parse_origins("https://a.test"), (List{"https://a.test"}));
+  EXPECT_EQ(parse_origins("https://a.test:8443,http://[::1]:80,  app://x"),
+            (List{"https://a.test:8443", "http://[::1]:80", "app://x"}));
+  expect_refused(parse_origins, {"", "*", "null", "a.test", "https://", "https://a/", "https://a?x",
+                                 "https://a,,https://b", "https://a,", "://a", "https://a b"});
+}
+
 TEST(FieldPolicy, CannotBreakAHead) {
   for (const char* good : {"rewrite", "preserve", "nas.local:8080", "https://a.example"}) {
     EXPECT_EQ(parse_host_policy(good), good);

@@ -1,4 +1,4 @@
-foreach(part head body websocket sni)
+foreach(part head body proxy_protocol websocket sni)
   leat_fuzz_target(http_${part}_fuzz
     SOURCES http_${part}_fuzz.cc
     LINKS leat_http

@@ -43,6 +43,15 @@ class CertificateTest : public ::testing::Test {
   const std::string key = dir / "key.pem";
 };
 
+TEST_F(CertificateTest, BearsDnsNamesInLowerCase) {
+  ASSERT_TRUE(ensure({"Relay.example.com", "192.0.2.7", "*.relay.example.com"}));
+  EXPECT_EQ(certificate_names(certificate).value(),
+            (std::vector<std::string>{"relay.example.com", "*.relay.example.com"}));
+  const auto missing = certificate_names(dir / "none.pem");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::KEY_FILE);
+}
+
 TEST_F(CertificateTest, IsWhatOpensslTakesForAServersCertificate) {
   ASSERT_TRUE(ensure());
   EXPECT_EQ(mode_of(key), 0600u);

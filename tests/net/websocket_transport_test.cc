@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -127,6 +128,20 @@ TEST_F(WebSocketTransportTest, ACloseIsAnsweredAndIsAnEnd) {
   ASSERT_TRUE(loop.run([&] { return ours->ended && !peer->received.empty(); }));
   EXPECT_EQ(ours->received, "last");
   EXPECT_EQ(frames(Role::client).at(0).code, http::ws::kGoingAway);
+}
+
+// Judged by its header, in fragments too; what came before has been passed on.
+TEST_F(WebSocketTransportTest, AMessageIsOnlySoLarge) {
+  start(Role::server);
+  std::array<std::uint8_t, http::ws::kMaxHeader> header;
+  const std::size_t n = http::ws::write_header(header, Opcode::continuation, true,
+                                               limits::kWebSocketMessage - 3, &kKey);
+  peer->send(
+      frame(Opcode::binary, "some", true, false) + std::string(as_chars(Bytes(header).first(n))),
+      false);
+  ASSERT_TRUE(loop.run([&] { return ours->failed && !peer->received.empty(); }));
+  EXPECT_EQ(ours->received, "some");
+  EXPECT_EQ(frames(Role::client).at(0).code, http::ws::kTooBig);
 }
 
 TEST_F(WebSocketTransportTest, AnEndWithoutACloseIsACut) {

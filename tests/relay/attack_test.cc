@@ -181,12 +181,25 @@ TEST_F(Attack, SoManyMayWaitAndNoMore) {
            std::ranges::all_of(mute, [](const auto& one) { return one->in_session(); });
   }));
   // The rest has not even begun its handshake.
-  for (std::size_t i = 2 * kOfEach; i < limits::kHandshakes; ++i) {
+  for (std::size_t i = 2 * kOfEach; i < limits::kHandshakesOfAddress; ++i) {
     silent.push_back(std::make_unique<Visitor>(loop, relay->info().listen, nullptr));
   }
   ASSERT_TRUE(until(
       [&] { return std::ranges::all_of(silent, [](const auto& one) { return one->ready(); }); }));
-  const auto refused = visitor();
+  // One address has its share, which is half; everybody else comes in.
+  const auto greedy = visitor();
+  ASSERT_TRUE(until([&] { return greedy->over(); }));
+  EXPECT_FALSE(greedy->ready());
+  const auto neighbour = visitor(0, "127.0.0.2");
+  neighbour->get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return neighbour->has("hello"); }));
+  for (std::size_t i = 0; i < limits::kHandshakes - limits::kHandshakesOfAddress; ++i) {
+    silent.push_back(
+        std::make_unique<Visitor>(loop, relay->info().listen, nullptr, 0, "127.0.0.3"));
+  }
+  ASSERT_TRUE(until(
+      [&] { return std::ranges::all_of(silent, [](const auto& one) { return one->ready(); }); }));
+  const auto refused = visitor(0, "127.0.0.4");
   ASSERT_TRUE(until([&] { return refused->over(); }));
   EXPECT_FALSE(refused->ready());
   for (const auto& one : silent) ASSERT_FALSE(one->over()) << "they wait for ten seconds";

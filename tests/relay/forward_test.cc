@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
+
+#include "base/limits.h"
 
 namespace leat::relay {
 namespace {
@@ -56,6 +59,120 @@ TEST(RewriteRequest, BelievesNoVisitorAboutItself) {
   EXPECT_EQ(value(r.fields, "x_forwarded_for"), "(none)");
   EXPECT_EQ(value(r.fields, "X-Real-IP"), "(none)");
   EXPECT_EQ(value(r.fields, "X-Secret"), "(none)");
+}
+
+// --- behind proxies of one's own (threat 17) ---
+
+std::vector<Cidr> networks(const std::vector<const char*>& texts) {
+  std::vector<Cidr> all;
+  for (const char* text : texts) all.push_back(Cidr::parse(text).value());
+  return all;
+}
+
+const std::vector<Cidr> kTrusted = networks({"10.0.0.0/8", "::1"});
+
+// The request as a service sees it, when it came from `peer` over plain HTTP.
+http::Request seen(std::vector<http::Field> fields, const std::string& peer) {
+  http::Request r = request(std::move(fields));
+  VisitorFacts facts = visitor_facts(r.fields, peer, false, kTrusted);
+  facts.request_id = "id";
+  rewrite_request(r, kRoute, facts);
+  return r;
+}
+
+TEST(TrustedProxies, AreContinued) {
+  const http::Request r = seen({{"Host", "inner"},
+                                {"X-Forwarded-For", "203.0.113.5, 192.0.2.1"},
+                                {"X-Forwarded-For", "10.0.0.2"},
+                                {"X-Forwarded-Proto", "https"},
+                                {"X-Forwarded-Host", "outer.example"},
+                                {"X-Forwarded-Prefix", "/app"},
+                                {"X-Real-IP", "203.0.113.5"},
+                                {"X-Original-URL", "/admin"}},
+                               "10.0.0.1");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-For"), "203.0.113.5, 192.0.2.1, 10.0.0.2, 10.0.0.1");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Proto"), "https");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Host"), "outer.example");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Prefix"), "/app/tunnel/abc");
+  EXPECT_EQ(value(r.fields, "Forwarded"),
+            "for=203.0.113.5;proto=https;host=\"outer.example\", for=192.0.2.1, for=10.0.0.2, "
+            "for=10.0.0.1;proto=http;host=\"inner\"");
+  EXPECT_EQ(value(r.fields, "X-Real-IP"), "(none)");
+  EXPECT_EQ(value(r.fields, "X-Original-URL"), "(none)");
+}
+
+TEST(TrustedProxies, SpeakEitherLanguage) {
+  const http::Request r = seen(
+      {{"Host", "inner"},
+       {"Forwarded", "for=\"[2001:db8::1]:4711\";proto=https;host=\"a.example\";by=_x, for=_hid"}},
+      "10.0.0.1");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-For"), "[2001:db8::1]:4711, _hid, 10.0.0.1");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Proto"), "https");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Host"), "a.example");
+  EXPECT_EQ(value(r.fields, "Forwarded"),
+            "for=\"[2001:db8::1]:4711\";proto=https;host=\"a.example\", for=_hid, "
+            "for=10.0.0.1;proto=http;host=\"inner\"");
+  // What most proxies set is believed before what most of them pass on unread.
+  const http::Request both =
+      seen({{"Host", "h"}, {"Forwarded", "for=127.0.0.1"}, {"X-Forwarded-For", "192.0.2.1"}},
+           "10.0.0.1");
+  EXPECT_EQ(value(both.fields, "Forwarded"),
+            "for=192.0.2.1;proto=http;host=\"h\", for=10.0.0.1;proto=http;host=\"h\"");
+}
+
+TEST(TrustedProxies, TheVisitorIsTheNearestThatIsNotOneOfThem) {
+  const struct {
+    const char *chain, *peer, *visitor;
+  } kCases[] = {
+      {"203.0.113.5, 192.0.2.1, 10.0.0.2", "10.0.0.1", "192.0.2.1"},
+      {"192.0.2.1:5000", "10.0.0.1", "192.0.2.1"},
+      {"[2001:db8::1]:5000", "::1", "2001:db8::1"},
+      {"2001:db8::1", "10.0.0.1", "2001:db8::1"},
+      {"10.0.0.3, 10.0.0.2", "10.0.0.1", "10.0.0.3"},
+      {"192.0.2.1, unknown, 10.0.0.2", "10.0.0.1", "10.0.0.2"},
+      {"192.0.2.1, 1\"2, 10.0.0.2", "10.0.0.1", "10.0.0.2"},
+      {"", "10.0.0.1", "10.0.0.1"},
+      {",,", "10.0.0.1", "10.0.0.1"},
+      {"127.0.0.1", "192.0.2.9", "192.0.2.9"},
+  };
+  for (const auto& each : kCases) {
+    const http::Request r = request({{"Host", "h"}, {"X-Forwarded-For", each.chain}});
+    EXPECT_EQ(visitor_facts(r.fields, each.peer, false, kTrusted).address, each.visitor)
+        << each.chain << " by " << each.peer;
+  }
+}
+
+TEST(TrustedProxies, AreThoseOfTheListAlone) {
+  const http::Request r = seen({{"Host", "h"},
+                                {"X-Forwarded-For", "127.0.0.1"},
+                                {"X-Forwarded-Proto", "https"},
+                                {"X-Forwarded-Host", "evil.example"},
+                                {"X-Forwarded-Prefix", "/evil"},
+                                {"Forwarded", "for=127.0.0.1;proto=https"}},
+                               "11.0.0.1");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-For"), "11.0.0.1");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Proto"), "http");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Host"), "h");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Prefix"), "/tunnel/abc");
+  EXPECT_EQ(value(r.fields, "Forwarded"), "for=11.0.0.1;proto=http;host=\"h\"");
+}
+
+// A chain of any length, and of anything, becomes one that is short and of sane words.
+TEST(TrustedProxies, SayOnlyWhatCanBeRepeated) {
+  std::string chain;
+  for (int i = 0; i < 1000; ++i) chain += "192.0.2.1, ";
+  const http::Request r = seen({{"Host", "h"},
+                                {"X-Forwarded-For", chain + "a b, \"q\", " + std::string(65, 'x')},
+                                {"X-Forwarded-Host", "evil host"},
+                                {"X-Forwarded-Prefix", "evil"},
+                                {"X-Forwarded-Proto", "gopher"}},
+                               "10.0.0.1");
+  const std::string all = value(r.fields, "X-Forwarded-For");
+  EXPECT_EQ(std::count(all.begin(), all.end(), ','), static_cast<long>(limits::kForwardedChain));
+  EXPECT_TRUE(all.ends_with("192.0.2.1, unknown, unknown, unknown, 10.0.0.1")) << all;
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Host"), "h");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Prefix"), "/tunnel/abc");
+  EXPECT_EQ(value(r.fields, "X-Forwarded-Proto"), "http");
 }
 
 TEST(RequestId, IsTheVisitorsOnlyIfItIsPlain) {

@@ -65,6 +65,52 @@ TEST(Route, RefusesWhatIsNoId) {
   EXPECT_EQ(routed("/tunnel/" + std::string(63, 'a') + "/").kind, Route::Kind::tunnel);
 }
 
+TEST(Route, ARoomIsNamedByTheQuery) {
+  const struct {
+    const char *asked, *seen;
+  } kVisitors[] = {
+      {"/client?room=notes", "/"},
+      {"/client/?room=notes", "/"},
+      {"/client/doc?room=notes", "/doc"},
+      {"/client/a/b?x=1&room=notes&y", "/a/b?x=1&y"},
+      {"/%63lient/../client/doc?&room=notes&", "/doc"},
+      {"/client?xroom=b&room=notes&roomx=c&room", "/?xroom=b&roomx=c&room"},
+      {"/client/doc?room=notes&q=?/", "/doc?q=?/"},
+  };
+  for (const auto& [asked, seen] : kVisitors) {
+    const Route way = routed(asked);
+    EXPECT_EQ(way.kind, Route::Kind::room) << asked;
+    EXPECT_EQ(way.tunnel, "notes") << asked;
+    EXPECT_EQ(way.target, seen) << asked;
+    EXPECT_EQ(way.prefix, "/client") << asked;
+  }
+}
+
+TEST(Route, ARoomIsNamedOnceOrNotAtAll) {
+  for (const char* none : {"/client", "/client/room=notes", "/client?room", "/client?Room=notes",
+                           "/client?room=a&room=b", "/client?room=a&room=a", "/clientx?room=a"}) {
+    EXPECT_EQ(routed(none).kind, Route::Kind::none) << none;
+  }
+  EXPECT_EQ(routed("/client?room=a", false).kind, Route::Kind::none);
+  for (const char* impossible : {"", "A", "a%62", "-", "a_b"}) {
+    const Route way = routed(std::string("/client?room=") + impossible);
+    EXPECT_EQ(way.kind, Route::Kind::room) << impossible;
+    EXPECT_EQ(way.tunnel, "") << impossible;
+  }
+}
+
+TEST(Route, AnAgentMayNameItsRoomAndToken) {
+  EXPECT_EQ(routed("/agent").kind, Route::Kind::agent);
+  EXPECT_EQ(routed("/agent").tunnel, "");
+  const Route way = routed("/agent?token=leat_x&room=notes");
+  EXPECT_EQ(way.kind, Route::Kind::agent);
+  EXPECT_EQ(way.tunnel, "notes");
+  EXPECT_EQ(way.token.reveal(), "leat_x");
+  const Route twice = routed("/agent?token=a&token=b&room=c&room=d");
+  EXPECT_TRUE(twice.tunnel.empty());
+  EXPECT_TRUE(twice.token.empty());
+}
+
 TEST(Route, HealthIsEverywhereAndTunnelsAreNot) {
   for (const char* path : {"/healthz", "/readyz", "/health", "/ready", "/healthz?verbose"}) {
     EXPECT_EQ(routed(path).kind, Route::Kind::health) << path;

@@ -1,6 +1,7 @@
 // Somebody who comes to the relay from outside, over TLS or plain, byte by byte.
 #pragma once
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -10,6 +11,7 @@
 
 #include "net/loop.h"
 #include "net/socket.h"
+#include "net/socket_address.h"
 #include "net/tls.h"
 #include "net/transport.h"
 
@@ -17,10 +19,15 @@ namespace leat::relay {
 
 class Visitor final : private net::TransportOwner {
  public:
-  // `tls` null: plain. `receive_buffer`: of the socket; 0: the system's.
+  // `tls` null: plain. `receive_buffer`: of the socket; 0: the system's. `from`: an address of this
+  // machine's, such as 127.0.0.2.
   Visitor(net::Loop& loop, const HostPort& address, const net::TlsContext* tls,
-          int receive_buffer = 0)
+          int receive_buffer = 0, const char* from = nullptr)
       : loop_(loop) {
+    if (from != nullptr) {
+      connected(dial_from(from, address), tls, receive_buffer);
+      return;
+    }
     dial_ = net::Dial::start(loop.shard, address, std::chrono::seconds(10),
                              [this, tls, receive_buffer](Result<net::Fd> fd) {
                                connected(std::move(fd), tls, receive_buffer);
@@ -68,6 +75,18 @@ class Visitor final : private net::TransportOwner {
   bool over() const { return ended_ || failed_ || refused_; }
 
  private:
+  // The kernel of this machine completes the connection at once.
+  static Result<net::Fd> dial_from(const char* from, const HostPort& address) {
+    auto source = net::SocketAddress::numeric({from, 0}).value();
+    auto target = net::SocketAddress::numeric(address).value();
+    net::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::bind(fd.get(), source.get(), source.size) != 0 ||
+        ::connect(fd.get(), target.get(), target.size) != 0) {
+      return fail(Code::RELAY_UNREACHABLE, from);
+    }
+    ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+    return fd;
+  }
   void connected(Result<net::Fd> fd, const net::TlsContext* tls, int receive_buffer) {
     loop_.shard.dispose(std::move(dial_));
     if (!fd) {

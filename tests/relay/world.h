@@ -84,8 +84,9 @@ class World : public ::testing::Test {
     EXPECT_TRUE(made->settled());
     return made;
   }
-  std::unique_ptr<Visitor> visitor(int receive_buffer = 0) {
-    return std::make_unique<Visitor>(loop, relay->info().listen, &*visitor_tls, receive_buffer);
+  std::unique_ptr<Visitor> visitor(int receive_buffer = 0, const char* from = nullptr) {
+    return std::make_unique<Visitor>(loop, relay->info().listen, &*visitor_tls, receive_buffer,
+                                     from);
   }
   std::unique_ptr<Visitor> plain_visitor() {
     return std::make_unique<Visitor>(loop, *relay->info().plain_listen, nullptr);

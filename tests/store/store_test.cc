@@ -173,6 +173,8 @@ TEST_F(StoreTest, EverythingSurvivesARestart) {
   EXPECT_EQ(id_of(*store, token), id);
   EXPECT_EQ(store->is_generated("x7r2", id), true);
   EXPECT_EQ(store->is_generated("notes", id), false);
+  EXPECT_EQ(store->is_owned("x7r2"), true);
+  EXPECT_EQ(store->is_owned("nobodys"), false);
   const auto other = store->create_token("other").value();
   EXPECT_EQ(store->claim("notes", id_of(*store, other), kBob, false).error().code,
             Code::TUNNEL_TAKEN);

@@ -1,0 +1,126 @@
+#include "relay/bare_agent.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "base/crypto_util.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "http/chars.h"
+
+namespace leat::relay {
+namespace {
+
+mux::Config config_of(Context& context) {
+  mux::Config config = mux::Config::bare(mux::Role::server);
+  config.memory = &context.memory;
+  return config;
+}
+
+// RFC 6750 §2.1, or the query where there is no such field. nullopt: none; empty: not a token.
+std::optional<Secret> credential_of(const http::Request& request, const Route& route) {
+  const std::string* field = request.fields.find("Authorization");
+  if (field == nullptr) return route.token.empty() ? std::nullopt : std::optional(route.token);
+  const std::string_view value = *field;
+  const std::size_t scheme = std::min(value.find(' '), value.size());
+  if (!http::iequal(value.substr(0, scheme), "Bearer")) return Secret();
+  const std::string_view token = http::trim(value.substr(scheme));
+  if (token.empty()) return std::nullopt;
+  return Secret(std::string(token));
+}
+
+// A bare agent has no key to be known by. Its token's name stands for it, so that a room stays with
+// a token that replaces a revoked one of the same name, and with nobody else's.
+PublicKey identity_of(std::string_view token_name) {
+  const std::string text = std::string("leat/1 bare agent").append(1, '\0').append(token_name);
+  return sha256(as_bytes(text));
+}
+
+Result<void> claim(Context& context, const std::string& room, const store::TokenInfo& token) {
+  const PublicKey identity = identity_of(token.name);
+  const Result<bool> owned = context.store.owns(room, token.id, identity);
+  if (!owned) return tl::unexpected(owned.error());
+  if (*owned) return {};
+  Context::WritePace& pace = context.write_paces[token.id];
+  const Time now = context.shard.now();
+  if (!pace.writes.take(1, now) || !pace.claims.take(1, now)) return fail(Code::TOO_MANY_BINDS);
+  return context.store.claim(room, token.id, identity, false);
+}
+
+// Without a credential: where the operator allows it, and nobody owns the room.
+Result<BareAgent::Admission> admit_anybody(Context& context, const std::string& room) {
+  if (!context.options.open_rooms) return fail(Code::NO_TOKEN);
+  const Result<bool> owned = context.store.is_owned(room);
+  if (!owned) return tl::unexpected(owned.error());
+  if (*owned) return fail(Code::TUNNEL_TAKEN, room);
+  std::size_t& sessions = context.token_sessions[0];
+  if (sessions >= limits::kOpenRoomSessions) return fail(Code::TOO_MANY_SESSIONS);
+  return BareAgent::Admission{.room = room, .counted = Counted(sessions)};
+}
+
+}  // namespace
+
+Result<BareAgent::Admission> BareAgent::admit(Context& context, const http::Request& request,
+                                              const Route& route) {
+  const std::string& room = route.tunnel;
+  if (!control::valid_tunnel_id(room)) return fail(Code::BAD_TUNNEL_ID);
+  const std::optional<Secret> credential = credential_of(request, route);
+  if (!credential) return admit_anybody(context, room);
+  const Result<std::optional<store::TokenInfo>> token = context.store.verify(*credential);
+  if (!token) return tl::unexpected(token.error());
+  if (!*token) return fail(Code::BAD_TOKEN);
+  std::size_t& sessions = context.token_sessions[(*token)->id];
+  if (sessions >= limits::kTokenSessions) return fail(Code::TOO_MANY_SESSIONS);
+  if (const Result<void> claimed = claim(context, room, **token); !claimed) {
+    return tl::unexpected(claimed.error());
+  }
+  return Admission{room, (*token)->id, (*token)->name, Counted(sessions)};
+}
+
+BareAgent::BareAgent(Context& context, std::unique_ptr<net::Transport> carrier, Admission admission)
+    : context_(context),
+      admission_(std::move(admission)),
+      peer_(carrier->peer()),
+      driver_(context.shard, config_of(context), *this, std::move(carrier), net::Framing::bare) {}
+
+BareAgent::~BareAgent() { driver_.mux().end_all(); }
+
+void BareAgent::start() {
+  log::info("bare agent joined",
+            {{"room", room()}, {"peer", peer_}, {"credential", admission_.credential}});
+  context_.rooms.add(this);
+  driver_.start({});
+}
+
+std::optional<mux::StreamHandle> BareAgent::open_stream() {
+  return driver_.mux().open(context_.shard.now());
+}
+
+void BareAgent::close(const Error& why) {
+  context_.rooms.remove(this);
+  driver_.close(why.code, why.detail);
+}
+
+void BareAgent::check_credential() {
+  if (!owns_room() || over_) return;
+  const Result<bool> good = context_.store.is_live(admission_.token);
+  if (!good || *good) return;  // a database that cannot be read cuts nobody who was let in
+  close(Error{Code::REVOKED, admission_.credential});
+}
+
+void BareAgent::on_stream(mux::StreamHandle stream) { driver_.mux().reset(stream); }
+
+// It serves what it has and takes no more.
+void BareAgent::on_go_away() { context_.rooms.remove(this); }
+
+void BareAgent::on_ended(const Error& why) {
+  if (over_) return;
+  over_ = true;
+  log::write(log::Level::info, "bare agent left", why,
+             {{"room", room()}, {"peer", peer_}, {"credential", admission_.credential}});
+  context_.rooms.remove(this);
+  context_.bare_agents.release(*this);
+}
+
+}  // namespace leat::relay
