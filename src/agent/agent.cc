@@ -56,5 +56,9 @@ Result<std::unique_ptr<Agent>> Agent::create(net::Shard& shard, Options options,
 void Agent::start() { impl_->start(); }
 void Agent::drain(std::function<void()> done) { impl_->drain(std::move(done)); }
 const Status& Agent::status() const { return impl_->status(); }
+const RequestLog& Agent::requests() const { return impl_->requests(); }
+Result<Agent::Changes> Agent::reload(std::vector<Service> services) {
+  return impl_->reload(std::move(services));
+}
 
 }  // namespace leat::agent

@@ -19,6 +19,8 @@
 #include <string>
 #include <vector>
 
+#include "agent/health.h"
+#include "agent/request_log.h"
 #include "agent/service.h"
 #include "base/address.h"
 #include "base/error.h"
@@ -55,6 +57,8 @@ struct TunnelStatus {
   std::uint16_t remote_port = 0;
   std::string target;
   std::optional<Error> error;  // why it is not bound; asked for again, where that can help
+  Health::State health = Health::State::unknown;  // of the service
+  std::optional<Error> health_error;              // while that is down
 };
 
 struct Status {
@@ -63,7 +67,7 @@ struct Status {
   State state = State::connecting;
   std::chrono::system_clock::time_point since;  // of the state
   std::string relay;
-  std::vector<TunnelStatus> tunnels;  // in the order of Options::services
+  std::vector<TunnelStatus> tunnels;  // in the order of the services
   // What a pairing link tells of the ways here; unset without a sealed service.
   struct Ways {
     std::string relay;  // "wss://relay.example.com:443"
@@ -109,10 +113,17 @@ class Agent {
   ~Agent();
 
   void start();
+  // Serves these from now on: what is new is bound, what is gone is given back, what has changed is
+  // served as it now is. No stream that runs is touched. CONFIG or KEY_FILE, and nothing changes.
+  struct Changes {
+    std::size_t added = 0, removed = 0, changed = 0;
+  };
+  Result<Changes> reload(std::vector<Service> services);
   // Gives the tunnels back, gives visitors nearly limits::kDrain to take what is theirs, closes,
   // and calls `done` once, never from inside.
   void drain(std::function<void()> done);
   const Status& status() const;
+  const RequestLog& requests() const;
 
  private:
   class Impl;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <utility>
 
+#include "agent/service_likeness.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -12,9 +13,6 @@ namespace leat::agent {
 namespace {
 
 using State = Status::State;
-
-// A session that ends sooner has not shown that the relay is well again: the backoff goes on.
-constexpr auto kProven = std::chrono::seconds(1);
 
 // How long visitors have to take what is theirs; the rest of limits::kDrain is for closing.
 constexpr auto kLeave = limits::kDrain - std::chrono::seconds(3);
@@ -28,29 +26,13 @@ Result<Agent::Impl::Contexts> Agent::Impl::make_contexts(const Options& options)
   if (!relay) return tl::unexpected(relay.error());
   auto web_relay = net::TlsContext::client(options.trust, {net::kAlpnHttp});
   if (!web_relay) return tl::unexpected(web_relay.error());
-  Contexts contexts{std::move(*relay), std::move(*web_relay), std::nullopt, std::nullopt};
-  for (const Service& service : options.services) {
-    auto& wanted = service.insecure ? contexts.insecure_services : contexts.services;
-    if (!service.target_tls || wanted) continue;
-    net::TlsContext::Trust trust;
-    trust.insecure = service.insecure;
-    auto made = net::TlsContext::client(trust, {net::kAlpnHttp});
-    if (!made) return tl::unexpected(made.error());
-    wanted = std::move(*made);
-  }
-  return contexts;
+  return Contexts{std::move(*relay), std::move(*web_relay)};
 }
 
 Result<std::unique_ptr<Agent::Impl>> Agent::Impl::create(net::Shard& shard, Options options,
                                                          Listener& events) {
   if (options.token.empty()) return fail(Code::NO_TOKEN);
-  if (options.services.empty()) return fail(Code::CONFIG, "no services");
-  for (auto at = options.services.begin(); at != options.services.end(); ++at) {
-    const auto same = [&](const Service& other) { return other.id == at->id; };
-    if (!at->id.empty() && std::any_of(options.services.begin(), at, same)) {
-      return fail(Code::CONFIG, "two services have the id \"" + at->id + "\"");
-    }
-  }
+  if (auto good = check_services(options.services); !good) return tl::unexpected(good.error());
   if (auto made = make_directory(options.state_dir, Code::STATE_DIR); !made) {
     return tl::unexpected(made.error());
   }
@@ -58,59 +40,61 @@ Result<std::unique_ptr<Agent::Impl>> Agent::Impl::create(net::Shard& shard, Opti
   if (!identity) return tl::unexpected(identity.error());
   auto tls = make_contexts(options);
   if (!tls) return tl::unexpected(tls.error());
-  std::unique_ptr<Impl> made(
-      new Impl(shard, std::move(options), events, std::move(*identity), std::move(*tls)));
+  auto service_tls = make_service_tls(options.services, {});
+  if (!service_tls) return tl::unexpected(service_tls.error());
+  std::unique_ptr<Impl> made(new Impl(shard, std::move(options), events, std::move(*identity),
+                                      std::move(*tls), std::move(*service_tls)));
   if (auto opened = made->open_gate(); !opened) return tl::unexpected(opened.error());
   return made;
 }
 
 Agent::Impl::Impl(net::Shard& shard, Options options, Listener& events, crypto::Identity identity,
-                  Contexts tls)
+                  Contexts tls, ServiceTls service_tls)
     : shard_(shard),
       options_(std::move(options)),
       events_(events),
       identity_(std::move(identity)),
       tls_(std::move(tls)),
       kept_(KeptIds::load(options_.state_dir)),
+      service_tls_(std::move(service_tls)),
+      requests_(std::make_shared<RequestLog>(shard)),
       retry_(shard, [this] { connect(); }),
       ask_again_(shard, [this] { ask_again(); }),
       leave_deadline_(shard, [this] { cut(); }) {
   status_.relay = options_.relay.text();
-  for (const Service& service : options_.services) add_service(service);
+  for (const Service& service : options_.services) {
+    const auto alike = [&](const Slot& slot) { return like(slot.egress->service, service); };
+    add_slot(service, static_cast<std::size_t>(std::ranges::count_if(slots_, alike)),
+             slots_.size());
+  }
 }
 
-void Agent::Impl::add_service(const Service& service) {
-  const auto alike = [&](const auto& other) {
-    return other->service.kind == service.kind &&
-           other->service.target_text() == service.target_text();
-  };
-  nth_.push_back(static_cast<std::size_t>(std::ranges::count_if(egresses_, alike)));
-  const auto& tls = service.insecure ? tls_.insecure_services : tls_.services;
-  auto egress =
-      std::make_unique<Egress>(shard_, service, service.target_tls ? &tls.value() : nullptr);
-  if (egress->id.empty()) egress->id = kept_.find(status_.relay, service, nth_.back());
-  TunnelStatus& tunnel = status_.tunnels.emplace_back();
-  tunnel.id = egress->id;
-  tunnel.kind = service.sealed ? control::TunnelKind::sealed : service.kind;
-  tunnel.target = service.target_text();
-  egresses_.push_back(std::move(egress));
+Agent::Impl::~Impl() {
+  for (const Slot& slot : slots_) {
+    if (slot.egress) slot.egress->retire();
+  }
+}
+
+std::vector<std::shared_ptr<Egress>> Agent::Impl::sealed_services() const {
+  std::vector<const Slot*> slots;
+  for (const Slot& slot : slots_) {
+    if (slot.egress && slot.egress->service.sealed) slots.push_back(&slot);
+  }
+  std::ranges::sort(slots, {}, &Slot::order);
+  std::vector<std::shared_ptr<Egress>> out;
+  for (const Slot* slot : slots) out.push_back(slot->egress);
+  return out;
 }
 
 Result<void> Agent::Impl::open_gate() {
-  const auto& services = options_.services;
-  if (std::ranges::none_of(services, &Service::sealed)) {
+  if (gate_) return {};
+  if (sealed_services().empty()) {
     if (options_.direct.empty()) return {};
     return fail(Code::CONFIG, "direct: no service is sealed");
   }
-  const auto sealed = [this] {
-    std::vector<Egress*> out;
-    for (const auto& egress : egresses_) {
-      if (egress->service.sealed) out.push_back(egress.get());
-    }
-    return out;
-  };
   gate_ = std::make_unique<SealedGate>(shard_, identity_.sealing(), options_.state_dir,
-                                       options_.padding, SealedGate::Services{sealed});
+                                       options_.padding,
+                                       SealedGate::Services{[this] { return sealed_services(); }});
   for (const HostPort& address : options_.direct) {
     if (auto opened = gate_->listen(address); !opened) return opened;
   }
@@ -126,15 +110,20 @@ Result<void> Agent::Impl::open_gate() {
 void Agent::Impl::start() {
   set_state(State::connecting);
   connect();
+  for (const Slot& slot : slots_) slot.egress->health.start();
 }
 
 void Agent::Impl::connect() {
+  std::erase_if(slots_, [](const Slot& slot) { return !slot.egress; });
   std::vector<control::TunnelRequest> requests;
-  for (std::size_t i = 0; i < egresses_.size(); ++i) requests.push_back(request(i));
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    slots_[i].answered = false;
+    requests.push_back(request(i));
+  }
   welcomed_ = false;
   refused_.clear();
   ask_backoff_.succeeded();
-  answers_ = bound_ = 0;
+  bound_ = 0;
   relay_drains_.reset();
   control::Client client(*this, identity_.signing().public_key(), options_.token,
                          options_.host_name, std::move(requests));
@@ -161,7 +150,7 @@ void Agent::Impl::on_lost(const Error& why) {
   if (status_.state == State::draining) return stop();
   if (gives_up(why.code)) return give_up(why);
   const Time now = shard_.now();
-  if (welcomed_ && now - welcomed_at_ >= kProven) backoff_.succeeded();
+  if (welcomed_) backoff_.lived(now - welcomed_at_, now);
   Duration delay = try_the_other(why.code) ? Duration(0) : backoff_.next(now);
   if (relay_drains_) delay = std::max(delay, *relay_drains_);
   status_.last_error = why;
@@ -243,6 +232,17 @@ void Agent::Impl::stop() {
 // --- telling ---
 
 const Status& Agent::Impl::status() {
+  std::vector<const Slot*> slots;
+  for (const Slot& slot : slots_) {
+    if (slot.egress) slots.push_back(&slot);
+  }
+  std::ranges::sort(slots, {}, &Slot::order);
+  status_.tunnels.clear();
+  for (const Slot* slot : slots) {
+    TunnelStatus& tunnel = status_.tunnels.emplace_back(slot->status);
+    tunnel.health = slot->egress->health.state();
+    tunnel.health_error = slot->egress->health.why();
+  }
   status_.streams = connection_ ? connection_->streams() : 0;
   if (net::SessionDriver* session = connection_ ? connection_->session() : nullptr) {
     const mux::Stats& stats = session->mux().stats();
@@ -266,10 +266,10 @@ void Agent::Impl::publish() {
 
 void Agent::Impl::on_deferred() {
   if (std::exchange(changed_, false)) {
-    if (auto written = write_state(options_.state_dir, status_); !written) {
+    if (auto written = write_state(options_.state_dir, status()); !written) {
       log::write(log::Level::warn, "state.unwritten", written.error());
     }
-    events_.on_status(status());
+    events_.on_status(status_);
   }
   if (status_.state != State::stopped && status_.state != State::refused) return;
   if (const auto fatal = std::exchange(fatal_, std::nullopt)) events_.on_fatal(*fatal);

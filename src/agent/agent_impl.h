@@ -1,10 +1,13 @@
 // The life of an agent across its connections: when to try, when to give up, what to tell whom.
 #pragma once
 
+#include <array>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,25 +27,47 @@ namespace leat::agent {
 class Agent::Impl final : private Connection::Owner, private net::Deferred {
  public:
   static Result<std::unique_ptr<Impl>> create(net::Shard& shard, Options options, Listener& events);
-  ~Impl() override = default;
+  ~Impl() override;
 
   void start();
   void drain(std::function<void()> done);
   const Status& status();
+  const RequestLog& requests() const { return *requests_; }
+  Result<Changes> reload(std::vector<Service> services);
 
  private:
   struct Contexts {
     net::TlsContext relay, web_relay;  // leat/1, and HTTP for a WebSocket
-    std::optional<net::TlsContext> services, insecure_services;
+  };
+  using ServiceTls = std::array<std::shared_ptr<const net::TlsContext>, 2>;  // [insecure]
+  // A service and its tunnel. Its place in slots_ is the index by which a session's control stream
+  // knows it, so it stays, empty, when the service goes, until the session is over.
+  struct Slot {
+    std::shared_ptr<Egress> egress;  // null: gone
+    std::size_t nth = 0;             // among those alike, for kept_
+    std::size_t order = 0;           // in the configuration
+    bool answered = false;           // this connection's Bind
+    TunnelStatus status;
   };
   Impl(net::Shard& shard, Options options, Listener& events, crypto::Identity identity,
-       Contexts tls);
+       Contexts tls, ServiceTls service_tls);
+  // If a service is sealed. LISTEN, CONFIG.
   Result<void> open_gate();
+  std::vector<std::shared_ptr<Egress>> sealed_services() const;
   static Result<Contexts> make_contexts(const Options& options);
-  void add_service(const Service& service);
+
+  // Services: agent_services.cc
+  static Result<ServiceTls> make_service_tls(std::span<const Service> services, ServiceTls known);
+  static Result<void> check_services(std::span<const Service> services);
+  std::shared_ptr<Egress> make_egress(const Service& service);
+  Slot& add_slot(const Service& service, std::size_t nth, std::size_t order);
+  void remove_slot(Slot& slot);
+  void replace_service(Slot& slot, const Service& service);
+  void on_health(Egress& egress);
+  void report_health(const Egress& egress);
 
   // The relay's answers: agent_session.cc
-  Egress* find_egress(std::string_view tunnel) override;
+  std::shared_ptr<Egress> find_egress(std::string_view tunnel) override;
   SealedGate* gate() override { return gate_.get(); }
   void on_welcome(const std::string& session, const std::string& credential_name) override;
   void on_bound(std::size_t index, const control::TunnelBound& tunnel) override;
@@ -50,7 +75,8 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   void on_drain(const std::string& reason, std::uint32_t retry_after_ms,
                 const std::vector<std::string>& relays) override;
   void on_notice(const Error& error) override;
-  void answered();
+  void on_shared(const std::string& tunnel, std::uint32_t agents) override;
+  void answered(Slot& slot);
   void keep_id(std::size_t index, std::string_view id);
   void ask_again();
   control::TunnelRequest request(std::size_t index) const;
@@ -76,9 +102,10 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   const crypto::Identity identity_;
   const Contexts tls_;
   KeptIds kept_;
-  std::vector<std::unique_ptr<Egress>> egresses_;  // in the order of Options::services
-  std::vector<std::size_t> nth_;                   // of each among those alike, for kept_
-  std::map<std::string, Egress*, std::less<>> by_id_;
+  ServiceTls service_tls_;
+  const std::shared_ptr<RequestLog> requests_;
+  std::deque<Slot> slots_;
+  std::map<std::string, std::shared_ptr<Egress>, std::less<>> by_id_;
   std::unique_ptr<SealedGate> gate_;  // null: no service is sealed
   Status status_;
   std::uint64_t past_sent_ = 0, past_received_ = 0;  // bytes of sessions that are over
@@ -89,9 +116,9 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   net::Timer retry_;
   bool welcomed_ = false;  // this connection
   Time welcomed_at_ = kNever;
-  std::size_t answers_ = 0, bound_ = 0;  // to this connection's Binds
-  std::vector<std::size_t> refused_;     // tunnels to be asked for again …
-  net::Timer ask_again_;                 // … in a while
+  std::size_t bound_ = 0;             // of this connection
+  std::vector<std::size_t> refused_;  // tunnels to be asked for again …
+  net::Timer ask_again_;              // … in a while
   net::Backoff ask_backoff_;
   std::optional<Duration> relay_drains_;  // it is shutting down; come back after so long
   bool ever_welcomed_ = false, ever_verified_ = false, ever_bound_ = false;

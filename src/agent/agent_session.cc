@@ -32,7 +32,7 @@ bool is_relays_trouble(Code code) {
 
 }  // namespace
 
-Egress* Agent::Impl::find_egress(std::string_view tunnel) {
+std::shared_ptr<Egress> Agent::Impl::find_egress(std::string_view tunnel) {
   const auto found = by_id_.find(tunnel);
   return found == by_id_.end() ? nullptr : found->second;
 }
@@ -51,12 +51,20 @@ void Agent::Impl::on_welcome(const std::string& session, const std::string& cred
 }
 
 void Agent::Impl::on_bound(std::size_t index, const control::TunnelBound& tunnel) {
-  Egress& egress = *egresses_[index];
+  Slot& slot = slots_[index];
+  if (!slot.egress) {
+    // It went while the relay answered; the id may have come back with another service since.
+    const bool wanted = std::ranges::any_of(
+        slots_, [&](const Slot& other) { return other.egress && other.egress->id == tunnel.id; });
+    if (!wanted) connection_->unbind(tunnel.id);
+    return;
+  }
+  Egress& egress = *slot.egress;
   by_id_.erase(egress.id);
   egress.id = tunnel.id;
-  by_id_[tunnel.id] = &egress;
+  by_id_[tunnel.id] = slot.egress;
   if (egress.service.id.empty()) keep_id(index, tunnel.id);
-  TunnelStatus& status = status_.tunnels[index];
+  TunnelStatus& status = slot.status;
   status.id = tunnel.id;
   status.urls = tunnel.urls;
   status.remote_port = tunnel.remote_port;
@@ -68,12 +76,15 @@ void Agent::Impl::on_bound(std::size_t index, const control::TunnelBound& tunnel
   ++bound_;
   ever_bound_ = true;
   if (refused_.empty()) ask_backoff_.succeeded();
-  answered();
+  if (egress.health.state() == Health::State::down) report_health(egress);
+  answered(slot);
 }
 
 void Agent::Impl::on_bind_failed(std::size_t index, const Error& error) {
-  Egress& egress = *egresses_[index];
-  TunnelStatus& status = status_.tunnels[index];
+  Slot& slot = slots_[index];
+  if (!slot.egress) return;
+  Egress& egress = *slot.egress;
+  TunnelStatus& status = slot.status;
   status.urls.clear();
   const bool again = status.error && status.error->code == error.code;
   status.error = error;
@@ -92,39 +103,43 @@ void Agent::Impl::on_bind_failed(std::size_t index, const Error& error) {
     refused_.push_back(index);
     if (!ask_again_.armed()) ask_again_.arm_in(ask_backoff_.next(shard_.now()));
   }
-  answered();
+  answered(slot);
 }
 
 // The others are served meanwhile.
 void Agent::Impl::ask_again() {
   for (const std::size_t index : std::exchange(refused_, {})) {
-    connection_->bind(index, request(index));
+    if (slots_[index].egress) connection_->bind(index, request(index));
   }
 }
 
 control::TunnelRequest Agent::Impl::request(std::size_t index) const {
-  const Service& service = egresses_[index]->service;
+  const Egress& egress = *slots_[index].egress;
+  const Service& service = egress.service;
   const auto kind = service.sealed ? control::TunnelKind::sealed : service.kind;
-  return {egresses_[index]->id, kind,        service.is_public, service.remote_port, service.hosts,
-          service.first_byte,   service.idle};
+  return {egress.id,          kind,        service.is_public, service.remote_port, service.hosts,
+          service.first_byte, service.idle};
 }
 
 // Online means that every tunnel has its answer, so that who waits for it finds the URLs.
-void Agent::Impl::answered() {
+void Agent::Impl::answered(Slot& slot) {
+  slot.answered = true;
+  const bool all =
+      std::ranges::all_of(slots_, [](const Slot& each) { return each.answered || !each.egress; });
   const bool leaving = status_.state == State::draining || relay_drains_;
-  if (++answers_ < egresses_.size() || leaving || status_.state == State::online) return publish();
+  if (!all || leaving || status_.state == State::online) return publish();
   if (bound_ > 0) return set_state(State::online);
   // Refused from the start, it is the configuration; later it is a state of the relay, which may
   // pass, and so may its own trouble at any time.
-  const auto refused = std::ranges::find_if(status_.tunnels, [](const auto& tunnel) {
-    return tunnel.error && !is_relays_trouble(tunnel.error->code);
+  const auto refused = std::ranges::find_if(slots_, [](const Slot& each) {
+    return each.egress && each.status.error && !is_relays_trouble(each.status.error->code);
   });
-  if (!ever_bound_ && refused != status_.tunnels.end()) return give_up(*refused->error);
+  if (!ever_bound_ && refused != slots_.end()) return give_up(*refused->status.error);
   publish();
 }
 
 void Agent::Impl::keep_id(std::size_t index, std::string_view id) {
-  const auto kept = kept_.keep(status_.relay, egresses_[index]->service, nth_[index], id);
+  const auto kept = kept_.keep(status_.relay, slots_[index].egress->service, slots_[index].nth, id);
   if (!kept) log::write(log::Level::warn, "state.unwritten", kept.error());
 }
 
@@ -136,6 +151,11 @@ void Agent::Impl::on_drain(const std::string& reason, std::uint32_t retry_after_
             {{"relay", status_.relay}, {"reason", reason}, {"retry_after_ms", retry_after_ms}});
   relay_drains_ = std::chrono::milliseconds(retry_after_ms);
   if (welcomed_) leave();
+}
+
+void Agent::Impl::on_shared(const std::string& tunnel, std::uint32_t agents) {
+  if (!by_id_.contains(tunnel)) return;
+  log::info("tunnel.shared", {{"tunnel", tunnel}, {"agents", agents}});
 }
 
 void Agent::Impl::on_notice(const Error& error) {

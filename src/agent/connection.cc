@@ -151,6 +151,14 @@ void Connection::bind(std::size_t index, const control::TunnelRequest& tunnel) {
   if (driver_ && !lost_) control_.bind(index, tunnel);
 }
 
+void Connection::unbind(const std::string& tunnel) {
+  if (driver_ && !lost_) control_.unbind(tunnel);
+}
+
+void Connection::report_health(const std::string& tunnel, const Error* failure) {
+  if (driver_ && !lost_) control_.report_health(tunnel, failure);
+}
+
 void Connection::leave() {
   if (driver_ && !lost_) control_.leave();
 }

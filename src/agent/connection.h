@@ -36,7 +36,7 @@ class Connection final : public StreamHost,
  public:
   class Owner : public control::ClientEvents {
    public:
-    virtual Egress* find_egress(std::string_view tunnel) = 0;
+    virtual std::shared_ptr<Egress> find_egress(std::string_view tunnel) = 0;
     virtual SealedGate* gate() = 0;
     // Called once, never from inside start(); give the connection to Shard::dispose.
     virtual void on_lost(const Error& why) = 0;
@@ -58,8 +58,10 @@ class Connection final : public StreamHost,
   ~Connection();
 
   void start();
-  // Asks for a tunnel again that was refused.
+  // Asks for a tunnel again that was refused, or with the next index for one more.
   void bind(std::size_t index, const control::TunnelRequest& tunnel);
+  void unbind(const std::string& tunnel);
+  void report_health(const std::string& tunnel, const Error* failure);
   // Asks the relay to send nobody any more and to end the session, which on_lost tells, when all
   // visitors have what is theirs.
   void leave();
@@ -74,7 +76,9 @@ class Connection final : public StreamHost,
  private:
   // StreamHost
   net::SessionDriver& driver() override { return *driver_; }
-  Egress* find(std::string_view tunnel) override { return owner_.find_egress(tunnel); }
+  std::shared_ptr<Egress> find(std::string_view tunnel) override {
+    return owner_.find_egress(tunnel);
+  }
   SealedGate* gate() override { return owner_.gate(); }
   void retire(Stream& stream) override;
   void replace(Stream& from, std::unique_ptr<Stream> to) override;

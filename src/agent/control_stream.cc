@@ -20,6 +20,16 @@ void ControlStream::bind(std::size_t index, const control::TunnelRequest& tunnel
   session_->wake(stream_);
 }
 
+void ControlStream::unbind(const std::string& tunnel) {
+  client_.unbind(tunnel);
+  session_->wake(stream_);
+}
+
+void ControlStream::report_health(const std::string& tunnel, const Error* failure) {
+  client_.health(tunnel, failure);
+  session_->wake(stream_);
+}
+
 void ControlStream::leave() {
   client_.leave();
   session_->wake(stream_);

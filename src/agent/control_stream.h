@@ -28,6 +28,8 @@ class ControlStream final : private mux::Source, private mux::Sink {
   // Opens the session's first stream; Hello leaves with it.
   void start(mux::Session& session, Time now);
   void bind(std::size_t index, const control::TunnelRequest& tunnel);
+  void unbind(const std::string& tunnel);
+  void report_health(const std::string& tunnel, const Error* failure);
   void leave();
   // Everything handed to the client has gone into frames.
   bool sent() const { return out_.empty() && !client_.has_output(); }

@@ -4,14 +4,16 @@
 
 namespace leat::agent {
 
-void Egress::note_reached() {
-  if (!std::exchange(down_, false)) return;
-  log::info("service.up", {{"tunnel", id}, {"target", service.target_text()}});
-}
-
-void Egress::note_failure(const Error& error) {
-  const auto level = std::exchange(down_, true) ? log::Level::debug : log::Level::warn;
-  log::write(level, "service.down", error, {{"tunnel", id}, {"target", service.target_text()}});
+void Egress::health_changed() {
+  const std::string target = service.target_text();
+  if (health.state() == Health::State::down) {
+    was_down_ = true;
+    log::write(log::Level::warn, "service.down", *health.why(),
+               {{"tunnel", id}, {"target", target}});
+  } else if (std::exchange(was_down_, false)) {
+    log::info("service.up", {{"tunnel", id}, {"target", target}});
+  }
+  if (on_health_) on_health_(*this);
 }
 
 }  // namespace leat::agent

@@ -1,10 +1,16 @@
 // One service while the agent runs: its configuration, the id the relay knows it under, and what
-// serving it needs. Egresses live as long as the agent, across connections to the relay.
+// serving it needs. Egresses live across connections to the relay, and as long as a stream that
+// began under them.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "agent/cors.h"
+#include "agent/health.h"
+#include "agent/request_log.h"
 #include "agent/rewrite.h"
 #include "agent/service.h"
 #include "agent/service_pool.h"
@@ -13,25 +19,47 @@
 namespace leat::agent {
 
 struct Egress {
-  Egress(net::Shard& shard, Service configured, const net::TlsContext* tls_context)
+  // `tls_context` null: the target speaks plain. `on_health`: the service has come or gone.
+  Egress(net::Shard& shard, Service configured, std::shared_ptr<const net::TlsContext> tls_context,
+         std::shared_ptr<RequestLog> request_log, std::function<void(Egress&)> on_health)
       : service(std::move(configured)),
-        tls(tls_context),
+        tls_owner(std::move(tls_context)),
+        tls(tls_owner.get()),
         rewrite(service),
+        cors(service),
         pool(shard),
-        id(service.id) {}
+        requests(std::move(request_log)),
+        id(service.id),
+        health(shard, service, tls, [this] { health_changed(); }),
+        on_health_(std::move(on_health)) {}
 
-  // Logs the first failure to reach the service and the first success after it, not each visitor's.
-  void note_reached();
-  void note_failure(const Error& error);
+  void note_reached() { health.reached(); }
+  void note_failure(const Error& error) {
+    if (!retired_) health.failed(error);
+  }
+  // Out of the configuration: streams that began under it go on, and nobody is told of it any more.
+  void retire() {
+    retired_ = true;
+    on_health_ = nullptr;
+    health.stop();
+  }
 
   const Service service;
-  const net::TlsContext* const tls;  // null: the target speaks plain
+  const std::shared_ptr<const net::TlsContext> tls_owner;
+  const net::TlsContext* const tls;
   const Rewrite rewrite;
+  const Cors cors;
   ServicePool pool;
+  const std::shared_ptr<RequestLog> requests;
   std::string id;  // asked for, then given; empty before the first answer to a generated one
+  Health health;
 
  private:
-  bool down_ = false;
+  // Logs the first failure to reach the service and the first success after it, not each one.
+  void health_changed();
+
+  std::function<void(Egress&)> on_health_;
+  bool was_down_ = false, retired_ = false;
 };
 
 }  // namespace leat::agent

@@ -17,6 +17,7 @@ HttpExchange::HttpExchange(StreamHost& host, mux::StreamHandle handle, Egress& e
       grace_(shard(), [this] { cut("the service cut the connection"); }) {}
 
 HttpExchange::~HttpExchange() {
+  log_request();
   if (connection_) connection_->transport->set_owner(nullptr);
   if (!over_) mux().reset(handle_);
 }
@@ -64,6 +65,8 @@ void HttpExchange::cut(std::string_view why) {
 
 void HttpExchange::over() {
   over_ = true;
+  log_request();
+  early_timer_.reset();
   drop_connection();
   shard().defer(*this);
 }
@@ -73,7 +76,15 @@ void HttpExchange::finish_if_done() {
   // A pipe still has its connection: what went into it leaves before it is let go.
   if (connection_ && !connection_->transport->flush()) return;
   release_connection();
+  line_.whole = true;
   over();
+}
+
+void HttpExchange::log_request() {
+  if (line_.method.empty()) return;
+  line_.tunnel = egress_.id;
+  line_.took = shard().now() - begun_;
+  egress_.requests->note(std::exchange(line_, {}));
 }
 
 }  // namespace leat::agent

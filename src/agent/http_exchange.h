@@ -14,9 +14,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "agent/early_stream.h"
 #include "agent/egress.h"
+#include "agent/request_log.h"
 #include "agent/service_dial.h"
 #include "agent/stream.h"
 #include "http/head.h"
@@ -69,6 +72,7 @@ class HttpExchange final : public Stream,
   std::size_t send_raw(Bytes data);
   void drop_request();
   void flush();
+  void request_sent();
 
   // --- response: http_response.cc ---
   mux::Produced produce(MutableBytes out) override;
@@ -79,6 +83,14 @@ class HttpExchange final : public Stream,
   void begin_pipe();
   void service_failed(Code code, std::string_view why);
   void answer_with(Code code);
+  void answer_own(http::Response& response, std::string_view body);
+  mux::Produced wrap_body();
+
+  // --- answers that begin before the service has: http_early.cc ---
+  void begin_early();
+  void take_late(const http::Response& response);
+  void end_early(const std::string& failure);
+
   bool may_retry() const;
   void retry();
   void release_connection();
@@ -90,6 +102,7 @@ class HttpExchange final : public Stream,
   void cut(std::string_view why);
   void over();
   void finish_if_done();
+  void log_request();
 
   Egress& egress_;
   const std::string visitor_host_;
@@ -117,6 +130,14 @@ class HttpExchange final : public Stream,
   bool keep_alive_ = false;    // the service will take another request on this connection
   bool stream_ended_ = false;  // the relay's FIN
   bool over_ = false;
+
+  std::optional<std::string> cors_origin_;  // the visitor's page may read the answer
+  std::unique_ptr<EarlyStream> early_;      // the answer may begin before the service has …
+  std::optional<net::Timer> early_timer_;   // … or go on so
+  bool wrap_ = false;                       // the service's body goes into chunks of ours
+
+  RequestLine line_;  // for the log; its method is empty before the head and once it is written
+  Time begun_ = kNever;
 };
 
 }  // namespace leat::agent

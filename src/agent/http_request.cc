@@ -50,12 +50,33 @@ std::size_t HttpExchange::collect_head(Bytes data) {
     return used;
   }
   method_ = request->method;
+  line_.method = request->method;
+  line_.path = RequestLine::path_of(request->target);
+  begun_ = shard().now();
   body_ = request->body;
   body_length_ = request->length;
   upgrade_ = request->upgrade;
   if (const auto refused = host_.admit(egress_, *request, request_id_)) {
     answer_with(*refused);
     return used;
+  }
+  cors_origin_ = egress_.cors.origin(*request);
+  if (cors_origin_) {
+    if (auto preflight = egress_.cors.preflight(*request, *cors_origin_)) {
+      connected_ = true;
+      text_ += open_reply(nullptr);
+      answer_own(*preflight, {});
+      return used;
+    }
+    egress_.rewrite.disguise(*request);
+  }
+  if (egress_.service.sse_comments > Duration(0)) {
+    early_ = std::make_unique<EarlyStream>(*request);
+    if (early_->possible()) {
+      EarlyStream::prepare(*request);
+    } else {
+      early_.reset();
+    }
   }
   std::string asked = visitor_host_;
   if (const std::string* host = request->fields.find("Host"); host && asked.empty()) asked = *host;
@@ -89,6 +110,7 @@ void HttpExchange::on_dialled(Result<std::unique_ptr<net::Transport>> transport)
   const Error& why = transport.error();
   egress_.note_failure(why);
   if (connected_) return answer_with(why.code);  // a retry: OpenReply has been given
+  line_.status = info(why.code).http_status;
   over_ = true;
   host_.replace(*this, std::make_unique<Refusal>(host_, handle_, why, stream_ended_));
 }
@@ -101,8 +123,9 @@ void HttpExchange::send(std::unique_ptr<ServiceConnection> connection) {
   writer_ = {};
   writer_.write(transport, request_text_);
   writer_.begin_body(body_, body_length_);
-  request_ = writer_.body_done() ? Request::sent : Request::body;
+  request_ = Request::body;
   response_ = Response::head;
+  if (writer_.body_done()) request_sent();
   if (!connection_->reused) std::string().swap(request_text_);
   mux().wake(handle_);
   shard().defer(*this);  // which brings the body
@@ -118,9 +141,18 @@ std::size_t HttpExchange::send_body(Bytes data) {
     drop_request();
     return data.size();
   }
-  if (writer_.body_done()) request_ = Request::sent;
+  if (early_) early_->feed_body(data.first(taken));
+  if (writer_.body_done()) request_sent();
   if (taken > 0) shard().defer(*this);  // one flush for all the frames of this batch
   return taken;
+}
+
+void HttpExchange::request_sent() {
+  request_ = Request::sent;
+  if (!early_ || early_timer_) return;
+  if (!early_->asked()) return early_.reset();
+  early_timer_.emplace(shard(), [this] { begin_early(); });
+  early_timer_->arm_in(egress_.service.sse_comments);
 }
 
 std::size_t HttpExchange::send_raw(Bytes data) {

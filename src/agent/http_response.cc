@@ -31,6 +31,11 @@ mux::Produced HttpExchange::produce(MutableBytes out) {
         if (!read_head()) return mux::Produced::not_ready();
         break;
       case Response::body:
+        if (wrap_) {
+          const mux::Produced produced = wrap_body();
+          if (text_.empty()) return produced;
+          break;
+        }
         return pass_on(connection_->reader.produce_body(*connection_->transport, out));
       case Response::pipe:
         return pass_on(connection_->reader.produce_raw(*connection_->transport, out));
@@ -58,6 +63,7 @@ mux::Produced HttpExchange::pass_on(mux::Produced produced) {
   switch (produced.kind) {
     case mux::Produced::Kind::bytes:
       if (grace_.armed()) grace_.arm_in(limits::kStalled);
+      line_.bytes += produced.n;
       return produced;
     case mux::Produced::Kind::not_ready:
       return produced;
@@ -109,13 +115,19 @@ void HttpExchange::take_response() {
   if (response->interim() && ++interim_ > limits::kInterimHeads) {
     return service_failed(Code::SERVICE_PROTOCOL, "too many interim responses");
   }
+  if (early_ && early_->begun()) return take_late(*response);
   const bool switched = response->status == 101;
   if (switched && (!upgrade_ || request_ != Request::sent)) {
     return service_failed(Code::SERVICE_PROTOCOL, "101 nobody asked for");
   }
   egress_.rewrite.response(*response);
+  if (cors_origin_ && !response->interim() && !switched) {
+    egress_.cors.allow(*response, *cors_origin_);
+  }
   http::serialise(*response, text_);
   if (response->interim()) return;
+  line_.status = response->status;
+  early_timer_.reset();
   if (switched) return begin_pipe();
   keep_alive_ = response->keep_alive;
   reader.begin_body(response->body, response->length);
@@ -137,21 +149,49 @@ void HttpExchange::service_failed(Code code, std::string_view why) {
   answer_with(code);
 }
 
-// The agent's own answer: OpenReply says connected, and no final head has been passed on.
+// The agent's own answer: OpenReply says connected, and no final head has been passed on, unless it
+// was our own.
 void HttpExchange::answer_with(Code code) {
   drop_connection();
   if (!std::exchange(connected_, true)) text_ += open_reply(nullptr);
-  const std::string body = Error::json(code, request_id_);
+  if (early_ && early_->begun()) return end_early(EarlyStream::failure(code, request_id_));
   http::Response response;
   response.status = info(code).http_status;
   response.reason = http::reason_phrase(response.status);
   response.fields.add("Content-Type", "application/json");
   response.fields.add("Cache-Control", "no-store");
-  http::set_framing(response.fields, http::BodyKind::length, body.size());
+  if (cors_origin_) egress_.cors.allow(response, *cors_origin_);
+  answer_own(response, Error::json(code, request_id_));
+}
+
+void HttpExchange::answer_own(http::Response& response, std::string_view body) {
+  early_timer_.reset();
+  const bool bodiless = response.status == 204;
+  http::set_framing(response.fields, bodiless ? http::BodyKind::none : http::BodyKind::length,
+                    body.size());
   http::serialise(response, text_);
   if (method_ != "HEAD") text_ += body;
+  line_.status = response.status;
+  line_.bytes = method_ == "HEAD" ? 0 : body.size();
   response_ = Response::own;
   drop_request();
+}
+
+// A body in the service's framing becomes chunks, in text_; a small one at a time.
+mux::Produced HttpExchange::wrap_body() {
+  std::array<std::uint8_t, 4096> buffer;
+  const mux::Produced produced = connection_->reader.produce_body(*connection_->transport, buffer);
+  if (produced.kind == mux::Produced::Kind::bytes) {
+    line_.bytes += produced.n;
+    text_ += EarlyStream::chunk(as_chars(Bytes(buffer).first(produced.n)));
+  } else if (produced.kind == mux::Produced::Kind::end) {
+    text_ += EarlyStream::kEnd;
+    release_connection();
+    response_ = Response::own;
+  } else {
+    return pass_on(produced);
+  }
+  return produced;
 }
 
 // RFC 9112 §9.3.1: a connection may have been closed for its idleness while the request was on its

@@ -83,6 +83,10 @@ void Rewrite::request(http::Request& request, std::string_view visitor_host) con
   }
 }
 
+void Rewrite::disguise(http::Request& request) const {
+  if (origin_policy_.kind == FieldPolicy::Kind::rewrite) request.fields.set("Origin", origin_);
+}
+
 void Rewrite::response(http::Response& response) const {
   http::forward(response);
   if (host_policy_.kind != FieldPolicy::Kind::rewrite) return;

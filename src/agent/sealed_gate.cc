@@ -121,13 +121,14 @@ Result<std::string> SealedGate::enrol(std::string_view id, std::string_view name
 
 // --- what ---
 
-Egress* SealedGate::find(std::string_view id, std::string_view tunnel, const Scope& scope) const {
-  const std::vector<Egress*> all = services_.all();
-  const auto called = [&](std::string_view name) {
+std::shared_ptr<Egress> SealedGate::find(std::string_view id, std::string_view tunnel,
+                                         const Scope& scope) const {
+  const std::vector<std::shared_ptr<Egress>> all = services_.all();
+  const auto called = [&](std::string_view name) -> std::shared_ptr<Egress> {
     const auto found = std::ranges::find(all, name, &Egress::id);
     return found == all.end() || name.empty() ? nullptr : *found;
   };
-  Egress* egress = called(id.empty() ? tunnel : id);
+  std::shared_ptr<Egress> egress = called(id.empty() ? tunnel : id);
   if (egress == nullptr && id.empty() && all.size() == 1) egress = all.front();
   if (egress == nullptr) return nullptr;
   const bool http = egress->service.kind == control::TunnelKind::http;

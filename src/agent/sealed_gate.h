@@ -23,7 +23,7 @@ class SealedGate final : private SealedPeer::Owner {
  public:
   struct Services {
     // The services that are reached sealed, in the order of the configuration.
-    std::function<std::vector<Egress*>()> all;
+    std::function<std::vector<std::shared_ptr<Egress>>()> all;
   };
   // `key` outlives the gate.
   SealedGate(net::Shard& shard, const crypto::KeyPair& key, const std::string& state_dir,
@@ -59,8 +59,9 @@ class SealedGate final : private SealedPeer::Owner {
   Result<std::string> enrol(std::string_view pairing, std::string_view name,
                             const crypto::X25519Key& key);
   // By id; of an empty one, `tunnel` or the only service there is. Null: none, or not for it.
-  Egress* find(std::string_view id, std::string_view tunnel, const Scope& scope) const;
-  std::vector<Egress*> services() const { return services_.all(); }
+  std::shared_ptr<Egress> find(std::string_view id, std::string_view tunnel,
+                               const Scope& scope) const;
+  std::vector<std::shared_ptr<Egress>> services() const { return services_.all(); }
 
  private:
   static constexpr std::size_t kHandshakes = 64, kSessions = 256 + kHandshakes;

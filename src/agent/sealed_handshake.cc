@@ -109,7 +109,7 @@ std::string SealedPeer::reply_payload(crypto::Suite suite) const {
       break;
     }
   }
-  for (const Egress* egress : gate_.services()) {
+  for (const auto& egress : gate_.services()) {
     const bool http = egress->service.kind == control::TunnelKind::http;
     if (!scope_.allows_service(egress->id, http)) continue;
     proto::SealedService& service = *reply.add_services();

@@ -101,7 +101,7 @@ void SealedPeer::drain() {
   if (streams_.size() == 0) driver_->close(Code::DRAINING, "the agent is stopping");
 }
 
-Egress* SealedPeer::find(std::string_view service) {
+std::shared_ptr<Egress> SealedPeer::find(std::string_view service) {
   const Device* const device = gate_.device(*device_);
   return device == nullptr || device->revoked ? nullptr
                                               : gate_.find(service, tunnel_, device->scope);

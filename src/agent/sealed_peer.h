@@ -64,7 +64,7 @@ class SealedPeer final : public StreamHost,
 
   // StreamHost
   net::SessionDriver& driver() override { return *driver_; }
-  Egress* find(std::string_view tunnel) override;
+  std::shared_ptr<Egress> find(std::string_view tunnel) override;
   void retire(Stream& stream) override;
   void replace(Stream& from, std::unique_ptr<Stream> to) override;
   bool sealed() const override { return true; }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/time.h"
 #include "control/client.h"
 
 namespace leat::agent {
@@ -26,6 +27,20 @@ struct FieldPolicy {
 
   // "rewrite", "preserve", "remove"; anything else is a literal value.
   static FieldPolicy parse(std::string_view text);
+  friend bool operator==(const FieldPolicy&, const FieldPolicy&) = default;
+};
+
+// How the agent finds out whether a service is well.
+struct HealthPolicy {
+  enum class Kind : std::uint8_t {
+    none,     // by what visitors meet
+    connect,  // a connection can be made
+    path,     // http: GET of `path` is answered, and not with an error
+  };
+  Kind kind = Kind::none;
+  std::string path;
+  Duration interval{0};  // while it is well; 0: not again
+  friend bool operator==(const HealthPolicy&, const HealthPolicy&) = default;
 };
 
 struct Service {
@@ -46,6 +61,11 @@ struct Service {
 
   // "http://127.0.0.1:8080", "tcp://127.0.0.1:22": for people, and the key of a kept tunnel id.
   std::string target_text() const;
+
+  HealthPolicy health = {};
+  std::vector<std::string> cors = {};  // origins whose pages may read answers, or "*"
+  Duration sse_comments{0};            // docs/adr/0015-what-the-agent-says-itself.md; 0: never
+  friend bool operator==(const Service&, const Service&) = default;
 };
 
 }  // namespace leat::agent

@@ -55,7 +55,9 @@ std::string state_json(const Status& status, long pid) {
                        {"urls", tunnel.urls},
                        {"remote_port", tunnel.remote_port},
                        {"target", tunnel.target},
-                       {"error", error_json(tunnel.error)}});
+                       {"error", error_json(tunnel.error)},
+                       {"health", name(tunnel.health)},
+                       {"health_error", error_json(tunnel.health_error)}});
   }
   return dump({{"state", name(status.state)},
                {"pid", pid},

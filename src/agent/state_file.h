@@ -12,8 +12,8 @@
 namespace leat::agent {
 
 // STATE_DIR/agent.json: {"state", "pid", "relay", "since", "tunnels": [{"id", "kind", "urls",
-// "remote_port", "target", "error"}], "ways": {"relay", "pin", "name", "direct"} or null,
-// "last_error": {"code", "detail"} or null}.
+// "remote_port", "target", "error", "health", "health_error"}], "ways": {"relay", "pin", "name",
+// "direct"} or null, "last_error": {"code", "detail"} or null}.
 std::string state_json(const Status& status, long pid);
 Result<void> write_state(const std::string& state_dir, const Status& status);
 

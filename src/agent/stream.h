@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "mux/session.h"
@@ -27,7 +28,7 @@ class StreamHost {
  public:
   virtual net::SessionDriver& driver() = 0;
   // By the id the relay knows the tunnel under; null: none of ours.
-  virtual Egress* find(std::string_view tunnel) = 0;
+  virtual std::shared_ptr<Egress> find(std::string_view tunnel) = 0;
   // Whether the host is a sealed session, in which streams speak to services …
   virtual bool sealed() const { return false; }
   // … of whom this is known: "192.0.2.1:5000".
@@ -61,6 +62,8 @@ class Stream {
   // The session may still owe the peer this stream's FIN when the stream has nothing left to do: it
   // is to tell nobody who is gone.
   void detach() { mux().detach(handle_); }
+  // What serves the stream may go out of the configuration while the stream lasts.
+  void keep(std::shared_ptr<Egress> egress) { egress_kept_ = std::move(egress); }
 
  protected:
   Stream(StreamHost& host, mux::StreamHandle handle) : host_(host), handle_(handle) {}
@@ -74,6 +77,7 @@ class Stream {
  private:
   friend class StreamTable;
   std::size_t index_ = 0;
+  std::shared_ptr<Egress> egress_kept_;
 };
 
 }  // namespace leat::agent

@@ -88,7 +88,7 @@ void StreamIntake::hand_on() {
     mux().reset(handle_);
     return host_.retire(*this);
   }
-  Egress* const egress = host_.find(open.tunnel());
+  const std::shared_ptr<Egress> egress = host_.find(open.tunnel());
   log::debug("stream.open", {{"tunnel", open.tunnel()},
                              {"request", open.request_id()},
                              {"visitor", open.visitor()},
@@ -114,6 +114,7 @@ void StreamIntake::hand_on() {
   } else {
     next = std::make_unique<Pipe>(host_, handle_, *egress, visitor);
   }
+  next->keep(egress);
   host_.replace(*this, std::move(next));
 }
 

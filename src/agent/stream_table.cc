@@ -33,6 +33,7 @@ void StreamTable::replace(Stream& from, std::unique_ptr<Stream> to) {
   if (at == kGone) return;
   Stream& added = *to;
   added.index_ = at;
+  if (!added.egress_kept_) added.egress_kept_ = from.egress_kept_;
   shard_.dispose(std::exchange(streams_[at], std::move(to)));
   added.start();
 }

@@ -39,12 +39,12 @@ inline constexpr std::size_t kRelayBudget = 1 * GiB;
 inline constexpr std::size_t kControlQueue = 64 * KiB;  // control frames waiting to be sent
 inline constexpr auto kOpenTimeoutNative = 5s;          // SYN never acknowledged
 inline constexpr auto kOpenTimeoutBare = 75s;
-inline constexpr auto kPingIntervalBare = 5s;          // silence before we ask …
-inline constexpr auto kPingTimeoutBare = 10s;          // … and after it
-inline constexpr auto kWriteTimeoutBare = 30s;         // the carrier took nothing of what waits
-inline constexpr std::size_t kPongs = 32;              // answers waiting; more go unanswered
-inline constexpr auto kStalled = 5s;                   // a receiver that took nothing for so long
-inline constexpr auto kFeedPause = 5s;                 // all streams of a session wait for slow ones
+inline constexpr auto kPingIntervalBare = 5s;   // silence before we ask …
+inline constexpr auto kPingTimeoutBare = 10s;   // … and after it
+inline constexpr auto kWriteTimeoutBare = 30s;  // the carrier took nothing of what waits
+inline constexpr std::size_t kPongs = 32;       // answers waiting; more go unanswered
+inline constexpr auto kStalled = 5s;            // a receiver that took nothing for so long
+inline constexpr auto kFeedPause = 5s;          // all streams of a session wait for slow ones
 inline constexpr std::size_t kBlockCache = 256 * KiB;  // free receive blocks a session keeps
 
 // What a peer may do at once and, sustained, per second (docs/protocol.md §1.7).
@@ -68,13 +68,13 @@ inline constexpr std::uint32_t kFrameOverhead =
     64;  // a frame that carries less is charged the rest
 
 // --- Sockets ---
-inline constexpr std::size_t kRing = 64 * KiB;         // ciphertext, per direction, while in use
-inline constexpr std::size_t kHandshakes = 1000;       // TLS connections without a head, at most
+inline constexpr std::size_t kRing = 64 * KiB;    // ciphertext, per direction, while in use
+inline constexpr std::size_t kHandshakes = 1000;  // TLS connections without a head, at most
 inline constexpr std::size_t kHandshakesOfAddress = kHandshakes / 2;  // … from one address, or /64
 inline constexpr std::size_t kClientHello = 32 * KiB;  // held before there is TLS state
 // Nobody has a reason to make one so large. Nothing of it is held: what comes is passed on.
 inline constexpr std::size_t kWebSocketMessage = 64 * MiB;
-inline constexpr std::size_t kProxyHeader = 4 * KiB;   // of the PROXY protocol
+inline constexpr std::size_t kProxyHeader = 4 * KiB;  // of the PROXY protocol
 inline constexpr auto kHandshakeTimeout = 10s;
 inline constexpr auto kDialTimeout = 10s;
 
@@ -86,6 +86,9 @@ inline constexpr auto kBackoffLong = 15s;       // upper bound after
 // --- Services behind the agent (docs/adr/0003-http-streams.md) ---
 inline constexpr std::size_t kServicePool = 64;  // idle connections to one service
 inline constexpr auto kServiceIdle = 2s;         // … each for so long
+inline constexpr auto kHealthInterval = 10s;     // between two looks at a service that is up …
+inline constexpr auto kHealthRetry = 2s;         // … and at one that is down
+inline constexpr auto kHealthTimeout = 5s;       // for the whole of one look
 
 // --- HTTP (docs/protocol.md §5) ---
 inline constexpr int kInterimHeads = 16;        // 1xx before a final head
@@ -113,6 +116,14 @@ inline constexpr std::size_t kOpenRoomSessions = 1024;  // of agents without a c
 inline constexpr std::size_t kTokenTunnels = 4096;      // ids that one credential may own …
 inline constexpr Rate kTokenClaims{1024, 16};  // … how fast new ones are written down …
 inline constexpr Rate kTokenWrites{64, 4};     // … and in how many waits for the disk
+
+// A session whose carrier was silent for longer is asked only where there is no other: pings bring
+// a byte every 2 s.
+inline constexpr auto kSilent = 3s;
+
+inline constexpr Rate kRequestLines{20, 5};       // log lines on requests
+inline constexpr std::size_t kRequestsKept = 8;   // the last ones, for the status view
+inline constexpr std::size_t kRequestPath = 200;  // of a path in them
 
 inline constexpr auto kDrain = 30s;
 inline constexpr auto kReturnAfter = 60s;  // at most, whatever a Drain says

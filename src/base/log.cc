@@ -102,6 +102,7 @@ void configure(Level level, Format format) {
   current_format.store(format, std::memory_order_relaxed);
 }
 
+Format format() { return current_format.load(std::memory_order_relaxed); }
 Level level() { return current_level.load(std::memory_order_relaxed); }
 
 void write(Level level, std::string_view event, Fields fields) {

@@ -36,6 +36,7 @@ using Fields = std::initializer_list<Field>;
 // Lines go to standard error. Until called: level info, text.
 void configure(Level level, Format format);
 Level level();
+Format format();
 
 void write(Level level, std::string_view event, Fields fields);
 // The code, meaning and next step become fields of their own.

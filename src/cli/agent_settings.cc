@@ -9,6 +9,7 @@
 #include "config/agent_config.h"
 #include "config/files.h"
 #include "config/paths.h"
+#include "config/preset.h"
 
 namespace leat::cli {
 namespace {
@@ -24,7 +25,7 @@ Result<config::ServiceConfig> gather_service(const AgentArguments& arguments) {
   return service;
 }
 
-Result<config::AgentConfig> gather(const AgentArguments& arguments) {
+Result<config::AgentConfig> gather(const AgentArguments& arguments, Services services) {
   config::AgentConfig config;
   if (arguments.config) {
     auto read = config::read_agent_file(*arguments.config);
@@ -42,7 +43,9 @@ Result<config::AgentConfig> gather(const AgentArguments& arguments) {
   if (auto done = apply_gateway_variables(config); !done) return tl::unexpected(done.error());
   if (auto done = apply_proxy_variables(config); !done) return tl::unexpected(done.error());
   if (!config.relay) return fail(Code::USAGE, "--relay: expected HOST:PORT of the relay");
-  if (config.services.empty()) return fail(Code::CONFIG, "services: expected one at least");
+  if (config.services.empty() && services == Services::needed) {
+    return fail(Code::CONFIG, "services: expected one at least");
+  }
   return config;
 }
 
@@ -72,13 +75,25 @@ control::TunnelKind tunnel_kind(config::Kind kind) {
   return control::TunnelKind::http;
 }
 
-agent::Service service_of(const config::ServiceConfig& config) {
+agent::HealthPolicy health_of(const config::ServiceConfig& config) {
+  using Kind = agent::HealthPolicy::Kind;
+  const Kind kind = !config.health->path.empty() ? Kind::path
+                    : config.health->connects    ? Kind::connect
+                                                 : Kind::none;
+  return {kind, config.health->path, config.health_interval.value_or(Duration(0))};
+}
+
+agent::Service service_of(const config::ServiceConfig& written) {
+  const config::ServiceConfig config = config::resolve(written);
   agent::Service out;
   out.id = config.id.value_or("");
   out.kind = tunnel_kind(config.effective_kind());
   out.target = config.target->address;
   out.target_tls = config.target->tls;
   out.insecure = config.insecure;
+  out.health = health_of(config);
+  out.cors = config.cors;
+  out.sse_comments = config.sse_comments.value_or(Duration(0));
   out.is_public = config.is_public;
   out.sealed = config.sealed;
   out.remote_port = config.remote_port.value_or(0);
@@ -96,9 +111,10 @@ agent::Service service_of(const config::ServiceConfig& config) {
 
 // Two agents must not share a directory, for it holds their identity; so each single service has
 // its own.
-std::string own_state_dir(const AgentArguments& arguments, const agent::Service& service) {
+std::string own_state_dir(const AgentArguments& arguments,
+                          const std::vector<agent::Service>& services) {
   if (arguments.kind == AgentArguments::Kind::file) return config::default_state_dir("agent");
-  std::string leaf = service.target_text();
+  std::string leaf = services.front().target_text();
   for (char& c : leaf) {
     if (c == '/' || c == ':') c = '-';
   }
@@ -112,8 +128,8 @@ std::string machine_name() {
 
 }  // namespace
 
-Result<agent::Options> agent_options(const AgentArguments& arguments) {
-  auto config = gather(arguments);
+Result<agent::Options> agent_options(const AgentArguments& arguments, Services services) {
+  auto config = gather(arguments, services);
   if (!config) return tl::unexpected(config.error());
   log::configure(config->log_level.value_or(log::Level::info),
                  config->log_format.value_or(log::Format::text));
@@ -134,7 +150,7 @@ Result<agent::Options> agent_options(const AgentArguments& arguments) {
   for (const config::ServiceConfig& service : config->services) {
     out.services.push_back(service_of(service));
   }
-  out.state_dir = config->state_dir.value_or(own_state_dir(arguments, out.services.front()));
+  out.state_dir = config->state_dir.value_or(own_state_dir(arguments, out.services));
   return out;
 }
 

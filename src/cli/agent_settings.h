@@ -7,7 +7,10 @@
 
 namespace leat::cli {
 
+enum class Services : std::uint8_t { needed, optional };
+
 // Reads the token: NO_TOKEN if there is none. Sets up the log on the way.
-Result<agent::Options> agent_options(const AgentArguments& arguments);
+Result<agent::Options> agent_options(const AgentArguments& arguments,
+                                     Services services = Services::needed);
 
 }  // namespace leat::cli

@@ -49,6 +49,7 @@ constexpr Flag kRelayFlags[] = {
     {"--tcp-ports", "LO-HI", "ports lent to tcp tunnels [none]"},
     {"--open-rooms", nullptr, "agents without leat need no token for a room nobody owns"},
     {"--agent-origins", "LIST", "web pages that may be agents, by origin [none]"},
+    {"--memory", "SIZE", "held for visitors who read slowly, all together [1GiB]"},
     {"--state-dir", "DIR", kRelayStateDir},
     {"--cert", "FILE", "certificate chain, PEM [self-signed]"},
     {"--key", "FILE", "its key, PEM, mode 0600"},
@@ -85,6 +86,11 @@ constexpr Flag kHttpFlags[] = {
     {"--first-byte-timeout", "TIME", "how long an answer may take to begin [5m]"},
     {"--idle-timeout", "TIME", "how long an answer that has begun may rest [10m]"},
     {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
+    {"--preset", "NAME", "settings for a kind of server: ollama, vllm, openai or y-websocket"},
+    {"--cors", "ORIGIN", "pages of this origin may use it, whatever it says: https://… or *"},
+    {"--health", "PATH", "ask this path whether it is well; or connect, or none [connect]"},
+    {"--health-interval", "TIME", "how often, while it is [10s with a path, else once]"},
+    {"--sse-comments", "TIME", "keep event streams alive that begin later than this [off]"},
 };
 
 constexpr Flag kTcpFlags[] = {
@@ -92,12 +98,16 @@ constexpr Flag kTcpFlags[] = {
     {"--public", nullptr, "everybody may use the service"},
     {"--remote-port", "PORT", "port of the relay [it chooses]"},
     {"--sealed", nullptr, "for paired devices only, end to end encrypted: leat pair"},
+    {"--health", "HOW", "connect, to see whether it is there, or none [connect]"},
+    {"--health-interval", "TIME", "how often, while it is [once]"},
     {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
 };
 
 constexpr Flag kTlsFlags[] = {
     {"--id", "ID", "a name of your choice [a secret one is made]"},
     {"--host", "NAMES", "DNS names of its own that lead to the relay [ID.DOMAIN of the relay]"},
+    {"--health", "HOW", "connect, to see whether it is there, or none [connect]"},
+    {"--health-interval", "TIME", "how often, while it is [once]"},
     {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
 };
 
@@ -106,6 +116,9 @@ constexpr Flag kWsFlags[] = {
     {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
     {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
     {"--insecure", nullptr, "do not verify the certificate of a wss service"},
+    {"--preset", "NAME", "settings for a kind of server: y-websocket"},
+    {"--health", "PATH", "ask this path whether it is well; or connect, or none [connect]"},
+    {"--health-interval", "TIME", "how often, while it is [10s with a path, else once]"},
 };
 
 std::span<const Flag> service_flags(Kind kind) {
@@ -188,6 +201,7 @@ struct Parser {
   KeyArguments key_show, key_rotate;
   ConnectArguments connect;
   ConfigArguments config;
+  DoctorArguments doctor;
   SampleArguments sample;
   DemoArguments demo;
   std::string shell;
@@ -258,6 +272,11 @@ Parser::Parser() {
       ->add_option("FILE", config.file, "configuration of a relay or an agent")
       ->required()
       ->type_name("");
+  auto* doctor_command =
+      command("doctor", "say what is wrong between this machine, its services and the relay",
+              "Example: leat doctor --config leat.yaml");
+  add_agent(doctor_command, doctor.agent);
+  with_environment(doctor_command, doctor_command->add_flag("--json", doctor.json, "for programs"));
   add_demo();
   add_sample();
   command("completion", "print a completion script for your shell",
@@ -445,6 +464,7 @@ Result<Arguments> Parser::parsed() {
   if (name == "key") return chosen()->get_name() == "show" ? key_show : key_rotate;
   if (name == "connect") return connect;
   if (name == "config") return config;
+  if (name == "doctor") return doctor;
   if (name == "sample") return sample;
   if (name == "demo") return demo;
   if (name == "version") return PrintArguments{version_line() + "\n"};

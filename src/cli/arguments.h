@@ -74,6 +74,12 @@ struct ConfigArguments {
   std::string file;
 };
 
+// Of an agent, with or without services.
+struct DoctorArguments {
+  AgentArguments agent;
+  bool json = false;
+};
+
 struct SampleArguments {
   std::string listen = "127.0.0.1:0";
   std::optional<std::string> state_dir;  // unset: writes no sample.json
@@ -95,7 +101,7 @@ struct PrintArguments {
 
 using Arguments = std::variant<RelayArguments, AgentArguments, TokenArguments, PairArguments,
                                DeviceArguments, KeyArguments, ConnectArguments, ConfigArguments,
-                               SampleArguments, DemoArguments, PrintArguments>;
+                               DoctorArguments, SampleArguments, DemoArguments, PrintArguments>;
 
 // LEAT_USAGE says which argument is wrong. The environment stands in for a flag that is not there,
 // but for settings only from service_environment() and its like in src/config.

@@ -1,15 +1,19 @@
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "agent/agent.h"
 #include "cli/agent_settings.h"
+#include "cli/agent_words.h"
 #include "cli/commands.h"
 #include "cli/process.h"
+#include "cli/reload.h"
+#include "cli/status_view.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
 
 namespace leat::cli {
-namespace {
 
 std::string_view relay_sees(control::TunnelKind kind) {
   switch (kind) {
@@ -26,13 +30,21 @@ std::string_view relay_sees(control::TunnelKind kind) {
   return {};
 }
 
-// Tells the person at the terminal where the services are, and again whenever that changes.
+namespace {
+
+// Tells where the services are, and again whenever that changes; at a terminal the live view does.
 class Display final : public agent::Listener {
  public:
   explicit Display(Daemon& daemon) : daemon_(daemon) {}
 
+  void watch(net::Shard& shard, const agent::Agent& agent) { view_.emplace(shard, agent); }
+  void end() { view_.reset(); }
+  void note(std::string text) {
+    if (view_) view_->note(std::move(text));
+  }
+
   void on_status(const agent::Status& status) override {
-    if (status.state != agent::Status::State::online) return;
+    if (view_ || status.state != agent::Status::State::online) return;
     std::vector<BoxLine> lines;
     for (const agent::TunnelStatus& tunnel : status.tunnels) {
       if (!tunnel.error && tunnel.urls.empty()) return;  // the relay's answer is yet to come
@@ -45,6 +57,7 @@ class Display final : public agent::Listener {
   }
 
   void on_fatal(const Error& error) override {
+    view_.reset();  // the last words go below it
     report(error);
     daemon_.end(agent::is_credential(error.code) ? kExitRefused : exit_code(error.code));
   }
@@ -66,6 +79,7 @@ class Display final : public agent::Listener {
 
   Daemon& daemon_;
   std::string shown_;
+  std::optional<StatusView> view_;
 };
 
 }  // namespace
@@ -76,10 +90,19 @@ int run_agent(const AgentArguments& arguments) {
   net::Shard shard;
   Daemon daemon(shard);
   Display display(daemon);
-  const auto agent = agent::Agent::create(shard, std::move(*options), display);
+  const auto agent = agent::Agent::create(shard, *options, display);
   if (!agent) return report(agent.error());
+  if (StatusView::wanted()) display.watch(shard, **agent);
   (*agent)->start();
-  return daemon.run([&](Daemon::Done done) { (*agent)->drain(std::move(done)); });
+  // Without a file there is nothing to read again.
+  std::function<void()> reload;
+  if (arguments.config) {
+    reload = [&, read = agent_reload(arguments, **agent, *options)] { display.note(read()); };
+  }
+  const int code =
+      daemon.run([&](Daemon::Done done) { (*agent)->drain(std::move(done)); }, std::move(reload));
+  display.end();
+  return code;
 }
 
 }  // namespace leat::cli

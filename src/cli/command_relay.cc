@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/process.h"
 #include "cli/relay_settings.h"
+#include "cli/reload.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
 #include "config/values.h"
@@ -130,7 +131,8 @@ int run_relay(const RelayArguments& arguments) {
   if (!relay) return report(advise(relay.error(), options->state_dir));
   const net::Fd lock = lock_state(options->state_dir);
   show((*relay)->info(), *options);
-  return daemon.run([&](Daemon::Done done) { (*relay)->drain(std::move(done)); });
+  return daemon.run([&](Daemon::Done done) { (*relay)->drain(std::move(done)); },
+                    relay_reload(arguments, **relay));
 }
 
 }  // namespace leat::cli

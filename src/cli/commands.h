@@ -14,6 +14,7 @@ int run_device(const DeviceArguments& arguments);
 int run_key(const KeyArguments& arguments);
 int run_connect(const ConnectArguments& arguments);
 int run_config(const ConfigArguments& arguments);
+int run_doctor(const DoctorArguments& arguments);
 int run_sample(const SampleArguments& arguments);
 int run_demo(const DemoArguments& arguments);
 

@@ -17,6 +17,7 @@ struct Run {
   int operator()(const KeyArguments& arguments) const { return run_key(arguments); }
   int operator()(const ConnectArguments& arguments) const { return run_connect(arguments); }
   int operator()(const ConfigArguments& arguments) const { return run_config(arguments); }
+  int operator()(const DoctorArguments& arguments) const { return run_doctor(arguments); }
   int operator()(const SampleArguments& arguments) const { return run_sample(arguments); }
   int operator()(const DemoArguments& arguments) const { return run_demo(arguments); }
   int operator()(const PrintArguments& arguments) const {

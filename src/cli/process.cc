@@ -24,13 +24,17 @@ sigset_t handled_signals() {
   return set;
 }
 
+bool has_terminal() {
+  const net::Fd terminal(::open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  return static_cast<bool>(terminal);
+}
+
 // A closed terminal ends what was started from it, unless that was asked to stay (nohup ignores
-// HUP); for a service without a terminal HUP says nothing.
+// HUP); to a service without a terminal HUP says that its files have changed.
 bool ends_with_terminal() {
   struct sigaction action;
   if (::sigaction(SIGHUP, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) return false;
-  const net::Fd terminal(::open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  return static_cast<bool>(terminal);
+  return has_terminal();
 }
 
 }  // namespace
@@ -75,8 +79,9 @@ Daemon::Daemon(net::Shard& shard)
   shard_.watch(signals_.get(), *this);
 }
 
-int Daemon::run(Drain drain) {
+int Daemon::run(Drain drain, std::function<void()> reload) {
   drain_ = std::move(drain);
+  reload_ = std::move(reload);
   shard_.run();
   return exit_code_;
 }
@@ -95,8 +100,11 @@ void Daemon::on_ready() {
 }
 
 void Daemon::on_signal(int number) {
-  if (number == SIGHUP && !hangup_ends_) {
-    return log::info("signal", {{"name", "HUP"}, {"action", "none"}});
+  if (number == SIGHUP && (!hangup_ends_ || (reload_ && has_terminal()))) {
+    const bool reloads = reload_ && !draining_;
+    log::info("signal", {{"name", "HUP"}, {"action", reloads ? "reload" : "none"}});
+    if (reloads) reload_();
+    return;
   }
   const bool interrupt = number == SIGINT;
   const char* name = interrupt ? "INT" : number == SIGHUP ? "HUP" : "TERM";

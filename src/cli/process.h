@@ -26,8 +26,8 @@ void take_signals();
 
 // Runs a shard until it is over.
 //   TERM, INT     drains; the second INT ends at once
-//   HUP           drains where the program was started from a terminal, which has been closed then,
-//                 and without nohup; otherwise noted
+//   HUP           drains where the program was started from a terminal that has been closed, and
+//                 without nohup; otherwise reloads, or is noted where there is nothing to reload
 class Daemon final : private net::Watched {
  public:
   using Done = std::function<void()>;
@@ -36,7 +36,7 @@ class Daemon final : private net::Watched {
 
   explicit Daemon(net::Shard& shard);
   ~Daemon() override { shard_.unwatch(*this); }
-  int run(Drain drain);  // returns the exit code
+  int run(Drain drain, std::function<void()> reload = nullptr);  // returns the exit code
   // Both from inside run(): drains and ends, as a signal does; ends at once.
   void stop(int exit_code);
   void end(int exit_code);
@@ -49,6 +49,7 @@ class Daemon final : private net::Watched {
   net::Fd signals_;
   net::Timer limit_;
   Drain drain_;
+  std::function<void()> reload_;
   bool draining_ = false, hangup_ends_ = false;
   int exit_code_ = kExitStopped;
 };

@@ -53,6 +53,7 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   if (config->tcp_ports) out.tcp_ports = {config->tcp_ports->low, config->tcp_ports->high};
   out.open_rooms = config->open_rooms;
   out.agent_origins = config->agent_origins;
+  if (config->memory) out.memory = *config->memory;
   out.state_dir = config->state_dir.value_or(config::default_state_dir());
   out.certificate_file = config->cert.value_or("");
   out.key_file = config->key.value_or("");

@@ -1,12 +1,14 @@
 #include "config/agent_config.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <utility>
 
 #include "base/file.h"
 #include "base/names.h"
 #include "config/keys.h"
+#include "config/preset.h"
 
 namespace leat::config {
 namespace {
@@ -39,6 +41,60 @@ Result<void> set_room(ServiceConfig& service, std::string_view text) {
   return set<&ServiceConfig::id, parse_tunnel_id>(service, text);
 }
 
+Result<Preset> parse_preset(std::string_view text) {
+  for (const Preset preset : {Preset::ollama, Preset::vllm, Preset::openai, Preset::y_websocket}) {
+    if (text == name(preset)) return preset;
+  }
+  return expected("ollama, vllm, openai or y-websocket", text);
+}
+
+Result<HealthCheck> parse_health(std::string_view text) {
+  if (text == "none") return HealthCheck{};
+  if (text == "connect") return HealthCheck{"", true};
+  const bool plain = text.starts_with('/') && std::ranges::all_of(text, [](char c) {
+                       return c > ' ' && c < 0x7f && c != '#';
+                     });
+  if (plain) return HealthCheck{std::string(text)};
+  return expected("none, connect or a path such as /health", text);
+}
+
+Result<Duration> parse_health_interval(std::string_view text) {
+  const auto interval = parse_duration(text);
+  if (!interval || *interval >= std::chrono::seconds(1)) return interval;
+  return expected("1s or more", text);
+}
+
+// RFC 6454 §6.1: scheme "://" host [":" port], which is what browsers send and compare.
+bool is_origin(std::string_view text) {
+  const std::size_t scheme = text.find("://");
+  if (scheme == text.npos || scheme == 0 || scheme + 3 == text.size()) return false;
+  return std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f && c != ','; }) &&
+         text.find_first_of("/?#@", scheme + 3) == text.npos;
+}
+
+Result<std::vector<std::string>> parse_cors(std::string_view text) {
+  std::vector<std::string> origins;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    std::string_view one = text.substr(at, end - at);
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    while (one.ends_with(' ')) one.remove_suffix(1);
+    if (one != "*" && !is_origin(one)) {
+      return expected("* or origins such as https://chat.example.com, with commas between", text);
+    }
+    origins.emplace_back(one);
+    at = end + 1;
+  }
+  return origins;
+}
+
+Result<Duration> parse_sse_comments(std::string_view text) {
+  if (text == "off") return Duration(0);
+  const auto after = parse_duration(text);
+  if (after && *after >= std::chrono::seconds(1)) return after;
+  return expected("off, or a duration of 1s or more", text);
+}
+
 constexpr Key<ServiceConfig> kServiceKeys[] = {
     {"id", "id", set<&ServiceConfig::id, parse_tunnel_id>},
     {"room", "id", set_room},
@@ -53,6 +109,11 @@ constexpr Key<ServiceConfig> kServiceKeys[] = {
     {"first_byte_timeout", "", set<&ServiceConfig::first_byte_timeout, parse_idle>},
     {"idle_timeout", "", set<&ServiceConfig::idle_timeout, parse_idle>},
     {"proxy_protocol", "", set<&ServiceConfig::proxy_protocol, parse_proxy_version>},
+    {"preset", "", set<&ServiceConfig::preset, parse_preset>},
+    {"health", "", set<&ServiceConfig::health, parse_health>},
+    {"health_interval", "", set<&ServiceConfig::health_interval, parse_health_interval>},
+    {"cors", "", set<&ServiceConfig::cors, parse_cors>},
+    {"sse_comments", "", set<&ServiceConfig::sse_comments, parse_sse_comments>},
     {"sealed", "", set<&ServiceConfig::sealed, parse_bool>},
 };
 
@@ -150,6 +211,12 @@ Result<void> check(const ServiceConfig& service, const std::string& where, Code 
   if ((service.first_byte_timeout || service.idle_timeout) && !http) {
     return wrong("first_byte_timeout and idle_timeout are for kind http");
   }
+  if (service.preset && !http) return wrong("preset is for kinds http and ws");
+  if (service.health && !service.health->path.empty() && !http) {
+    return wrong("a health path is for kinds http and ws");
+  }
+  if (!service.cors.empty() && !http) return wrong("cors is for kinds http and ws");
+  if (service.sse_comments && !http) return wrong("sse_comments is for kind http");
   if (service.insecure && !service.target->tls) return wrong("insecure is for https targets");
   return {};
 }

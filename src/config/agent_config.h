@@ -17,6 +17,15 @@
 
 namespace leat::config {
 
+enum class Preset : std::uint8_t { ollama, vllm, openai, y_websocket };
+
+// How the agent looks after a service: a GET of `path`, a connection, or not at all.
+struct HealthCheck {
+  std::string path;
+  bool connects = false;
+  friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
+};
+
 struct ServiceConfig {
   std::optional<std::string> id;  // none: the relay makes one up; key "room" is id of kind ws
   std::optional<Kind> kind;       // also set by a target's scheme, which must not contradict
@@ -29,6 +38,11 @@ struct ServiceConfig {
   std::optional<std::vector<std::string>> host;    // http, ws and tls: names of its own
   std::optional<Duration> first_byte_timeout, idle_timeout;  // http
   std::optional<int> proxy_protocol;                         // towards the target; 0: none
+  std::optional<Preset> preset;                              // http and ws; see config/preset.h
+  std::optional<HealthCheck> health;
+  std::optional<Duration> health_interval;  // while the service is well
+  std::vector<std::string> cors;            // http: origins, or one "*"
+  std::optional<Duration> sse_comments;     // http: after so long without an answer; 0: off
 
   Kind effective_kind() const { return kind.value_or(Kind::http); }
 };

@@ -14,6 +14,7 @@ constexpr Key<RelayConfig> kKeys[] = {
     {"tcp_ports", "", set<&RelayConfig::tcp_ports, parse_port_range>},
     {"open_rooms", "", set<&RelayConfig::open_rooms, parse_bool>},
     {"agent_origins", "", set<&RelayConfig::agent_origins, parse_origins>},
+    {"memory", "", set<&RelayConfig::memory, parse_memory>},
     {"state_dir", "", set<&RelayConfig::state_dir, parse_path>},
     {"cert", "", set<&RelayConfig::cert, parse_path>},
     {"key", "", set<&RelayConfig::key, parse_path>},

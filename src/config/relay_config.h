@@ -2,6 +2,7 @@
 // defaults are the caller's.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,6 +26,7 @@ struct RelayConfig {
   std::optional<PortRange> tcp_ports;
   bool open_rooms = false;
   std::vector<std::string> agent_origins;
+  std::optional<std::uint64_t> memory;  // bytes
   std::optional<std::string> state_dir;
   std::optional<std::string> cert, key;               // PEM files, both or neither
   std::optional<std::vector<CertificatePair>> certs;  // others, chosen by the name asked for

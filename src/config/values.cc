@@ -99,6 +99,12 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   return *value;
 }
 
+Result<std::uint64_t> parse_memory(std::string_view text) {
+  auto size = parse_size(text);
+  if (!size || *size >= 64 << 20) return size;
+  return expected("64MiB or more", text);
+}
+
 Result<bool> parse_bool(std::string_view text) {
   if (text == "1" || text == "0") return text == "1";
   return choice<bool, 2>(text, {{{"true", true}, {"false", false}}});

@@ -26,6 +26,9 @@ Result<Duration> parse_duration(std::string_view text);
 // Bytes: "4096", "64KiB", "16MiB", "1GiB".
 Result<std::uint64_t> parse_size(std::string_view text);
 
+// What a relay may hold for visitors who have not taken it: a size of 64 MiB or more.
+Result<std::uint64_t> parse_memory(std::string_view text);
+
 Result<bool> parse_bool(std::string_view text);           // true, false, 1, 0
 Result<std::uint16_t> parse_port(std::string_view text);  // 1 to 65535
 Result<log::Level> parse_level(std::string_view text);    // debug, info, warn, error, off

@@ -73,6 +73,9 @@ void Client::on_message(const proto::Control& message) {
     case proto::Control::kNotice:
       if (!welcomed) break;
       return events_.on_notice(from_wire(message.notice().failure()));
+    case proto::Control::kShared:
+      if (!welcomed) break;
+      return events_.on_shared(peer_text(message.shared().tunnel()), message.shared().agents());
     case proto::Control::kFailure:
       error_ = from_wire(message.failure());
       state_ = State::failed;
@@ -81,6 +84,7 @@ void Client::on_message(const proto::Control& message) {
     case proto::Control::kBind:
     case proto::Control::kUnbind:
     case proto::Control::kLeave:
+    case proto::Control::kHealth:
       break;
     case proto::Control::MESSAGE_NOT_SET:  // of a newer version
       return;
@@ -119,6 +123,7 @@ void Client::ask(std::size_t index) {
 
 void Client::bind(std::size_t index, const TunnelRequest& tunnel) {
   if (state_ != State::welcomed) return;
+  if (index == tunnels_.size()) tunnels_.emplace_back();
   tunnels_[index] = tunnel;
   ask(index);
 }
@@ -144,6 +149,16 @@ void Client::unbind(const std::string& tunnel) {
   if (state_ != State::welcomed) return;
   proto::Control message;
   message.mutable_unbind()->set_tunnel(tunnel);
+  append_message(message, out_);
+}
+
+void Client::health(const std::string& tunnel, const Error* failure) {
+  if (state_ != State::welcomed) return;
+  proto::Control message;
+  proto::Health& health = *message.mutable_health();
+  health.set_tunnel(tunnel);
+  health.set_healthy(failure == nullptr);
+  if (failure != nullptr) *health.mutable_failure() = to_wire(*failure);
   append_message(message, out_);
 }
 

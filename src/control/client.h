@@ -58,6 +58,8 @@ class ClientEvents {
   virtual void on_drain(const std::string& reason, std::uint32_t retry_after_ms,
                         const std::vector<std::string>& relays) = 0;
   virtual void on_notice(const Error& error) = 0;
+  // So many agents serve this tunnel of ours, this one included.
+  virtual void on_shared(const std::string& /*tunnel*/, std::uint32_t /*agents*/) {}
 
  protected:
   ~ClientEvents() = default;
@@ -76,9 +78,12 @@ class Client {
   std::string take_output();
   bool has_output() const { return !out_.empty(); }
   bool welcomed() const { return state_ == State::welcomed; }
-  // Asks once more for a tunnel that was refused, as it says now.
+  // Asks once more for a tunnel that was refused, as it says now; with the next index free, for
+  // one more.
   void bind(std::size_t index, const TunnelRequest& tunnel);
   void unbind(const std::string& tunnel);
+  // `failure`: why the service behind a bound tunnel is not well; null: it is.
+  void health(const std::string& tunnel, const Error* failure);
   // Gives all tunnels back; the relay closes the session when its visitors have everything.
   void leave();
 

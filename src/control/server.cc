@@ -56,6 +56,9 @@ void Server::on_message(proto::Control& message) {
     case proto::Control::kUnbind:
       if (state_ != State::welcomed) break;
       return on_unbind(message.unbind().tunnel());
+    case proto::Control::kHealth:
+      if (state_ != State::welcomed) break;
+      return on_health(message.health());
     case proto::Control::kLeave:
       if (state_ != State::welcomed) break;
       return events_.on_leave();
@@ -67,6 +70,7 @@ void Server::on_message(proto::Control& message) {
     case proto::Control::kBound:
     case proto::Control::kDrain:
     case proto::Control::kNotice:
+    case proto::Control::kShared:
       break;
     case proto::Control::MESSAGE_NOT_SET:  // of a newer version
       return;
@@ -142,6 +146,13 @@ void Server::on_unbind(const std::string& tunnel) {
   if (bound_.erase(tunnel) > 0) events_.on_unbind(tunnel);
 }
 
+void Server::on_health(const proto::Health& health) {
+  if (!bound_.contains(health.tunnel())) return;
+  if (health.healthy()) return events_.on_health(health.tunnel(), nullptr);
+  const Error failure = from_wire(health.failure());
+  events_.on_health(health.tunnel(), &failure);
+}
+
 void Server::welcome(std::string_view session, std::string_view credential_name) {
   if (state_ != State::asked) return;
   state_ = State::welcomed;
@@ -190,6 +201,14 @@ void Server::notice(const Error& error) {
   if (state_ != State::welcomed) return;
   proto::Control message;
   *message.mutable_notice()->mutable_failure() = to_wire(error);
+  append_message(message, out_);
+}
+
+void Server::shared(const std::string& tunnel, std::uint32_t agents) {
+  if (state_ != State::welcomed) return;
+  proto::Control message;
+  message.mutable_shared()->set_tunnel(tunnel);
+  message.mutable_shared()->set_agents(agents);
   append_message(message, out_);
 }
 

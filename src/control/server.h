@@ -18,6 +18,7 @@
 namespace leat::proto {
 class Bind;
 class Control;
+class Health;
 class Hello;
 }  // namespace leat::proto
 
@@ -38,6 +39,8 @@ class ServerEvents {
   virtual void on_bind(std::uint32_t request,
                        const TunnelRequest& tunnel) = 0;  // bound() or refused()
   virtual void on_unbind(const std::string& tunnel) = 0;
+  // Of a tunnel that is bound; `failure`: why not, null: healthy.
+  virtual void on_health(const std::string& /*tunnel*/, const Error* /*failure*/) {}
   virtual void on_leave() = 0;  // end the session once its visitors have everything
 
  protected:
@@ -62,8 +65,9 @@ class Server {
   void bound(std::uint32_t request, const TunnelBound& tunnel);
   void refused(std::uint32_t request, const Error& error);
   void drain(std::string_view reason, std::uint32_t retry_after_ms, std::uint32_t deadline_ms);
-  void notice(const Error& error);  // only once welcomed
-  void fail(const Error& error);    // queues Failure; the session ends after it is sent
+  void notice(const Error& error);  // only once welcomed, like the next
+  void shared(const std::string& tunnel, std::uint32_t agents);
+  void fail(const Error& error);  // queues Failure; the session ends after it is sent
 
  private:
   enum class State : std::uint8_t { waiting, asked, welcomed, failed };
@@ -72,6 +76,7 @@ class Server {
   void on_hello(proto::Hello& hello);
   void on_bind(const proto::Bind& bind);
   void on_unbind(const std::string& tunnel);
+  void on_health(const proto::Health& health);
 
   ServerEvents& events_;
   PublicKey identity_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/crypto_util.h"
 #include "base/limits.h"
@@ -27,6 +28,14 @@ Duration Backoff::next(Time now) {
 void Backoff::succeeded() {
   since_ = kNever;
   bound_ = Duration(0);
+  begun_anew_ = false;
+}
+
+void Backoff::lived(Duration time, Time now) {
+  if (time >= limits::kBackoffShortUntil) return succeeded();
+  if (since_ == kNever || std::exchange(begun_anew_, true)) return;
+  since_ = now;
+  bound_ = kFirstBound;
 }
 
 }  // namespace leat::net

@@ -70,8 +70,8 @@ enum class Framing : std::uint8_t {
 
 class Link {
  public:
-  // `log_limit`: memory of the log in bytes, counted in slabs of 64 KiB; at least one. `memory`: what
-  // it is paid from (link_log.h); outlives the link.
+  // `log_limit`: memory of the log in bytes, counted in slabs of 64 KiB; at least one. `memory`:
+  // what it is paid from (link_log.h); outlives the link.
   explicit Link(LinkUpper& upper, Framing framing = Framing::chunks,
                 std::size_t log_limit = limits::kLinkLog, mux::MemoryShare* memory = nullptr);
   ~Link();

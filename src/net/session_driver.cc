@@ -63,6 +63,7 @@ SessionDriver::~SessionDriver() { carrier_->set_owner(nullptr); }
 
 void SessionDriver::start(Bytes surplus) {
   link_.attach(0, shard_.now());
+  heard_ = shard_.now();
   if (!surplus.empty()) feed(surplus);
   if (ended_) return;
   read_more_ = carrier_->readable();
@@ -91,6 +92,7 @@ void SessionDriver::read() {
     switch (result.status) {
       case IoStatus::ok:
         moved += result.n;
+        heard_ = shard_.now();
         feed(buffer.first(result.n));
         break;
       case IoStatus::would_block:

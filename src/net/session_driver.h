@@ -52,6 +52,7 @@ class SessionDriver final : private TransportOwner,
   mux::Session& mux() { return mux_; }
   Shard& shard() { return shard_; }
   const Transport& carrier() const { return *carrier_; }
+  Time heard() const { return heard_; }  // when the carrier last brought something
   const LinkStats& link_stats() const { return link_.stats(); }
   const SendGovernor& governor() const { return governor_; }
   bool ended() const { return ended_; }
@@ -99,6 +100,7 @@ class SessionDriver final : private TransportOwner,
   bool held_back_ = true;         // since then, there was always more to send than was allowed
   bool governed_ = true;          // false: not TCP, or switched off
   bool read_more_ = false;        // stopped reading by the batch's quota, not by would_block
+  Time heard_ = kNever;
   bool closing_ = false;
   bool ended_ = false;
   Error close_reason_{Code::CARRIER_CUT, {}};

@@ -78,10 +78,16 @@ class Backoff {
   // The delay before the next try. `now` is the time of the failure.
   Duration next(Time now);
   void succeeded();
+  // A try had brought a connection, which has now ended after `time`. One of 5 s or more has shown
+  // that the other side is well: as succeeded(). A shorter one begins the outage anew, with short
+  // waits again but none of 0, and only the first of several: whoever lets everybody in and throws
+  // everybody out is asked as seldom as whoever is away.
+  void lived(Duration time, Time now);
 
  private:
   Time since_ = kNever;  // when the outage began
   Duration bound_{0};
+  bool begun_anew_ = false;  // by a short connection, since the last long one
 };
 
 }  // namespace leat::net

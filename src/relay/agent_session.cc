@@ -80,12 +80,23 @@ void AgentSession::on_stream(mux::StreamHandle stream) {
 void AgentSession::on_ended(const Error& why) {
   if (over_) return;
   over_ = true;
-  log::write(log::Level::info, "agent left", why,
-             {{"session", session_name_}, {"peer", peer_}, {"credential", credential_name_}});
+  log_end(why);
   hello_timer_.disarm();
   leave_timer_.disarm();
   retire();
   context_.sessions.release(*this);
+}
+
+// Who ended it. An agent that was asked to stop leaves without an error.
+void AgentSession::log_end(const Error& why) const {
+  const log::Field session("session", session_name_), peer("peer", peer_),
+      credential("credential", credential_name_);
+  if (leaves_ && !closed_ && !context_.draining && why.code == Code::DRAINING) {
+    return log::info("agent left", {session, peer, credential, {"by", "agent"}});
+  }
+  const bool cut = why.code == Code::CARRIER_CUT || why.code == Code::TIMEOUT;
+  const char* const by = closed_ || leaves_ ? "relay" : cut ? "network" : "agent";
+  log::write(log::Level::info, "agent left", why, {session, peer, credential, {"by", by}});
 }
 
 // --- the control stream ---
@@ -122,6 +133,11 @@ void AgentSession::send() {
   if (!control_out_.empty()) driver_.mux().wake(control_stream_);
 }
 
+void AgentSession::tell_shared(const std::string& tunnel, std::uint32_t agents) {
+  control_.shared(tunnel, agents);
+  send();
+}
+
 void AgentSession::drain() {
   for (auto& [id, tunnel] : tunnels_) tunnel.port.reset();
   control_.drain("the relay is shutting down", 1000, limits::kDrain / std::chrono::milliseconds(1));
@@ -129,6 +145,7 @@ void AgentSession::drain() {
 }
 
 void AgentSession::close(const Error& why) {
+  closed_ = true;
   control_.fail(why);
   refuse(why);
 }
@@ -297,6 +314,7 @@ void AgentSession::answer(const Asked& asked) {
                              {"port", result->remote_port},
                              {"credential", credential_name_}});
   control_.bound(asked.request, *result);
+  context_.registry.announce(result->id);
 }
 
 Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
@@ -352,7 +370,17 @@ void AgentSession::on_unbind(const std::string& tunnel) {
   log::info("tunnel unbound", {{"tunnel", tunnel}});
 }
 
+void AgentSession::on_health(const std::string& tunnel, const Error* failure) {
+  context_.registry.set_health(tunnel, this, failure == nullptr);
+  if (failure == nullptr) {
+    return log::info("service up", {{"tunnel", tunnel}, {"session", session_name_}});
+  }
+  log::write(log::Level::info, "service down", *failure,
+             {{"tunnel", tunnel}, {"session", session_name_}});
+}
+
 void AgentSession::on_leave() {
+  leaves_ = true;
   // No ghost either: the same agent may be back on another connection before this one has ended.
   retire();
   leave_timer_.arm_in(Duration(0));

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "control/server.h"
 #include "mux/endpoint.h"
 #include "net/session_driver.h"
@@ -36,8 +37,12 @@ class AgentSession final : private net::SessionDriver::Owner,
   // What the agent asked for when it bound the tunnel; nullptr: it has not.
   const control::TunnelRequest* bound(const std::string& tunnel) const;
   const PublicKey& identity() const { return identity_; }
+  // Nothing has come from the agent for longer than a live carrier is ever silent.
+  bool silent() const { return context_.shard.now() - driver_.heard() > limits::kSilent; }
   const std::string& credential_name() const { return credential_name_; }
 
+  // So many sessions serve this tunnel.
+  void tell_shared(const std::string& tunnel, std::uint32_t agents);
   // Tells the agent to go elsewhere or come back; streams go on until close().
   void drain();
   // Tells the agent why and ends the session.
@@ -53,6 +58,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   void on_hello(control::HelloInfo hello) override;
   void on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) override;
   void on_unbind(const std::string& tunnel) override;
+  void on_health(const std::string& tunnel, const Error* failure) override;
   void on_leave() override;
   // The control stream
   mux::Produced produce(MutableBytes out) override;
@@ -78,6 +84,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   void refuse(const Error& why);
   void retire();
   void part();
+  void log_end(const Error& why) const;
 
   Context& context_;
   PublicKey identity_;
@@ -101,6 +108,8 @@ class AgentSession final : private net::SessionDriver::Owner,
     std::vector<std::unique_ptr<Names::Hold>> hosts;
   };
   absl::flat_hash_map<std::string, Tunnel> tunnels_;
+  bool leaves_ = false;  // the agent has asked for the end …
+  bool closed_ = false;  // … or the relay has ended it
   bool over_ = false;
 };
 

@@ -223,6 +223,7 @@ void HttpExchange::finish_pipe() {
 
 void HttpExchange::reset(mux::ResetReason reason) {
   stream_ended_ = true;
+  session_lost_ = reason == mux::ResetReason::session_end;
   fail(reason == mux::ResetReason::peer ? Code::SERVICE_CUT : Code::AGENT_LOST);
 }
 

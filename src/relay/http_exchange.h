@@ -66,6 +66,8 @@ class HttpExchange final : private mux::Source, private mux::Sink {
 
   Outcome outcome() const { return outcome_; }
   Code code() const { return code_; }
+  // Failed because the session has ended, before the visitor was told anything.
+  bool session_lost() const { return session_lost_ && interim_ == 0; }
   bool reusable() const { return keep_alive_ && parts_.reader.body_done(); }
   bool response_begun() const { return phase_ > Phase::head; }
   bool piped() const { return phase_ == Phase::raw; }
@@ -105,6 +107,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   bool request_done_ = false;  // FIN was produced
   bool stream_ended_ = false;  // FIN was received
   bool finished_ = false;      // piped: the visitor was told so
+  bool session_lost_ = false;
   int interim_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <optional>
 #include <utility>
 
@@ -43,6 +44,24 @@ bool may_be_agent(const http::Fields& fields, const std::vector<std::string>& or
   const std::string* origin = fields.find("Origin");
   if (origin == nullptr) return true;
   return fields.count("Origin") == 1 && std::ranges::find(origins, *origin) != origins.end();
+}
+
+// RFC 9110 §6.6.1: who has a clock says what it shows.
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  std::array<char, 40> text;
+  return {text.data(),
+          std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts)};
+}
+
+// RFC 9110 §9.2.2: once more does what once did; and there is no body to send again.
+bool repeatable(const http::Request& request) {
+  const std::string& method = request.method;
+  const bool idempotent = method == "GET" || method == "HEAD" || method == "OPTIONS" ||
+                          method == "PUT" || method == "DELETE";
+  return idempotent && request.body == http::BodyKind::none && !request.upgrade;
 }
 
 }  // namespace
@@ -200,6 +219,8 @@ void HttpVisitor::open_room(http::Request request, const Route& route) {
 void HttpVisitor::open(http::Request request, const Route& route) {
   const bool keep_alive = request.keep_alive;
   const bool room = route.kind == Route::Kind::room;
+  again_.reset();
+  if (context_.registry.shared(route.tunnel) && repeatable(request)) again_.emplace(request, route);
   AgentSession* agent = context_.registry.find(
       route.tunnel, room ? control::TunnelKind::ws : control::TunnelKind::http);
   BareAgent* bare = room && agent == nullptr ? context_.rooms.find(route.tunnel) : nullptr;
@@ -344,6 +365,11 @@ void HttpVisitor::settle() {
       return;
     case HttpExchange::Outcome::failed:
       state_ = State::head;
+      if (exchange->session_lost() && again_) {
+        // Another agent serves the tunnel, and nothing of an answer has been seen.
+        auto [request, route] = *std::exchange(again_, std::nullopt);
+        return open(std::move(request), route);
+      }
       return answer(exchange->code(), false);
     case HttpExchange::Outcome::cut:
       return end(true);
@@ -372,7 +398,8 @@ void HttpVisitor::answer(int status, std::string_view body, bool keep_alive,
                          std::string_view extra_fields) {
   std::string text = "HTTP/1.1 " + std::to_string(status) + " ";
   text += http::reason_phrase(status);
-  text += "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: ";
+  text += "\r\nDate: " + http_date() +
+          "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: ";
   text += std::to_string(body.size());
   text += "\r\n";
   text += extra_fields;

@@ -21,6 +21,7 @@
 #include "net/transport.h"
 #include "relay/context.h"
 #include "relay/http_exchange.h"
+#include "relay/route.h"
 
 namespace leat::relay {
 
@@ -48,10 +49,10 @@ class HttpVisitor final : private net::TransportOwner,
   void watch();
   void read_heads();
   void handle(http::Request request);
-  void open(http::Request request, const struct Route& route);
+  void open(http::Request request, const Route& route);
+  void open_room(http::Request request, const Route& route);
+  void become_agent(const http::Request& request, const Route& route);
   void become_sealed(const http::Request& request, const std::string& tunnel);
-  void open_room(http::Request request, const struct Route& route);
-  void become_agent(const http::Request& request, const struct Route& route);
   std::unique_ptr<net::Transport> switch_protocols(const http::Request& request,
                                                    std::string_view subprotocol);
   void settle();  // acts on the exchange's outcome
@@ -76,6 +77,8 @@ class HttpVisitor final : private net::TransportOwner,
   bool flushed_ = false;            // lingering: everything has left
   bool head_request_ = false;       // the current request is HEAD: answers have no body
   std::string request_id_;
+  // The current request, where it may be put to another agent should its own be lost.
+  std::optional<std::pair<http::Request, Route>> again_;
 };
 
 }  // namespace leat::relay

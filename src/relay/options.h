@@ -16,6 +16,7 @@ namespace leat::relay {
 struct PortRange {
   std::uint16_t low = 0, high = 0;  // 0, 0: no port is lent
   bool contains(std::uint16_t port) const { return port != 0 && low <= port && port <= high; }
+  friend bool operator==(const PortRange&, const PortRange&) = default;
 };
 
 struct Options {

@@ -90,6 +90,7 @@ class RelayImpl final : public Relay {
   const Info& info() const override { return info_; }
 
   Result<void> open(const std::string& certificate_file);
+  Result<std::vector<std::string>> reload(const Options& options) override;
   void drain(std::function<void()> done) override;
 
  private:
@@ -318,15 +319,10 @@ Result<void> make_certificate(const std::string& certificate, const std::string&
   return write_file(record, digest() + wanted, 0644, Code::KEY_FILE);
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) {
-  if (Result<void> made = make_directory(options.state_dir, Code::STATE_DIR); !made) {
-    return tl::unexpected(made.error());
-  }
-  Result<std::unique_ptr<store::Store>> store = store::Store::open(options.state_dir + "/leat.db");
-  if (!store) return tl::unexpected(store.error());
-  std::string certificate = options.certificate_file, key = options.key_file;
+// The relay's own TLS, and in `certificate` the file its pin is made of.
+Result<net::TlsContext> load_tls(const Options& options, std::string& certificate) {
+  std::string key = options.key_file;
+  certificate = options.certificate_file;
   if (certificate.empty()) {
     certificate = options.state_dir + "/cert.pem";
     key = options.state_dir + "/key.pem";
@@ -348,8 +344,48 @@ Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) 
       return tl::unexpected(made.error());
     }
   }
-  Result<net::TlsContext> tls =
-      net::TlsContext::server(certificate, key, {net::kAlpnLeat, net::kAlpnHttp});
+  return net::TlsContext::server(certificate, key, {net::kAlpnLeat, net::kAlpnHttp});
+}
+
+Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
+  std::string certificate;
+  Result<net::TlsContext> tls = load_tls(options, certificate);
+  if (!tls) return tl::unexpected(tls.error());
+  Result<std::string> pin = net::certificate_pin(certificate);
+  if (!pin) return tl::unexpected(pin.error());
+  tls_ = std::move(*tls);
+  if (info_.pin != *pin) {
+    log::warn("certificate key changed", {{"fingerprint", *pin}, {"was", info_.pin}});
+    info_.pin = *pin;
+  }
+  if (Result<void> written = write_state(); !written) return tl::unexpected(written.error());
+
+  std::vector<std::string> waits;
+  const auto compare = [&](const char* name, const auto& now, const auto& then) {
+    if (!(now == then)) waits.emplace_back(name);
+  };
+  const Options& then = context_.options;
+  compare("listen", options.listen, then.listen);
+  compare("plain_listen", options.plain_listen, then.plain_listen);
+  compare("admin_listen", options.admin_listen, then.admin_listen);
+  compare("domain", options.domain, then.domain);
+  compare("public_url", options.public_url, then.public_url);
+  compare("tcp_ports", options.tcp_ports, then.tcp_ports);
+  compare("memory", options.memory, then.memory);
+  compare("state_dir", options.state_dir, then.state_dir);
+  return waits;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) {
+  if (Result<void> made = make_directory(options.state_dir, Code::STATE_DIR); !made) {
+    return tl::unexpected(made.error());
+  }
+  Result<std::unique_ptr<store::Store>> store = store::Store::open(options.state_dir + "/leat.db");
+  if (!store) return tl::unexpected(store.error());
+  std::string certificate;
+  Result<net::TlsContext> tls = load_tls(options, certificate);
   if (!tls) return tl::unexpected(tls.error());
   for (const Options::Pair& pair : options.certificates) {
     const auto added = tls->add_certificate(pair.certificate_file, pair.key_file);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/secret.h"
@@ -30,6 +31,10 @@ class Relay {
   virtual ~Relay() = default;
 
   virtual const Info& info() const = 0;
+  // Reads the certificate and its key again, for the connections that come from now on. KEY_FILE,
+  // and nothing changes. Gives the names of options that are others than at the start and need a
+  // new one.
+  virtual Result<std::vector<std::string>> reload(const Options& options) = 0;
   // Refuses new work, tells the agents, waits for what runs (limits::kDrain at most), then calls
   // `done`.
   virtual void drain(std::function<void()> done) = 0;

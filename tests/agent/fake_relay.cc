@@ -182,6 +182,21 @@ void RelaySession::notice(const Error& error) {
   wake();
 }
 
+void RelaySession::shared(const std::string& tunnel, std::uint32_t agents) {
+  control_->shared(tunnel, agents);
+  wake();
+}
+
+void RelaySession::on_unbind(const std::string& tunnel) {
+  unbound.push_back(tunnel);
+  relay_.loop().poke();
+}
+
+void RelaySession::on_health(const std::string& tunnel, const Error* failure) {
+  health[tunnel] = failure != nullptr ? std::string(info(failure->code).name) : std::string();
+  relay_.loop().poke();
+}
+
 void RelaySession::cut() { ::shutdown(driver_->carrier().fd(), SHUT_RDWR); }
 
 mux::Produced RelaySession::produce(MutableBytes out) {

@@ -81,6 +81,9 @@ class RelaySession final : private net::TransportOwner,
   void close(Code code) { driver_->close(code, "told so by the test"); }
   void drain(std::uint32_t retry_after_ms);
   void notice(const Error& error);
+  void shared(const std::string& tunnel, std::uint32_t agents);
+  std::map<std::string, std::string> health;  // as reported: a code, or empty for healthy
+  std::vector<std::string> unbound;
   void cut();  // the carrier, without a word
 
  private:
@@ -89,7 +92,8 @@ class RelaySession final : private net::TransportOwner,
   void on_ended(const Error& why) override;
   void on_hello(control::HelloInfo hello) override;
   void on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) override;
-  void on_unbind(const std::string&) override {}
+  void on_unbind(const std::string& tunnel) override;
+  void on_health(const std::string& tunnel, const Error* failure) override;
   void on_leave() override;
   mux::Produced produce(MutableBytes out) override;
   std::size_t deliver(Bytes data) override;

@@ -30,8 +30,14 @@ TEST(StateFile, SaysAllOfIt) {
   status.state = Status::State::online;
   status.relay = kRelay;
   status.since = std::chrono::system_clock::time_point(std::chrono::seconds(1'000'000'000));
-  status.tunnels.push_back(
-      {"web", control::TunnelKind::http, {"https://x/"}, 0, "http://127.0.0.1:80", {}});
+  status.tunnels.push_back({"web",
+                            control::TunnelKind::http,
+                            {"https://x/"},
+                            0,
+                            "http://127.0.0.1:80",
+                            {},
+                            Health::State::down,
+                            Error{Code::SERVICE_REFUSED, "80"}});
   status.tunnels.push_back({"ssh",
                             control::TunnelKind::tcp,
                             {},
@@ -54,13 +60,17 @@ TEST(StateFile, SaysAllOfIt) {
          {"urls", {"https://x/"}},
          {"remote_port", 0},
          {"target", "http://127.0.0.1:80"},
-         {"error", nullptr}},
+         {"error", nullptr},
+         {"health", "down"},
+         {"health_error", {{"code", "LEAT_SERVICE_REFUSED"}, {"detail", "80"}}}},
         {{"id", "ssh"},
          {"kind", "tcp"},
          {"urls", Json::array()},
          {"remote_port", 2222},
          {"target", "tcp://127.0.0.1:22"},
-         {"error", {{"code", "LEAT_PORT_TAKEN"}, {"detail", "2222"}}}}}},
+         {"error", {{"code", "LEAT_PORT_TAKEN"}, {"detail", "2222"}}},
+         {"health", "unknown"},
+         {"health_error", nullptr}}}},
       {"ways",
        {{"relay", "wss://relay.test:443"},
         {"pin", "YWE"},

@@ -3,58 +3,24 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <thread>
 #include <vector>
 
 #include "base/secret.h"
+#include "support/captured.h"
 
 namespace leat {
 namespace {
 
+using test::Captured;
+
 static_assert(!std::is_constructible_v<log::Field, std::string_view, Secret>);
 static_assert(!std::is_constructible_v<log::Field, std::string_view, const Secret&>);
-
-// Standard error goes to memory while one of these lives.
-class Captured {
- public:
-  Captured() : memory_(::memfd_create("stderr", MFD_CLOEXEC)), saved_(::dup(2)) {
-    ::dup2(memory_, 2);
-  }
-  Captured(const Captured&) = delete;
-  Captured& operator=(const Captured&) = delete;
-  ~Captured() {
-    ::dup2(saved_, 2);
-    ::close(saved_);
-    ::close(memory_);
-    log::configure(log::Level::info, log::Format::text);
-  }
-
-  std::vector<std::string> lines() const {
-    std::string text(static_cast<std::size_t>(::lseek(memory_, 0, SEEK_END)), '\0');
-    EXPECT_EQ(::pread(memory_, text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
-    EXPECT_TRUE(text.empty() || text.back() == '\n');
-    std::vector<std::string> out;
-    std::istringstream stream(text);
-    for (std::string line; std::getline(stream, line);) out.push_back(line);
-    return out;
-  }
-
-  std::string line() const {
-    const auto all = lines();
-    EXPECT_EQ(all.size(), 1u);
-    return all.empty() ? "" : all.front();
-  }
-
- private:
-  int memory_, saved_;
-};
 
 const std::string kDay = "[0-9]{4}-[0-9]{2}-[0-9]{2}";
 const std::string kStamp = kDay + "T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z";

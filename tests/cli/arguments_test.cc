@@ -59,6 +59,8 @@ TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
                                              "k.pem",
                                              "--public-url",
                                              "https://e",
+                                             "--memory",
+                                             "2GiB",
                                              "--open-rooms",
                                              "--agent-origins",
                                              "https://a",
@@ -85,7 +87,8 @@ TEST(Arguments, RelayTakesEveryFlagOfTheContract) {
           "--key key=k.pem", "--public-url public_url=https://e", "--open-rooms open_rooms=true",
           "--agent-origins agent_origins=https://a", "--log-level log_level=debug",
           "--log-format log_format=json", "--certs certs=a:b", "--wildcard wildcard=true",
-          "--trusted-proxies trusted_proxies=10.0.0.0/8", "--proxy-protocol proxy_protocol=::1"));
+          "--trusted-proxies trusted_proxies=10.0.0.0/8", "--proxy-protocol proxy_protocol=::1",
+          "--memory memory=2GiB"));
 }
 
 TEST(Arguments, WhatIsNotSaidStaysUnset) {
@@ -96,16 +99,40 @@ TEST(Arguments, WhatIsNotSaidStaysUnset) {
 }
 
 TEST(Arguments, HttpTakesATargetAndFlagsInAnyOrder) {
-  const auto http =
-      parsed<AgentArguments>({"http", "--id", "llm", "http://127.0.0.1:11434", "--public",
-                              "--relay", "r:443", "--pin", "sha256:00", "--token-file", "t",
-                              "--host-header", "preserve", "--origin", "remove", "--insecure"});
+  const auto http = parsed<AgentArguments>({"http",
+                                            "--id",
+                                            "llm",
+                                            "http://127.0.0.1:11434",
+                                            "--public",
+                                            "--relay",
+                                            "r:443",
+                                            "--pin",
+                                            "sha256:00",
+                                            "--token-file",
+                                            "t",
+                                            "--host-header",
+                                            "preserve",
+                                            "--origin",
+                                            "remove",
+                                            "--insecure",
+                                            "--preset",
+                                            "ollama",
+                                            "--cors",
+                                            "*",
+                                            "--health",
+                                            "/up",
+                                            "--health-interval",
+                                            "1m",
+                                            "--sse-comments",
+                                            "20s"});
   EXPECT_EQ(http.kind, AgentArguments::Kind::http);
   EXPECT_THAT(pairs(http.service),
-              UnorderedElementsAre("TARGET kind=http", "TARGET target=http://127.0.0.1:11434",
-                                   "--id id=llm", "--public public=true",
-                                   "--host-header host_header=preserve", "--origin origin=remove",
-                                   "--insecure insecure=true"));
+              UnorderedElementsAre(
+                  "TARGET kind=http", "TARGET target=http://127.0.0.1:11434", "--id id=llm",
+                  "--public public=true", "--host-header host_header=preserve",
+                  "--origin origin=remove", "--insecure insecure=true", "--preset preset=ollama",
+                  "--cors cors=*", "--health health=/up", "--health-interval health_interval=1m",
+                  "--sse-comments sse_comments=20s"));
   EXPECT_THAT(pairs(http.settings),
               UnorderedElementsAre("--relay relay=r:443", "--pin pin=sha256:00",
                                    "--token-file token_file=t"));
@@ -125,10 +152,13 @@ TEST(Arguments, TcpTakesARemotePort) {
   }
   EXPECT_THAT(pairs(parsed<AgentArguments>({"ws"}).service),
               UnorderedElementsAre("TARGET kind=ws"));  // LOCAL_PORT may say the rest
-  const auto tcp = parsed<AgentArguments>({"tcp", "22", "--remote-port", "2222"});
+  const auto tcp = parsed<AgentArguments>(
+      {"tcp", "22", "--remote-port", "2222", "--health", "none", "--health-interval", "1m"});
   EXPECT_EQ(tcp.kind, AgentArguments::Kind::tcp);
-  EXPECT_THAT(pairs(tcp.service), UnorderedElementsAre("TARGET kind=tcp", "TARGET target=22",
-                                                       "--remote-port remote_port=2222"));
+  EXPECT_THAT(
+      pairs(tcp.service),
+      UnorderedElementsAre("TARGET kind=tcp", "TARGET target=22", "--remote-port remote_port=2222",
+                           "--health health=none", "--health-interval health_interval=1m"));
 }
 
 TEST(Arguments, TlsTakesAHost) {

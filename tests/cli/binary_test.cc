@@ -168,7 +168,8 @@ TEST(Binary, TheDocumentedConfigurationsAreValid) {
     ASSERT_TRUE(write_file(path, page.substr(at, page.find("```", at) - at), 0600, Code::CONFIG));
     Program check({"config", "check", path});
     EXPECT_EQ(check.wait(), 0) << check.err;
-    kinds.push_back(check.out.substr(check.out.rfind(' ') + 1));
+    const std::string first = check.out.substr(0, check.out.find('\n') + 1);
+    kinds.push_back(first.substr(first.rfind(' ') + 1));
   }
   EXPECT_EQ(kinds, (std::vector<std::string>{"relay\n", "agent\n"}));
 }

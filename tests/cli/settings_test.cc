@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "cli/agent_settings.h"
 #include "cli/arguments.h"
 #include "cli/relay_settings.h"
@@ -70,6 +71,8 @@ TEST_F(Settings, RelayDefaults) {
   EXPECT_THAT(options->listen.text(), testing::AnyOf("[::]:443", "0.0.0.0:443"));
   EXPECT_EQ(relay({"--listen", ":8443"})->listen.port, 8443);
   EXPECT_FALSE(options->plain_listen || options->admin_listen);
+  EXPECT_EQ(options->memory, limits::kRelayBudget);
+  EXPECT_EQ(relay({"--memory", "256MiB"})->memory, 256u << 20);
   EXPECT_FALSE(options->tcp_ports.contains(80));
 }
 

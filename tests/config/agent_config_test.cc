@@ -178,7 +178,12 @@ TEST(ServiceConfig, EveryKey) {
                              {"host", "Notes.example.com, n.example.com", ""},
                              {"first_byte_timeout", "30s", ""},
                              {"idle_timeout", "1h", ""},
-                             {"proxy_protocol", "v2", ""}});
+                             {"proxy_protocol", "v2", ""},
+                             {"preset", "y-websocket", ""},
+                             {"health", "/up?x", ""},
+                             {"health_interval", "1m", ""},
+                             {"cors", "https://a.test, http://b.test:81", ""},
+                             {"sse_comments", "20s", ""}});
   ASSERT_TRUE(http) << http.error().detail;
   EXPECT_EQ(http->id, "notes");
   EXPECT_EQ(http->effective_kind(), Kind::http);
@@ -191,6 +196,11 @@ TEST(ServiceConfig, EveryKey) {
   EXPECT_EQ(http->first_byte_timeout, std::chrono::seconds(30));
   EXPECT_EQ(http->idle_timeout, std::chrono::hours(1));
   EXPECT_EQ(http->proxy_protocol, 2);
+  EXPECT_EQ(http->preset, Preset::y_websocket);
+  EXPECT_EQ(http->health, (HealthCheck{"/up?x", false}));
+  EXPECT_EQ(http->health_interval, std::chrono::minutes(1));
+  EXPECT_EQ(http->cors, (std::vector<std::string>{"https://a.test", "http://b.test:81"}));
+  EXPECT_EQ(http->sse_comments, std::chrono::seconds(20));
 
   const auto tcp =
       service({{"kind", "tcp", ""}, {"target", "22", ""}, {"remote_port", "2222", ""}});
@@ -210,6 +220,34 @@ TEST(ServiceConfig, EveryKey) {
   const auto room = service({{"target", "1234", ""}, {"room", "notes", ""}});
   EXPECT_EQ(room->effective_kind(), Kind::ws);
   EXPECT_EQ(room->id, "notes");
+}
+
+TEST(ServiceConfig, RefusesWhatIsNone) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"preset", "llama"},
+      {"preset", ""},
+      {"health", "health"},
+      {"health", ""},
+      {"health", "/a b"},
+      {"health_interval", "10ms"},
+      {"cors", ""},
+      {"cors", "a.test"},
+      {"cors", "https://a.test/"},
+      {"cors", "https://a.test,"},
+      {"cors", "https://a@b.test"},
+      {"sse_comments", "10ms"},
+      {"sse_comments", "on"},
+  };
+  for (const auto& [key, value] : kCases) {
+    const auto refused = service({{"target", "80", ""}, {key, value, "here"}});
+    ASSERT_FALSE(refused) << key << " " << value;
+    EXPECT_NE(refused.error().detail.find("here: expected "), std::string::npos);
+  }
+  for (const auto& [key, value] : std::vector<std::pair<const char*, const char*>>{
+           {"preset", "vllm"}, {"health", "/up"}, {"cors", "*"}, {"sse_comments", "5s"}}) {
+    EXPECT_FALSE(service({{"target", "tcp://nas:22", ""}, {key, value, ""}})) << key;
+  }
+  EXPECT_TRUE(service({{"target", "tcp://nas:22", ""}, {"health", "none", ""}}));
 }
 
 TEST(ServiceConfig, KeysMustAgree) {

@@ -113,8 +113,8 @@ TEST_F(Files, RelayErrorsNameFileLineAndKey) {
       {"domain: a\ndomain: b\n", "leat.yaml:2: domain: is given twice"},
       {"domain: a\ntcp-port: 1\n",
        "leat.yaml:2: tcp_port: unknown key, expected one of listen, plain_listen, admin_listen, "
-       "domain, public_url, tcp_ports, open_rooms, agent_origins, state_dir, cert, key, certs, "
-       "wildcard, trusted_proxies, proxy_protocol, log_level, log_format"},
+       "domain, public_url, tcp_ports, open_rooms, agent_origins, memory, state_dir, cert, key, "
+       "certs, wildcard, trusted_proxies, proxy_protocol, log_level, log_format"},
       {"just words\n", "leat.yaml:1: expected keys and their values, found a single value"},
       {"- a\n- b\n", "leat.yaml:1: expected keys and their values, found a list"},
       {"? [a, b]\n: c\n", "leat.yaml:1: expected a key, found a list"},
@@ -164,7 +164,7 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
       {"services:\n  - target: 80\n    port: 1\n",
        "leat.yaml:3: services[0].port: unknown key, expected one of id, room, kind, target, "
        "public, remote_port, host_header, origin, insecure, host, first_byte_timeout, "
-       "idle_timeout, proxy_protocol, sealed"},
+       "idle_timeout, proxy_protocol, preset, health, health_interval, cors, sse_comments, sealed"},
       {"services:\n  - target: 80\n    target: 81\n",
        "leat.yaml:3: services[0].target: is given twice"},
       {"services:\n  - target: [80]\n",

@@ -46,6 +46,7 @@ const std::vector<Case>& cases() {
        [](const auto& c) {
          return c.agent_origins == std::vector<std::string>{"https://a.test", "http://b.test:8080"};
        }},
+      {"memory", "2GiB", [](const auto& c) { return c.memory == 2ull << 30; }},
       {"state_dir", "/var/lib/leat", [](const auto& c) { return c.state_dir == "/var/lib/leat"; }},
       {"cert", "cert.pem", [](const auto& c) { return c.cert == "cert.pem"; }},
       {"key", "key.pem", [](const auto& c) { return c.key == "key.pem"; }},

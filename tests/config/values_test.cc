@@ -51,6 +51,11 @@ TEST(Size, Refuses) {
                               "17179869184GiB", "18446744073709551616"});
 }
 
+TEST(Memory, HasALeast) {
+  EXPECT_EQ(parse_memory("64MiB"), 64u << 20);
+  expect_refused(parse_memory, {"", "many", "0", "65535KiB", "1"});
+}
+
 TEST(Port, Refuses) {
   EXPECT_EQ(parse_port("1"), 1);
   EXPECT_EQ(parse_port("65535"), 65535);

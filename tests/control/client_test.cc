@@ -200,6 +200,8 @@ TEST_F(ClientTest, EveryStateAndMessage) {
       {"Bind", bind(1, "chat"), error, error},
       {"Unbind", unbind("chat"), error, error},
       {"Leave", leave(), error, error},
+      {"Health", health("chat"), error, error},
+      {"Shared", shared("chat", 2), error, ok},
       {"newer", newer(), ok, ok},
       {"empty", std::string(1, '\0'), ok, ok},
       {"malformed", "\3abc", error, error},

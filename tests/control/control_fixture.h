@@ -96,6 +96,19 @@ inline std::string notice() {
   message.mutable_notice()->mutable_failure()->set_text("soon");
   return framed(message);
 }
+inline std::string health(const std::string& tunnel, const char* code = nullptr) {
+  proto::Control message;
+  message.mutable_health()->set_tunnel(tunnel);
+  message.mutable_health()->set_healthy(code == nullptr);
+  if (code != nullptr) message.mutable_health()->mutable_failure()->set_code(code);
+  return framed(message);
+}
+inline std::string shared(const std::string& tunnel, std::uint32_t agents) {
+  proto::Control message;
+  message.mutable_shared()->set_tunnel(tunnel);
+  message.mutable_shared()->set_agents(agents);
+  return framed(message);
+}
 inline std::string failure(const std::string& code = "LEAT_BAD_TOKEN") {
   proto::Control message;
   message.mutable_failure()->set_code(code);
@@ -129,6 +142,9 @@ struct ClientLog final : ClientEvents {
   void on_notice(const Error& error) override {
     log.push_back("notice " + std::string(info(error.code).name) + " " + error.detail);
   }
+  void on_shared(const std::string& tunnel, std::uint32_t agents) override {
+    log.push_back("shared " + tunnel + " " + std::to_string(agents));
+  }
   std::vector<std::string> log;
   std::function<void()> then;
 };
@@ -145,6 +161,10 @@ struct ServerLog final : ServerEvents {
     if (on_bind_then) on_bind_then(request, tunnel);
   }
   void on_unbind(const std::string& tunnel) override { log.push_back("unbind " + tunnel); }
+  void on_health(const std::string& tunnel, const Error* failure) override {
+    log.push_back("health " + tunnel + " " +
+                  (failure ? std::string(info(failure->code).name) : "well"));
+  }
   void on_leave() override { log.push_back("leave"); }
 
   std::vector<std::string> log;

@@ -179,6 +179,39 @@ TEST_F(ServerTest, ABadBindFailsAlone) {
   EXPECT_EQ(out[3].bound().failure().code(), "LEAT_PORT_REFUSED");
 }
 
+TEST_F(ServerTest, HostsAreNamesAndTimesHaveBounds) {
+  greet();
+  const auto with = [](std::uint32_t request, const std::vector<std::string>& hosts,
+                       std::uint32_t first_byte = 0, std::uint32_t idle = 0) {
+    proto::Control message;
+    proto::Bind& bind = *message.mutable_bind();
+    bind.set_request(request);
+    bind.set_tunnel("x");
+    bind.set_kind(proto::KIND_HTTP);
+    for (const std::string& host : hosts) bind.add_hosts(host);
+    bind.set_first_byte_ms(first_byte);
+    bind.set_idle_ms(idle);
+    return framed(message);
+  };
+  TunnelRequest arrived;
+  events.on_bind_then = [&](std::uint32_t, const TunnelRequest& tunnel) { arrived = tunnel; };
+  std::uint32_t request = 0;
+  for (const char* bad :
+       {"x", "Shop.example", "10.0.0.1", "*.example", "a..b", "a.b.", "a.b:1", "a/b.c"}) {
+    ASSERT_TRUE(feed(with(++request, {"good.example", bad})));
+    const auto out = messages(server.take_output());
+    ASSERT_EQ(out.size(), 1u) << bad;
+    EXPECT_EQ(out[0].bound().failure().code(), "LEAT_BAD_HOST") << bad;
+  }
+  ASSERT_TRUE(feed(with(++request, std::vector<std::string>(limits::kTunnelHosts + 1, "a.b"))));
+  EXPECT_EQ(messages(server.take_output())[0].bound().failure().code(), "LEAT_BAD_HOST");
+  EXPECT_TRUE(arrived.hosts.empty()) << "none of these got through";
+
+  ASSERT_TRUE(feed(with(++request, {"a.b"}, 1, 0xffffffff)));
+  EXPECT_EQ(arrived.first_byte, limits::kLeastIdle);
+  EXPECT_EQ(arrived.idle, limits::kMostIdle);
+}
+
 TEST_F(ServerTest, RequestNumbersOnlyGrow) {
   greet();
   ASSERT_TRUE(feed(bind(4, "a")));
@@ -234,6 +267,19 @@ TEST_F(ServerTest, DrainAndNotice) {
   EXPECT_EQ(out[1].drain().deadline_ms(), 30000u);
 }
 
+TEST_F(ServerTest, HealthCountsForBoundTunnelsOnly) {
+  greet();
+  ASSERT_TRUE(feed(bind(1, "chat")));
+  server.bound(1, {"chat", {}, 0});
+  events.log.clear();
+  ASSERT_TRUE(feed(health("chat", "LEAT_SERVICE_REFUSED") + health("other") + health("chat")));
+  EXPECT_EQ(events.log,
+            (std::vector<std::string>{"health chat LEAT_SERVICE_REFUSED", "health chat well"}));
+  events.log.clear();
+  ASSERT_TRUE(feed(unbind("chat") + health("chat")));
+  EXPECT_EQ(events.log, (std::vector<std::string>{"unbind chat"}));
+}
+
 TEST_F(ServerTest, WhatIsSentIsValidUtf8) {
   greet();
   server.notice({Code::REVOKED, "caf\xe9"});
@@ -252,6 +298,8 @@ TEST_F(ServerTest, EveryStateAndMessage) {
       {"Bind", bind(1, "chat"), error, error, ok},
       {"Unbind", unbind("chat"), error, error, ok},
       {"Leave", leave(), error, error, ok},
+      {"Health", health("chat"), error, error, ok},
+      {"Shared", shared("chat", 2), error, error, error},
       {"Failure", failure(), failed, failed, failed},
       {"Welcome", welcome(), error, error, error},
       {"Bound", bound(1, "chat"), error, error, error},

@@ -1,23 +1,19 @@
 """Rooms served without leat: the Go and Node programs of examples/room-agent, and a peer spelled out."""
 
 import json
-import os
-import shutil
 import signal
 import socket
 import subprocess
 import time
 
 import harness
+import room_agents
 import wire
 import yamux
 from frames import WebSocket, upgrade_fields
-from harness import MiB, PEERS, ROOT, run_leat, scaled, wait_until
+from harness import MiB, PEERS, run_leat, scaled, wait_until
 from wire import Client, Origin
 from yamux import ACK, DATA, FIN, GO_AWAY, RST, SYN, WINDOW, Peer
-
-EXAMPLES = ROOT / "examples/room-agent"
-GO = os.environ.get("LEAT_ROOM_AGENT_GO", str(ROOT / "build/dev/tests/e2e/room_agent_go"))
 
 
 def switch(connection):
@@ -25,23 +21,9 @@ def switch(connection):
 
 
 class Programs(harness.Case):
-    """The examples as they are, with nothing but their packages beside them."""
-
-    def program(self, kind, relay, room, port, token):
-        folder = self.folder / kind
-        folder.mkdir()
-        command = [GO, f"wss://{relay.address}", room, f"127.0.0.1:{port}"]
-        if kind == "node":
-            shutil.copy(EXAMPLES / "room_agent.mjs", folder)
-            (folder / "node_modules").symlink_to(PEERS / "node_modules")
-            command = ["node", folder / "room_agent.mjs", f"wss://{relay.address}", room, port]
-        certificate = relay.folder / "cert.pem"
-        return self.start(kind, command, env={"LEAT_TOKEN": token, "SSL_CERT_FILE": str(certificate),
-                                              "NODE_EXTRA_CA_CERTS": str(certificate)})
-
-    def serves(self, process, times=1):
-        wait_until(lambda: process.log().count("serving ") >= times, f"{process.name} serves",
-                   alive=[process])
+    def program(self, kind, relay, room, port):
+        return room_agents.start(self, kind, f"wss://{relay.address}", room, port, relay.token(kind),
+                                 relay.folder / "cert.pem")
 
     def visit(self, relay, room, name):
         url = f"wss://{relay.address}/client/doc?room={room}"
@@ -59,15 +41,14 @@ class Programs(harness.Case):
         self.addCleanup(server.stdout.close)
         port = int(server.stdout.readline())
         relay = self.relay()
-        agent = self.program(kind, relay, "notes", port, relay.token())
-        self.serves(agent)
+        agent = self.program(kind, relay, "notes", port)
         for client in [self.visit(relay, "notes", f"client-{number}") for number in range(3)]:
             self.check(client)
         # A relay that is gone and back: the program comes back, to the same room.
         relay.process.send_signal(signal.SIGKILL)
         relay.process.wait()
         again = self.relay(folder=relay.folder, listen=relay.address, name="again")
-        self.serves(agent, times=2)
+        room_agents.serves(agent, times=2)
         self.check(self.visit(again, "notes", "client-last"))
 
     def test_a_program_in_go(self):
@@ -78,9 +59,9 @@ class Programs(harness.Case):
 
     def test_a_program_whose_server_is_down(self):
         relay = self.relay()
-        for kind in ("go", "node"):
+        for kind in room_agents.KINDS:
             with self.subTest(kind):
-                self.serves(self.program(kind, relay, kind, harness.free_port(), relay.token(kind)))
+                self.program(kind, relay, kind, harness.free_port())
                 with WebSocket(relay.connect(), f"/client?room={kind}") as visitor:
                     self.assertEqual(visitor.status, 502)
                     error = json.loads(visitor.body(visitor.answer))["error"]

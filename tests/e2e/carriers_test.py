@@ -15,7 +15,8 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import harness
-from harness import MiB, SANITIZED, free_port, run_leat, scaled, wait_until
+import room_agents
+from harness import MiB, PEERS, SANITIZED, free_port, run_leat, scaled, wait_until
 
 SIZE = scaled(64 * MiB)
 
@@ -64,10 +65,11 @@ class CarriersTest(harness.Case):
         self.addCleanup(server.shutdown)
         self.target = f"http://127.0.0.1:{server.server_address[1]}"
 
-    def agent_to(self, relay, address, *arguments, name="agent", environment=None):
+    def agent_to(self, relay, address, *arguments, name="agent", environment=None, kind="http",
+                 target=None):
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        process = self.start(name, [harness.LEAT, "http", self.target, "--relay", address,
+        process = self.start(name, [harness.LEAT, kind, target or self.target, "--relay", address,
                                     "--state-dir", folder, "--log-format", "json", *arguments],
                              env={"LEAT_TOKEN": relay.token(name), **(environment or {})})
 
@@ -157,6 +159,27 @@ http {{
         process, tunnel = self.agent_to(relay, f"localhost:{port}", "--ca", certificate)
         self.check(relay, tunnel)
         self.assertIn("LEAT_ALPN_REFUSED", process.log())
+
+    def test_a_room_behind_nginx(self):
+        """Visitors, a leat agent and a bare one, all by way of the proxy."""
+        relay = self.relay("--plain-listen", "127.0.0.1:0")
+        port, certificate = self.nginx(relay)
+        server = self.start("server", ["node", PEERS / "websocket_server.mjs"], stdout=subprocess.PIPE)
+        self.addCleanup(server.stdout.close)
+        local = int(server.stdout.readline())
+        self.agent_to(relay, f"localhost:{port}", "--ca", certificate, "--room", "ours", name="ours",
+                      kind="ws", target=str(local))
+        room_agents.start(self, "go", f"wss://localhost:{port}", "bare", local, relay.token("bare"),
+                          certificate)
+        for room in ("ours", "bare"):
+            with self.subTest(room):
+                url = f"wss://localhost:{port}/client/doc?room={room}"
+                client = self.start(f"client-{room}", ["node", PEERS / "websocket_client.mjs", url, MiB],
+                                    stdout=subprocess.PIPE)
+                output = client.stdout.read()
+                client.stdout.close()
+                self.assertEqual(client.wait(harness.SOON), 0, client.log())
+                self.assertEqual(json.loads(output), {"messages": 1014, "code": 4321})
 
     def tinyproxy(self, *lines):
         port = free_port()

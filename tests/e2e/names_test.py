@@ -8,7 +8,7 @@ import threading
 
 import harness
 from harness import SOON
-from wire import Client, Cut, Origin, answer, chunk
+from wire import Client, Cut, Origin, answer, body_pieces, chunk
 
 DOMAIN = "relay.test"
 
@@ -269,6 +269,28 @@ class NamesTest(harness.Case):
             self.assertEqual(int(client.reader.until(b"\r\n"), 16), len(token))
             self.assertEqual(client.reader.exactly(len(token) + 2), token + b"\r\n")
         self.assertRaises(Cut, client.reader.more)  # a cut, not an end
+
+    def test_a_request_that_goes_on_is_not_waiting_for_its_answer(self):
+        server = self.relay("--domain", DOMAIN)
+        received = threading.Semaphore(0)
+
+        def count(request, connection):
+            total = 0
+            for piece in body_pieces(connection.reader, request):
+                total += len(piece)
+                received.release()
+            return answer(connection, str(total).encode())
+
+        self.publish(server, "slow", "--first-byte-timeout", "1s", handler=count)
+        client = self.visitor(server, f"slow.{DOMAIN}")
+        client.send(f"POST / HTTP/1.1\r\nHost: slow.{DOMAIN}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(6):  # three times the limit
+            client.send(chunk(b"piece"))
+            self.assertTrue(received.acquire(timeout=SOON))
+            self.assertFalse(received.acquire(timeout=0.5))
+        client.send(b"0\r\n\r\n")
+        message, body = client.response()
+        self.assertEqual((message.status, body), (200, b"30"))
 
     def test_times_that_are_refused(self):
         for time in ("0s", "999ms", "169h", "soon", "10"):

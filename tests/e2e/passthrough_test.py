@@ -254,7 +254,7 @@ http {{
         received = []
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
-        self.publish(listener.getsockname()[1], "--host", HOST)
+        self.publish(listener.getsockname()[1], "--host", HOST, "--health", "none")
         _, _, outgoing = client_hello(HOST)
         pieces = as_records(outgoing.read(), 1)
         with socket.create_connection((self.server.host, self.server.port), timeout=SOON) as sock:

@@ -90,8 +90,8 @@ class ProxyTest(harness.Case):
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
         target = listener.getsockname()[1]
-        self.agent(self.server, "tcp", str(target), "--remote-port", self.tcp, name="raw")
-        self.agent(self.server, "tls", str(target), "--host", HOST, name="vault")
+        self.agent(self.server, "tcp", str(target), "--remote-port", self.tcp, "--health", "none", name="raw")
+        self.agent(self.server, "tls", str(target), "--host", HOST, "--health", "none", name="vault")
         listener.settimeout(SOON)
         sock = self.dial(self.tcp, PROXY)
         sock.sendall(binary() + b"ping")
@@ -164,6 +164,89 @@ class ProxyTest(harness.Case):
             self.assertEqual(seen["x-forwarded-host"], "chat.example.com")
             self.assertEqual(seen["x-forwarded-prefix"], "/tunnel/web")
 
+    def haproxy(self, **targets):
+        """Ports of a haproxy that passes connections on to others with a PROXY header: name=(port, words)."""
+        ports = {name: free_port() for name in targets}
+        config = self.folder / "haproxy.cfg"
+        parts = ["defaults", "  mode tcp", "  timeout connect 10s", "  timeout client 60s",
+                 "  timeout server 60s"]
+        for name, (port, words) in targets.items():
+            parts += [f"listen {name}", f"  bind 127.0.0.1:{ports[name]}", f"  source {PROXY}",
+                      f"  server relay 127.0.0.1:{port} {words}"]
+        config.write_text("\n".join(parts) + "\n")
+        process = self.start("haproxy", ["/usr/sbin/haproxy", "-db", "-f", config])
+        self.wait_listening(next(iter(ports.values())), process)
+        return ports
+
+    def wait_listening(self, port, process):
+        def listening():
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                return True
+            return False
+
+        wait_until(listening, f"{process.name} listens", alive=[process])
+
+    def test_haproxy_in_front_of_every_door(self):
+        self.serve()
+        self.agent(self.server, "tcp", self.origin.address, "--remote-port", self.tcp, name="raw")
+        tls, plain = self.server.port, self.server.plain()[1]
+        ports = self.haproxy(tls_v1=(tls, "send-proxy"), tls_v2=(tls, "send-proxy-v2"),
+                             plain_v1=(plain, "send-proxy"), plain_v2=(plain, "send-proxy-v2-ssl-cn"),
+                             raw=(self.tcp, "send-proxy-v2"))
+        for name in ("tls_v1", "tls_v2", "plain_v1", "plain_v2"):
+            sock = self.dial(ports[name], "127.0.0.77")
+            seen = self.ask(self.tls(sock) if name.startswith("tls") else sock, "/tunnel/web/")
+            self.assertEqual(seen["x-forwarded-for"], "127.0.0.77", name)
+        sock = self.dial(ports["raw"], "127.0.0.78")
+        visitor = "%s:%d" % sock.getsockname()
+        self.ask(sock, "/")
+        self.assertRegex(self.server.process.log(), rf'"tcp visitor".*"visitor":"{visitor}"')
+
+    def test_nginx_in_front_and_trusted(self):
+        self.serve()
+        port = free_port()
+        config = self.folder / "front.conf"
+        config.write_text(f"""\
+daemon off;
+master_process off;
+pid {self.folder}/front.pid;
+error_log stderr crit;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {self.folder}/front-body;
+  proxy_temp_path {self.folder}/front-proxy;
+  fastcgi_temp_path {self.folder}/front-fastcgi;
+  uwsgi_temp_path {self.folder}/front-uwsgi;
+  scgi_temp_path {self.folder}/front-scgi;
+  server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate {self.pair[0]};
+    ssl_certificate_key {self.pair[1]};
+    location / {{
+      proxy_pass http://127.0.0.1:{self.server.plain()[1]};
+      proxy_bind {TRUSTED};
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+    }}
+  }}
+}}
+""")
+        process = self.start("front", ["/usr/sbin/nginx", "-c", config, "-p", self.folder])
+        self.wait_listening(port, process)
+        client = Client(self.tls(self.dial(port, "127.0.0.79"), f"web.{DOMAIN}"))
+        # The visitor's own claim stands in front of what nginx saw, as it does for any proxy.
+        client.request("GET", "/", "X-Forwarded-For: 10.9.8.7", "Forwarded: for=10.9.8.7",
+                       host=f"web.{DOMAIN}")
+        seen = {name.lower(): value for name, value in json.loads(client.response()[1]).items()}
+        self.assertEqual(seen["x-forwarded-for"], f"10.9.8.7, 127.0.0.79, {TRUSTED}")
+        self.assertEqual(seen["x-forwarded-proto"], "https")
+        self.assertEqual(seen["x-forwarded-host"], f"web.{DOMAIN}")
+        self.assertTrue(seen["forwarded"].startswith("for=10.9.8.7;proto=https;"), seen["forwarded"])
+        self.assertNotIn("x-forwarded-prefix", seen)
+
     # --- towards services ---
 
     def nginx(self):
@@ -193,14 +276,7 @@ http {{
 }}
 """)
         nginx = self.start("nginx", ["/usr/sbin/nginx", "-c", config, "-p", self.folder])
-
-        def listening():
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", plain)).close()
-                return True
-            return False
-
-        wait_until(listening, "nginx listens", alive=[nginx])
+        self.wait_listening(plain, nginx)
         return plain, secure
 
     def introduced(self, version):

@@ -111,8 +111,9 @@ class TcpTest(harness.Case):
         client = self.visitor()
         self.assertEqual(client.reader.exactly(2), b"hi")
         reset(client.sock)
-        wait_until(lambda: outcome, "the service sees it")
-        self.assertEqual(outcome, ["reset"])
+        # The agent's own look at the service, at its start, ends with nothing read.
+        wait_until(lambda: "reset" in outcome, "the service sees it")
+        self.assertLessEqual(outcome.count(b""), 1)
 
     def test_many_at_once_both_directions(self):
         def echo(sock):

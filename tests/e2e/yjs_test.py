@@ -1,17 +1,13 @@
 """Two users edit one document: npm's y-websocket provider, @y/websocket-server at home, leat between."""
 
 import json
-import os
-import pathlib
-import shutil
 import signal
 import subprocess
 import threading
 
 import harness
-from harness import PEERS, ROOT, free_port, wait_until
-
-GO = os.environ.get("LEAT_ROOM_AGENT_GO", str(ROOT / "build/dev/tests/e2e/room_agent_go"))
+import room_agents
+from harness import PEERS, free_port, wait_until
 
 
 class Document:
@@ -85,22 +81,15 @@ class YjsTest(harness.Case):
         self.converges(lambda relay, port: self.agent(relay, "ws", str(port), "--room", "notes"),
                        plain=True)
 
-    def program(self, name, relay, command):
-        certificate = str(relay.folder / "cert.pem")
-        process = self.start(name, command, env={"LEAT_TOKEN": relay.token(), "SSL_CERT_FILE": certificate,
-                                                 "NODE_EXTRA_CA_CERTS": certificate})
-        wait_until(lambda: "serving notes" in process.log(), "the room is served", alive=[process])
+    def program(self, kind, relay, port):
+        room_agents.start(self, kind, f"wss://{relay.address}", "notes", port, relay.token(),
+                          relay.folder / "cert.pem")
 
     def test_with_a_bare_agent_in_go(self):
-        self.converges(lambda relay, port: self.program(
-            "go", relay, [GO, f"wss://{relay.address}", "notes", f"127.0.0.1:{port}"]))
+        self.converges(lambda relay, port: self.program("go", relay, port))
 
     def test_with_a_bare_agent_for_node(self):
-        folder = pathlib.Path(self.folder)
-        shutil.copy(ROOT / "examples/room-agent/room_agent.mjs", folder)
-        (folder / "node_modules").symlink_to(PEERS / "node_modules")
-        self.converges(lambda relay, port: self.program(
-            "node", relay, ["node", folder / "room_agent.mjs", f"wss://{relay.address}", "notes", port]))
+        self.converges(lambda relay, port: self.program("node", relay, port))
 
 
 if __name__ == "__main__":

@@ -300,6 +300,48 @@ TEST(Backoff, AtOnceThenUpToTwoSecondsThenUpToFifteen) {
   EXPECT_LE(backoff.next(now + 3600s), 500ms);
 }
 
+// The longest of many delays, had the backoff been asked for one now.
+Duration longest_of(const Backoff& backoff, Time now) {
+  Duration longest{0};
+  for (int i = 0; i < 1000; ++i) longest = std::max(longest, Backoff(backoff).next(now));
+  return longest;
+}
+
+TEST(Backoff, AShortConnectionAfterALongOutageIsFollowedByShortWaits) {
+  Backoff backoff;
+  Time now{1h};
+  for (int i = 0; i < 20; ++i) backoff.next(now + i * 5s);
+  now += 100s;
+  ASSERT_GT(longest_of(backoff, now), 14s) << "a long outage";
+  backoff.lived(300ms, now);
+  EXPECT_GT(longest_of(backoff, now), Duration(0)) << "not at once";
+  EXPECT_LE(longest_of(backoff, now), 250ms);
+  // The outage is young again: no wait above two seconds until it is five seconds old.
+  for (int i = 0; i < 10; ++i) backoff.next(now + 1s);
+  EXPECT_GT(longest_of(backoff, now + 4s), 1900ms);
+  EXPECT_LE(longest_of(backoff, now + 4s), 2s);
+}
+
+TEST(Backoff, WhoeverThrowsEverybodyOutIsNotHammered) {
+  Backoff backoff;
+  Time now{1h};
+  int tries = 0;
+  for (const Time end = now + 600s; now < end; ++tries) {
+    now += backoff.next(now) + 1s;  // each connection lives for a second
+    backoff.lived(1s, now);
+  }
+  EXPECT_LT(tries, 120) << "in ten minutes";
+  backoff.lived(5s, now);
+  EXPECT_EQ(backoff.next(now), Duration(0)) << "one that lasted earns a try at once";
+}
+
+TEST(Backoff, AShortFirstConnectionIsTriedAgainAtOnce) {
+  Backoff backoff;
+  backoff.lived(10ms, Time{1h});
+  EXPECT_EQ(backoff.next(Time{1h}), Duration(0));
+  EXPECT_LE(backoff.next(Time{1h}), 250ms);
+}
+
 TEST(Fd, ClosesOnceAndMoves) {
   int pipe[2];
   ASSERT_EQ(::pipe(pipe), 0);

@@ -83,6 +83,7 @@ class FakeAgent final : private net::TransportOwner,
   bool settled() const { return answers_ == tunnels_; }  // each Bind has its Bound
   const std::map<std::size_t, control::TunnelBound>& bound() const { return bound_; }
   const std::map<std::size_t, Error>& refused() const { return refused_; }
+  const std::map<std::string, std::uint32_t>& shared() const { return shared_; }
   bool ended() const { return ended_.has_value(); }
   const Error& why() const { return *ended_; }  // what the session, or its control stream, said
 
@@ -108,6 +109,10 @@ class FakeAgent final : private net::TransportOwner,
   void on_bind_failed(std::size_t index, const Error& error) override;
   void on_drain(const std::string&, std::uint32_t, const std::vector<std::string>&) override {}
   void on_notice(const Error&) override {}
+  void on_shared(const std::string& tunnel, std::uint32_t agents) override {
+    shared_[tunnel] = agents;
+    loop_.poke();
+  }
   mux::Produced produce(MutableBytes out) override;
   std::size_t deliver(Bytes data) override;
   void end() override {}
@@ -130,6 +135,7 @@ class FakeAgent final : private net::TransportOwner,
   std::size_t answers_ = 0;
   std::map<std::size_t, control::TunnelBound> bound_;
   std::map<std::size_t, Error> refused_;
+  std::map<std::string, std::uint32_t> shared_;
   std::optional<Error> ended_;
   net::Fd ghost_;
   std::unique_ptr<net::SessionDriver> driver_;

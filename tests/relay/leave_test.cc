@@ -1,0 +1,82 @@
+// What the relay's log says of the end of an agent's session: who left, and why.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "relay/world.h"
+#include "support/captured.h"
+
+namespace leat::relay {
+namespace {
+
+class Leave : public World {
+ protected:
+  // Of the one session that has ended.
+  nlohmann::json left(const test::Captured& log) {
+    EXPECT_TRUE(until([&] { return !log.events("agent left").empty() || poll(); }));
+    const auto events = log.events("agent left");
+    EXPECT_EQ(events.size(), 1u);
+    return events.empty() ? nlohmann::json() : events.front();
+  }
+
+ private:
+  bool poll() {
+    look_.arm_in(std::chrono::milliseconds(1));
+    return false;
+  }
+  net::Timer look_{loop.shard, [this] { loop.poke(); }};
+};
+
+TEST_F(Leave, AnAgentThatIsStoppedLeavesWithoutAnError) {
+  const test::Captured log(log::Format::json);
+  const auto agent = online({http()});
+  agent->control().leave();
+  agent->wake();
+  const auto event = left(log);
+  EXPECT_EQ(event["by"], "agent");
+  EXPECT_FALSE(event.contains("error")) << event;
+  EXPECT_EQ(event["credential"], "first");
+}
+
+TEST_F(Leave, AnAgentThatIsCutOffIsTheNetworksDoing) {
+  const test::Captured log(log::Format::json);
+  auto agent = online({http()});
+  agent.reset();
+  const auto event = left(log);
+  EXPECT_EQ(event["by"], "network");
+  EXPECT_EQ(event["code"], "LEAT_CARRIER_CUT");
+}
+
+TEST_F(Leave, AnAgentThatClosesSaysWhy) {
+  const test::Captured log(log::Format::json);
+  const auto agent = online({http()});
+  agent->driver().close(Code::TUNNEL_TAKEN, "somebody's");
+  const auto event = left(log);
+  EXPECT_EQ(event["by"], "agent");
+  EXPECT_EQ(event["code"], "LEAT_TUNNEL_TAKEN");
+}
+
+TEST_F(Leave, OneThatIsReplacedWasEndedByTheRelay) {
+  const test::Captured log(log::Format::json);
+  const auto first = online({http()});
+  const auto second = online({http()});
+  const auto event = left(log);
+  EXPECT_EQ(event["by"], "relay");
+  EXPECT_EQ(event["code"], "LEAT_REPLACED");
+}
+
+TEST_F(Leave, ARelayThatStopsSaysSo) {
+  const test::Captured log(log::Format::json);
+  const auto agent = online({http()});
+  bool drained = false;
+  relay->drain([&] {
+    drained = true;
+    loop.poke();
+  });
+  ASSERT_TRUE(until([&] { return drained; }));
+  const auto event = left(log);
+  EXPECT_EQ(event["by"], "relay");
+  EXPECT_EQ(event["code"], "LEAT_DRAINING");
+}
+
+}  // namespace
+}  // namespace leat::relay

@@ -1,0 +1,157 @@
+// Several agents of one owner that have bound one tunnel.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/limits.h"
+#include "relay/world.h"
+#include "support/captured.h"
+
+namespace leat::relay {
+namespace {
+
+class Shared : public World {
+ protected:
+  // Each answers with its name.
+  std::unique_ptr<FakeAgent> named(const std::string& name) {
+    auto made = other_agent(name, {http()});
+    EXPECT_TRUE(until([&] { return made->settled() || made->ended(); }));
+    EXPECT_EQ(made->bound().size(), 1u);
+    answer_all(*made, "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(name.size()) +
+                          "\r\n\r\n" + name);
+    return made;
+  }
+  // Who answers.
+  std::string ask() {
+    const auto someone = visitor();
+    someone->get("/tunnel/web/", "Connection: close\r\n");
+    EXPECT_TRUE(until([&] { return someone->over(); }));
+    return someone->body();
+  }
+  bool until_seen(std::function<bool()> look) {
+    net::Timer again(loop.shard, [&] {
+      loop.poke();
+      again.arm_in(std::chrono::milliseconds(1));
+    });
+    again.arm_in(Duration(0));
+    return until(std::move(look));
+  }
+};
+
+TEST_F(Shared, AgentsAreAskedInTurn) {
+  const auto a = named("a"), b = named("b"), c = named("c");
+  std::map<std::string, int> answers;
+  for (int i = 0; i < 12; ++i) ++answers[ask()];
+  EXPECT_EQ(answers, (std::map<std::string, int>{{"a", 4}, {"b", 4}, {"c", 4}}));
+}
+
+TEST_F(Shared, BothSidesAreToldOfIt) {
+  const test::Captured log(log::Format::json);
+  const auto a = named("a");
+  EXPECT_TRUE(log.events("tunnel shared").empty());
+  auto b = named("b");
+  ASSERT_TRUE(until([&] { return a->shared().contains("web") && b->shared().contains("web"); }));
+  EXPECT_EQ(a->shared().at("web"), 2u);
+  EXPECT_EQ(b->shared().at("web"), 2u);
+  b.reset();
+  ASSERT_TRUE(until([&] { return a->shared().at("web") == 1; }));
+  const auto events = log.events("tunnel shared");
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0]["agents"], 2);
+  EXPECT_EQ(events[0]["tunnel"], "web");
+  EXPECT_EQ(events[1]["agents"], 1);
+}
+
+TEST_F(Shared, OneWhoseServiceIsDownIsSkippedWhileAnotherIsWell) {
+  const auto a = named("a"), b = named("b");
+  const auto report = [&](FakeAgent& agent, const Error* why) {
+    const test::Captured log(log::Format::json);
+    agent.control().health("web", why);
+    agent.wake();
+    EXPECT_TRUE(until_seen(
+        [&] { return log.events(why != nullptr ? "service down" : "service up").size() == 1; }));
+  };
+  const Error down{Code::SERVICE_REFUSED, "refused"};
+  report(*a, &down);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(ask(), "b");
+  report(*b, &down);  // neither: they answer for themselves
+  EXPECT_NE(ask(), ask());
+  report(*a, nullptr);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(ask(), "a");
+  report(*b, nullptr);
+  EXPECT_NE(ask(), ask());
+}
+
+// Its session is still there for the relay, but nothing has come from it for too long.
+TEST_F(Shared, AGhostIsNotAsked) {
+  const auto a = named("a"), b = named("b");
+  b->vanish();
+  pass(limits::kSilent + std::chrono::milliseconds(300));
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(ask(), "a");
+}
+
+TEST_F(Shared, AReplacedSessionIsNotAsked) {
+  const auto a = named("a");
+  const auto first = online({http()});
+  const auto second = online({http()});
+  answer_all(*second, kHello);
+  std::map<std::string, int> answers;
+  for (int i = 0; i < 6; ++i) ++answers[ask()];
+  EXPECT_EQ(answers, (std::map<std::string, int>{{"a", 3}, {"hello", 3}}));
+  EXPECT_TRUE(first->streams.empty());
+}
+
+// What its agent has not begun to answer goes to the other, unless doing it twice could do harm.
+TEST_F(Shared, ARequestWhoseAgentDiesIsPutToTheOther) {
+  const auto a = named("a");
+  auto b = named("b");
+  b->on_served = [](Served&) {};  // answers nothing
+  std::vector<std::unique_ptr<Visitor>> visitors;
+  for (int i = 0; i < 8; ++i) {
+    visitors.push_back(visitor());
+    visitors.back()->get("/tunnel/web/", "Connection: close\r\n");
+  }
+  const auto poster = visitor(), second_poster = visitor();
+  for (Visitor* each : {poster.get(), second_poster.get()}) {
+    each->send(
+        "POST /tunnel/web/ HTTP/1.1\r\nHost: relay.test\r\nConnection: close\r\n"
+        "Content-Length: 0\r\n\r\n");
+  }
+  ASSERT_TRUE(until([&] { return a->streams.size() == 5 && b->streams.size() == 5; }));
+  b.reset();
+  int refused = 0;
+  for (const auto& each : visitors) {
+    ASSERT_TRUE(until([&] { return each->over(); }));
+    EXPECT_EQ(each->body(), "a") << each->text();
+  }
+  for (Visitor* each : {poster.get(), second_poster.get()}) {
+    ASSERT_TRUE(until([&] { return each->over(); }));
+    if (each->has("LEAT_AGENT_LOST")) ++refused;
+  }
+  EXPECT_EQ(refused, 1) << "it may have been done already";
+}
+
+TEST_F(Shared, AnAnswerThatHasBegunIsCutNotRepeated) {
+  auto a = named("a");
+  const auto b = named("b");
+  a->on_served = [answered = std::set<Served*>()](Served& served) mutable {
+    if (!served.has("\r\n\r\n") || !answered.insert(&served).second) return;
+    served.reply().send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+  };
+  const auto one = visitor(), other = visitor();
+  one->get("/tunnel/web/");
+  other->get("/tunnel/web/");
+  Visitor* begun = nullptr;
+  ASSERT_TRUE(until([&] {
+    if (one->has("half")) begun = one.get();
+    if (other->has("half")) begun = other.get();
+    return begun != nullptr;
+  }));
+  a.reset();
+  ASSERT_TRUE(until([&] { return begun->over(); }));
+  EXPECT_TRUE(begun->failed());
+  EXPECT_EQ(begun->count("HTTP/1.1"), 1u);
+}
+
+}  // namespace
+}  // namespace leat::relay
