@@ -47,25 +47,28 @@ Result<std::unique_ptr<Agent::Impl>> Agent::Impl::create(net::Shard& shard, Opti
   if (auto made = make_directory(options.state_dir, Code::STATE_DIR); !made) {
     return tl::unexpected(made.error());
   }
-  auto key = SigningKey::load_or_create(options.state_dir + "/identity.pem");
-  if (!key) return tl::unexpected(key.error());
-  auto credential = credential_of(options, key->public_key());
+  auto identity = crypto::Identity::load_or_create(options.state_dir + "/identity.pem");
+  if (!identity) return tl::unexpected(identity.error());
+  auto credential = credential_of(options, identity->signing().public_key());
   if (!credential) return tl::unexpected(credential.error());
   auto tls = make_contexts(options);
   if (!tls) return tl::unexpected(tls.error());
   auto service_tls = make_service_tls(options.services, {});
   if (!service_tls) return tl::unexpected(service_tls.error());
-  return std::unique_ptr<Impl>(new Impl(shard, std::move(options), std::move(*credential), events,
-                                        std::move(*key), std::move(*tls), std::move(*service_tls)));
+  std::unique_ptr<Impl> made(new Impl(shard, std::move(options), std::move(*credential), events,
+                                      std::move(*identity), std::move(*tls),
+                                      std::move(*service_tls)));
+  if (auto opened = made->open_gate(); !opened) return tl::unexpected(opened.error());
+  return made;
 }
 
 Agent::Impl::Impl(net::Shard& shard, Options options, control::Credential credential,
-                  Listener& events, SigningKey key, Contexts tls, ServiceTls service_tls)
+                  Listener& events, crypto::Identity identity, Contexts tls, ServiceTls service_tls)
     : shard_(shard),
       options_(std::move(options)),
       credential_(std::move(credential)),
       events_(events),
-      key_(std::move(key)),
+      identity_(std::move(identity)),
       tls_(std::move(tls)),
       kept_(KeptIds::load(options_.state_dir)),
       service_tls_(std::move(service_tls)),
@@ -85,6 +88,36 @@ Agent::Impl::~Impl() {
   for (const Slot& slot : slots_) {
     if (slot.egress) slot.egress->retire();
   }
+}
+
+std::vector<std::shared_ptr<Egress>> Agent::Impl::sealed_services() const {
+  std::vector<const Slot*> slots;
+  for (const Slot& slot : slots_) {
+    if (slot.egress && slot.egress->service.sealed) slots.push_back(&slot);
+  }
+  std::ranges::sort(slots, {}, &Slot::order);
+  std::vector<std::shared_ptr<Egress>> out;
+  for (const Slot* slot : slots) out.push_back(slot->egress);
+  return out;
+}
+
+Result<void> Agent::Impl::open_gate() {
+  if (gate_) return {};
+  if (sealed_services().empty()) {
+    if (options_.direct.empty()) return {};
+    return fail(Code::CONFIG, "direct: no service is sealed");
+  }
+  gate_ = std::make_unique<SealedGate>(shard_, identity_.sealing(), options_.state_dir,
+                                       options_.padding,
+                                       SealedGate::Services{[this] { return sealed_services(); }});
+  for (const HostPort& address : options_.direct) {
+    if (auto opened = gate_->listen(address); !opened) return opened;
+  }
+  const bool plain = options_.carrier == Carrier::plain_websocket;
+  status_.ways =
+      Status::Ways{(plain ? "ws://" : "wss://") + options_.relay.text(),
+                   options_.trust.pin.value_or(""), options_.host_name, gate_->addresses()};
+  return {};
 }
 
 // --- connecting ---
@@ -107,19 +140,21 @@ void Agent::Impl::connect() {
   ask_backoff_.succeeded();
   bound_ = 0;
   relay_drains_.reset();
-  control::Client client(*this, key_.public_key(), credential_, options_.host_name,
+  control::Client client(*this, identity_.signing().public_key(), credential_, options_.host_name,
                          std::move(requests));
   const bool websocket = options_.carrier != Carrier::tls || fallen_back_;
   const net::TlsContext* tls = websocket ? &tls_.web_relay : &tls_.relay;
   if (options_.carrier == Carrier::plain_websocket) tls = nullptr;
-  const Connection::Relay relay{options_.relay, tls, websocket, options_.proxy, key_};
+  const Connection::Relay relay{options_.relay, tls, websocket, options_.proxy,
+                                identity_.signing()};
   Connection::Owner& owner = *this;
   connection_ = std::make_unique<Connection>(shard_, relay, std::move(client), owner);
   connection_->start();
 }
 
 void Agent::Impl::on_lost(const Error& why) {
-  status();  // the last figures of the session
+  if (!connection_) return;  // given up earlier in this batch, and not yet gone
+  status();                  // the last figures of the session
   past_sent_ = status_.bytes_sent;
   past_received_ = status_.bytes_received;
   ever_verified_ |= connection_->verified();
@@ -174,6 +209,7 @@ void Agent::Impl::drain(std::function<void()> done) {
   if (status_.state == State::draining) return;
   if (status_.state == State::stopped || status_.state == State::refused) return publish();
   set_state(State::draining);
+  if (gate_) gate_->drain(true);
   retry_.disarm();
   if (!welcomed_ || !connection_) {
     shard_.dispose(std::move(connection_));
@@ -185,6 +221,7 @@ void Agent::Impl::drain(std::function<void()> done) {
 // on_lost() follows.
 void Agent::Impl::leave() {
   ask_again_.disarm();
+  if (gate_) gate_->drain(false);
   connection_->leave();
   leave_deadline_.arm_in(kLeave);
 }

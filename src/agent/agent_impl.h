@@ -14,8 +14,10 @@
 #include "agent/agent.h"
 #include "agent/connection.h"
 #include "agent/egress.h"
+#include "agent/sealed_gate.h"
 #include "agent/state_file.h"
 #include "base/signature.h"
+#include "crypto/identity.h"
 #include "net/shard.h"
 #include "net/socket.h"
 #include "net/tls.h"
@@ -48,7 +50,10 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
     TunnelStatus status;
   };
   Impl(net::Shard& shard, Options options, control::Credential credential, Listener& events,
-       SigningKey key, Contexts tls, ServiceTls service_tls);
+       crypto::Identity identity, Contexts tls, ServiceTls service_tls);
+  // If a service is sealed. LISTEN, CONFIG.
+  Result<void> open_gate();
+  std::vector<std::shared_ptr<Egress>> sealed_services() const;
   static Result<Contexts> make_contexts(const Options& options);
 
   // Services: agent_services.cc
@@ -63,6 +68,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
 
   // The relay's answers: agent_session.cc
   std::shared_ptr<Egress> find_egress(std::string_view tunnel) override;
+  SealedGate* gate() override { return gate_.get(); }
   void on_welcome(const std::string& session, const std::string& credential_name) override;
   void on_bound(std::size_t index, const control::TunnelBound& tunnel) override;
   void on_bind_failed(std::size_t index, const Error& error) override;
@@ -94,13 +100,14 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   const Options options_;
   const control::Credential credential_;
   Listener& events_;
-  const SigningKey key_;
+  const crypto::Identity identity_;
   const Contexts tls_;
   KeptIds kept_;
   ServiceTls service_tls_;
   const std::shared_ptr<RequestLog> requests_;
   std::deque<Slot> slots_;
   std::map<std::string, std::shared_ptr<Egress>, std::less<>> by_id_;
+  std::unique_ptr<SealedGate> gate_;  // null: no service is sealed
   Status status_;
   std::uint64_t past_sent_ = 0, past_received_ = 0;  // bytes of sessions that are over
 

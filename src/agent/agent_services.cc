@@ -13,7 +13,7 @@ namespace {
 bool same_tunnel(const Service& a, const Service& b) {
   return a.id == b.id && a.kind == b.kind && a.is_public == b.is_public &&
          a.remote_port == b.remote_port && a.hosts == b.hosts && a.first_byte == b.first_byte &&
-         a.idle == b.idle;
+         a.idle == b.idle && a.sealed == b.sealed && a.visitors == b.visitors;
 }
 
 }  // namespace
@@ -57,7 +57,7 @@ Agent::Impl::Slot& Agent::Impl::add_slot(const Service& service, std::size_t nth
   slot.order = order;
   if (slot.egress->id.empty()) slot.egress->id = kept_.find(status_.relay, service, nth);
   slot.status.id = slot.egress->id;
-  slot.status.kind = service.kind;
+  slot.status.kind = service.sealed ? control::TunnelKind::sealed : service.kind;
   slot.status.target = service.target_text();
   return slot;
 }
@@ -110,6 +110,10 @@ Result<Agent::Changes> Agent::Impl::reload(std::vector<Service> services) {
     if (welcomed_ && connection_) connection_->bind(slots_.size() - 1, request(slots_.size() - 1));
     ++changes.added;
   }
+  // One more way in was not among what may be wrong with services, so it is said, and they stay.
+  if (auto opened = open_gate(); !opened) {
+    log::write(log::Level::error, "gate.closed", opened.error());
+  }
   publish();
   return changes;
 }
@@ -132,7 +136,9 @@ void Agent::Impl::on_health(Egress& egress) {
 }
 
 void Agent::Impl::report_health(const Egress& egress) {
-  if (!connection_ || !by_id_.contains(egress.id)) return;
+  // Whether what is sealed is up is nothing to the relay, which lets everybody through to the
+  // agent.
+  if (!connection_ || egress.service.sealed || !by_id_.contains(egress.id)) return;
   const auto& why = egress.health.why();
   connection_->report_health(egress.id, why ? &*why : nullptr);
 }

@@ -118,8 +118,9 @@ void Agent::Impl::ask_again() {
 control::TunnelRequest Agent::Impl::request(std::size_t index) const {
   const Egress& egress = *slots_[index].egress;
   const Service& service = egress.service;
-  return {egress.id,     service.kind,       service.is_public, service.remote_port,
-          service.hosts, service.first_byte, service.idle,      service.visitors};
+  const auto kind = service.sealed ? control::TunnelKind::sealed : service.kind;
+  return {egress.id,          kind,         service.is_public, service.remote_port, service.hosts,
+          service.first_byte, service.idle, service.visitors};
 }
 
 // Online means that every tunnel has its answer, so that who waits for it finds the URLs.

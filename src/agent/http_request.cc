@@ -56,6 +56,10 @@ std::size_t HttpExchange::collect_head(Bytes data) {
   body_ = request->body;
   body_length_ = request->length;
   upgrade_ = request->upgrade;
+  if (const auto refused = host_.admit(egress_, *request, request_id_)) {
+    answer_with(*refused);
+    return used;
+  }
   cors_origin_ = egress_.cors.origin(*request);
   if (cors_origin_) {
     if (auto preflight = egress_.cors.preflight(*request, *cors_origin_)) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/http_exchange.h"
+#include "agent/refusal.h"
 #include "base/limits.h"
 #include "base/log.h"
 
@@ -148,9 +149,11 @@ void HttpExchange::service_failed(Code code, std::string_view why) {
   answer_with(code);
 }
 
-// OpenReply said connected, and no final head has been passed on, unless it was our own.
+// The agent's own answer: OpenReply says connected, and no final head has been passed on, unless it
+// was our own.
 void HttpExchange::answer_with(Code code) {
   drop_connection();
+  if (!std::exchange(connected_, true)) text_ += open_reply(nullptr);
   if (early_ && early_->begun()) return end_early(EarlyStream::failure(code, request_id_));
   http::Response response;
   response.status = info(code).http_status;

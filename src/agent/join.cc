@@ -38,6 +38,7 @@ class JoinImpl final : public Join, private Connection::Owner {
 
  private:
   std::shared_ptr<Egress> find_egress(std::string_view) override { return nullptr; }
+  SealedGate* gate() override { return nullptr; }
   void on_credential(const Secret& credential) override { joined_.credential = credential; }
   void on_welcome(const std::string&, const std::string& name) override {
     joined_.name = name;

@@ -52,7 +52,8 @@ struct Service {
   FieldPolicy host_header;  // http and ws, like the next
   FieldPolicy origin;
   bool is_public = false;
-  std::uint16_t remote_port = 0;            // tcp; 0: the relay chooses
+  bool sealed = false;            // http and tcp: reached by paired devices, end to end encrypted
+  std::uint16_t remote_port = 0;  // tcp; 0: the relay chooses
   std::vector<std::string> hosts = {};      // http, tls: names of its own
   std::chrono::milliseconds first_byte{0};  // http: how long it may rest before it answers …
   std::chrono::milliseconds idle{0};        // … and while it does; 0: as the relay says

@@ -102,6 +102,7 @@ agent::Service service_of(const config::ServiceConfig& written) {
   out.cors = config.cors;
   out.sse_comments = config.sse_comments.value_or(Duration(0));
   out.is_public = config.is_public;
+  out.sealed = config.sealed;
   out.remote_port = config.remote_port.value_or(0);
   if (config.host) out.hosts = *config.host;
   const auto ms = [](const std::optional<Duration>& time) {
@@ -153,6 +154,8 @@ Result<agent::Options> agent_options(const AgentArguments& arguments, Services s
   out.trust.pin = config->pin;
   out.trust.ca_file = config->ca;
   out.host_name = machine_name();
+  out.direct = config->direct;
+  out.padding = config->padding.value_or(false);
   for (const config::ServiceConfig& service : config->services) {
     auto policy = visitor_policy(service);
     if (!policy) return tl::unexpected(policy.error());

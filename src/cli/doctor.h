@@ -50,6 +50,7 @@ class Doctor final : private agent::Connection::Owner {
  private:
   // agent::Connection::Owner
   std::shared_ptr<agent::Egress> find_egress(std::string_view) override { return nullptr; }
+  agent::SealedGate* gate() override { return nullptr; }
   void on_lost(const Error& why) override;
   void on_welcome(const std::string& session, const std::string& credential_name) override;
   void on_bound(std::size_t, const control::TunnelBound&) override {}

@@ -13,6 +13,10 @@ struct Run {
   int operator()(const AgentArguments& arguments) const { return run_agent(arguments); }
   int operator()(const JoinArguments& arguments) const { return run_join(arguments); }
   int operator()(const TokenArguments& arguments) const { return run_token(arguments); }
+  int operator()(const PairArguments& arguments) const { return run_pair(arguments); }
+  int operator()(const DeviceArguments& arguments) const { return run_device(arguments); }
+  int operator()(const KeyArguments& arguments) const { return run_key(arguments); }
+  int operator()(const ConnectArguments& arguments) const { return run_connect(arguments); }
   int operator()(const ConfigArguments& arguments) const { return run_config(arguments); }
   int operator()(const DoctorArguments& arguments) const { return run_doctor(arguments); }
   int operator()(const SampleArguments& arguments) const { return run_sample(arguments); }

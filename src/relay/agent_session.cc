@@ -268,8 +268,8 @@ Result<bool> AgentSession::check(Asked& asked) {
   }
   // A generated id is a secret, which its owner may ask for again; any other http id can be
   // guessed. A tcp tunnel is reached by its port, whatever it is called, who comes to a tls tunnel
-  // is answered by the service behind it alone, and who names a room means others to come
-  // (docs/adr/0014-rooms.md).
+  // is answered by the service behind it alone, who comes to a sealed one by the agent, and who
+  // names a room means others to come (docs/adr/0014-rooms.md).
   if (tunnel.kind == control::TunnelKind::http && !tunnel.is_public && !tunnel.visitors.asks()) {
     const Result<bool> generated = context_.store.is_generated(tunnel.id, token_id_);
     if (!generated) return generated;
@@ -348,6 +348,8 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
     held.port = std::move(*lent);
     bound.remote_port = held.port->port();
     bound.urls.push_back("tcp://" + HostPort{context_.public_host, bound.remote_port}.text());
+  } else if (tunnel.kind == control::TunnelKind::sealed) {
+    bound.urls.push_back(context_.public_url + "/sealed/" + tunnel.id);
   }
   for (const std::string& host : tunnel.hosts) {
     if (context_.names.below_domain(host)) continue;

@@ -104,6 +104,7 @@ class Waiting {
 
 class HttpVisitor;
 class TcpVisitor;
+class SealedVisitor;
 class AgentSession;
 class Arrival;
 class BareAgent;
@@ -152,6 +153,7 @@ struct Context {
   Owned<Knock> knocks;
   Owned<Arrival> arrivals;
   Owned<TcpVisitor> tcp_visitors;
+  Owned<SealedVisitor> sealed_visitors;
   Owned<HttpVisitor> http_visitors;
 };
 

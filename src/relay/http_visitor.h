@@ -59,6 +59,7 @@ class HttpVisitor final : private net::TransportOwner,
   bool admit(http::Request& request, Route& route, const AgentSession& agent, bool keep_alive);
   void administer(const http::Request& request, const Route& route, bool keep_alive);
   void become_agent(const http::Request& request, const Route& route);
+  void become_sealed(const http::Request& request, const std::string& tunnel);
   std::unique_ptr<net::Transport> switch_protocols(const http::Request& request,
                                                    std::string_view subprotocol);
   void settle();  // acts on the exchange's outcome

@@ -20,6 +20,7 @@
 #include "relay/context.h"
 #include "relay/http_visitor.h"
 #include "relay/knock.h"
+#include "relay/sealed_visitor.h"
 #include "relay/tcp_visitor.h"
 
 namespace leat::relay {
@@ -38,6 +39,7 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
       knocks(s),
       arrivals(s),
       tcp_visitors(s),
+      sealed_visitors(s),
       http_visitors(s) {}
 
 Context::~Context() = default;
@@ -291,7 +293,8 @@ void RelayImpl::drain(std::function<void()> done) {
 }
 
 void RelayImpl::poll_drain() {
-  const bool idle = context_.http_visitors.size() == 0 && context_.tcp_visitors.size() == 0;
+  const bool idle = context_.http_visitors.size() == 0 && context_.tcp_visitors.size() == 0 &&
+                    context_.sealed_visitors.size() == 0;
   const bool late = context_.shard.now() >= drain_deadline_;
   if (!closing_ && (idle || late)) {
     closing_ = true;

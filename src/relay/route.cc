@@ -68,6 +68,11 @@ Route route(const http::Request& request, bool tunnels) {
     return {};
   }
   if (path == "/agent") return agent_route(*target);
+  if (constexpr std::string_view door = "/sealed/"; path.starts_with(door)) {
+    const std::string_view id = path.substr(door.size());
+    if (!control::valid_tunnel_id(id)) return {};
+    return {.kind = Route::Kind::sealed, .tunnel = std::string(id)};
+  }
   if (path == kRoomDoor || path.starts_with(std::string(kRoomDoor) + '/')) {
     return room_route(*target);
   }

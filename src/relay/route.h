@@ -19,6 +19,7 @@ struct Route {
     agent,    // an agent's carrier, in a WebSocket; `tunnel`: the room it asks to serve, or empty
     admin,    // the admin API: `target`
     metrics,  // for Prometheus
+    sealed,   // `tunnel`: a visitor of a sealed one, in a WebSocket
     none,     // 404
     invalid,  // the target has no canonical form: 400
   };

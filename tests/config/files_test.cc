@@ -138,7 +138,8 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
        "leat.yaml:1: pin: expected a pin, \"sha256:\" and 64 hex digits, found \"sha256:12\""},
       {"listen: 80\n",
        "leat.yaml:1: listen: unknown key, expected one of relay, relay_server, pin, ca, token, "
-       "relay_token, token_file, state_dir, proxy, services, local_agent_url, log_level, "
+       "relay_token, token_file, state_dir, proxy, direct, padding, services, local_agent_url, "
+       "log_level, "
        "log_format"},
       {"services: 80\n",
        "leat.yaml:1: services: expected a list of services, found a single value"},
@@ -166,7 +167,7 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
        "public, remote_port, host_header, origin, insecure, host, first_byte_timeout, "
        "idle_timeout, proxy_protocol, preset, health, health_interval, cors, sse_comments, "
        "visitor_tokens, visitor_users, visitor_jwt_keys, visitor_jwt_audience, "
-       "visitor_jwt_issuer, allow"},
+       "visitor_jwt_issuer, allow, sealed"},
       {"services:\n  - target: 80\n    target: 81\n",
        "leat.yaml:3: services[0].target: is given twice"},
       {"services:\n  - target: [80]\n",

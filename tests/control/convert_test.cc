@@ -22,11 +22,11 @@ TEST(Convert, TunnelIds) {
 
 TEST(Convert, KindsThereAndBack) {
   for (const TunnelKind kind :
-       {TunnelKind::http, TunnelKind::tcp, TunnelKind::ws, TunnelKind::tls}) {
+       {TunnelKind::http, TunnelKind::tcp, TunnelKind::ws, TunnelKind::tls, TunnelKind::sealed}) {
     EXPECT_EQ(from_wire(to_wire(kind)), kind);
   }
   EXPECT_FALSE(from_wire(proto::KIND_UNSPECIFIED));
-  EXPECT_FALSE(from_wire(static_cast<proto::Kind>(5)));
+  EXPECT_FALSE(from_wire(static_cast<proto::Kind>(6)));
 }
 
 TEST(Convert, FailuresThereAndBack) {
