@@ -27,7 +27,7 @@ export interface ConnectOptions {
   oncredential?(credential: Credential): void;
   /** Told when a session begins and which way it goes, and when it ended and why. */
   onstate?(state: ConnectionState): void;
-  /** How long a request, and `connect` itself, waits for a connection. Default 15,000 ms. */
+  /** How long a request, and `connect` itself, waits for a connection. Default 15,000 ms; 0: one try. */
   timeout?: number;
   /** Try the agent's own addresses too, where that is possible. Default true. */
   direct?: boolean;
@@ -175,7 +175,8 @@ class SealedClient implements Client {
     const stop = () => limit.abort(this.closing.signal.reason);
     this.closing.signal.addEventListener('abort', stop);
     let last: LeatError | undefined;
-    const late = setTimeout(() => limit.abort(last ?? new LeatError('LEAT_TIMEOUT')), this.options.timeout ?? 15_000);
+    const { timeout = 15_000 } = this.options;
+    const late = timeout && setTimeout(() => limit.abort(last ?? new LeatError('LEAT_TIMEOUT')), timeout);
     try {
       for (;;) {
         await this.pause(limit.signal);
@@ -185,11 +186,11 @@ class SealedClient implements Client {
           if (limit.signal.aborted) throw last ?? limit.signal.reason;
           last = error as LeatError;
           this.failed();
-          if (last.final) throw last;
+          if (last.final || !timeout) throw last;
         }
       }
     } finally {
-      clearTimeout(late);
+      if (late) clearTimeout(late);
       this.closing.signal.removeEventListener('abort', stop);
     }
   }
