@@ -44,6 +44,8 @@ struct Options {
   std::string state_dir;  // made with mode 0700 if it is not there
   std::string host_name;  // for the relay's lists
   std::vector<Service> services;
+  std::vector<HostPort> direct;  // listens there for sealed sessions that come without the relay
+  bool padding = false;          // of sealed records
 };
 
 struct TunnelStatus {
@@ -62,6 +64,14 @@ struct Status {
   std::chrono::system_clock::time_point since;  // of the state
   std::string relay;
   std::vector<TunnelStatus> tunnels;  // in the order of Options::services
+  // What a pairing link tells of the ways here; unset without a sealed service.
+  struct Ways {
+    std::string relay;  // "wss://relay.example.com:443"
+    std::string pin;    // 32 raw bytes, or empty
+    std::string name;   // of the machine
+    std::vector<HostPort> direct;
+  };
+  std::optional<Ways> ways;
   std::optional<Error> last_error;  // what ended the last try or session, or a notice of the relay
 
   // These move without on_status.

@@ -54,20 +54,22 @@ Result<std::unique_ptr<Agent::Impl>> Agent::Impl::create(net::Shard& shard, Opti
   if (auto made = make_directory(options.state_dir, Code::STATE_DIR); !made) {
     return tl::unexpected(made.error());
   }
-  auto key = SigningKey::load_or_create(options.state_dir + "/identity.pem");
-  if (!key) return tl::unexpected(key.error());
+  auto identity = crypto::Identity::load_or_create(options.state_dir + "/identity.pem");
+  if (!identity) return tl::unexpected(identity.error());
   auto tls = make_contexts(options);
   if (!tls) return tl::unexpected(tls.error());
-  return std::unique_ptr<Impl>(
-      new Impl(shard, std::move(options), events, std::move(*key), std::move(*tls)));
+  std::unique_ptr<Impl> made(
+      new Impl(shard, std::move(options), events, std::move(*identity), std::move(*tls)));
+  if (auto opened = made->open_gate(); !opened) return tl::unexpected(opened.error());
+  return made;
 }
 
-Agent::Impl::Impl(net::Shard& shard, Options options, Listener& events, SigningKey key,
+Agent::Impl::Impl(net::Shard& shard, Options options, Listener& events, crypto::Identity identity,
                   Contexts tls)
     : shard_(shard),
       options_(std::move(options)),
       events_(events),
-      key_(std::move(key)),
+      identity_(std::move(identity)),
       tls_(std::move(tls)),
       kept_(KeptIds::load(options_.state_dir)),
       retry_(shard, [this] { connect(); }),
@@ -89,9 +91,34 @@ void Agent::Impl::add_service(const Service& service) {
   if (egress->id.empty()) egress->id = kept_.find(status_.relay, service, nth_.back());
   TunnelStatus& tunnel = status_.tunnels.emplace_back();
   tunnel.id = egress->id;
-  tunnel.kind = service.kind;
+  tunnel.kind = service.sealed ? control::TunnelKind::sealed : service.kind;
   tunnel.target = service.target_text();
   egresses_.push_back(std::move(egress));
+}
+
+Result<void> Agent::Impl::open_gate() {
+  const auto& services = options_.services;
+  if (std::ranges::none_of(services, &Service::sealed)) {
+    if (options_.direct.empty()) return {};
+    return fail(Code::CONFIG, "direct: no service is sealed");
+  }
+  const auto sealed = [this] {
+    std::vector<Egress*> out;
+    for (const auto& egress : egresses_) {
+      if (egress->service.sealed) out.push_back(egress.get());
+    }
+    return out;
+  };
+  gate_ = std::make_unique<SealedGate>(shard_, identity_.sealing(), options_.state_dir,
+                                       options_.padding, SealedGate::Services{sealed});
+  for (const HostPort& address : options_.direct) {
+    if (auto opened = gate_->listen(address); !opened) return opened;
+  }
+  const bool plain = options_.carrier == Carrier::plain_websocket;
+  status_.ways =
+      Status::Ways{(plain ? "ws://" : "wss://") + options_.relay.text(),
+                   options_.trust.pin.value_or(""), options_.host_name, gate_->addresses()};
+  return {};
 }
 
 // --- connecting ---
@@ -109,12 +136,13 @@ void Agent::Impl::connect() {
   ask_backoff_.succeeded();
   answers_ = bound_ = 0;
   relay_drains_.reset();
-  control::Client client(*this, key_.public_key(), options_.token, options_.host_name,
-                         std::move(requests));
+  control::Client client(*this, identity_.signing().public_key(), options_.token,
+                         options_.host_name, std::move(requests));
   const bool websocket = options_.carrier != Carrier::tls || fallen_back_;
   const net::TlsContext* tls = websocket ? &tls_.web_relay : &tls_.relay;
   if (options_.carrier == Carrier::plain_websocket) tls = nullptr;
-  const Connection::Relay relay{options_.relay, tls, websocket, options_.proxy, key_};
+  const Connection::Relay relay{options_.relay, tls, websocket, options_.proxy,
+                                identity_.signing()};
   Connection::Owner& owner = *this;
   connection_ = std::make_unique<Connection>(shard_, relay, std::move(client), owner);
   connection_->start();

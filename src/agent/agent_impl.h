@@ -11,8 +11,10 @@
 #include "agent/agent.h"
 #include "agent/connection.h"
 #include "agent/egress.h"
+#include "agent/sealed_gate.h"
 #include "agent/state_file.h"
 #include "base/signature.h"
+#include "crypto/identity.h"
 #include "net/shard.h"
 #include "net/socket.h"
 #include "net/tls.h"
@@ -33,12 +35,15 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
     net::TlsContext relay, web_relay;  // leat/1, and HTTP for a WebSocket
     std::optional<net::TlsContext> services, insecure_services;
   };
-  Impl(net::Shard& shard, Options options, Listener& events, SigningKey key, Contexts tls);
+  Impl(net::Shard& shard, Options options, Listener& events, crypto::Identity identity,
+       Contexts tls);
+  Result<void> open_gate();
   static Result<Contexts> make_contexts(const Options& options);
   void add_service(const Service& service);
 
   // The relay's answers: agent_session.cc
   Egress* find_egress(std::string_view tunnel) override;
+  SealedGate* gate() override { return gate_.get(); }
   void on_welcome(const std::string& session, const std::string& credential_name) override;
   void on_bound(std::size_t index, const control::TunnelBound& tunnel) override;
   void on_bind_failed(std::size_t index, const Error& error) override;
@@ -68,12 +73,13 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   net::Shard& shard_;
   const Options options_;
   Listener& events_;
-  const SigningKey key_;
+  const crypto::Identity identity_;
   const Contexts tls_;
   KeptIds kept_;
   std::vector<std::unique_ptr<Egress>> egresses_;  // in the order of Options::services
   std::vector<std::size_t> nth_;                   // of each among those alike, for kept_
   std::map<std::string, Egress*, std::less<>> by_id_;
+  std::unique_ptr<SealedGate> gate_;  // null: no service is sealed
   Status status_;
   std::uint64_t past_sent_ = 0, past_received_ = 0;  // bytes of sessions that are over
 

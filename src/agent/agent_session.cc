@@ -103,7 +103,8 @@ void Agent::Impl::ask_again() {
 
 control::TunnelRequest Agent::Impl::request(std::size_t index) const {
   const Service& service = egresses_[index]->service;
-  return {egresses_[index]->id, service.kind, service.is_public, service.remote_port};
+  const auto kind = service.sealed ? control::TunnelKind::sealed : service.kind;
+  return {egresses_[index]->id, kind, service.is_public, service.remote_port};
 }
 
 // Online means that every tunnel has its answer, so that who waits for it finds the URLs.

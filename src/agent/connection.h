@@ -37,6 +37,7 @@ class Connection final : public StreamHost,
   class Owner : public control::ClientEvents {
    public:
     virtual Egress* find_egress(std::string_view tunnel) = 0;
+    virtual SealedGate* gate() = 0;
     // Called once, never from inside start(); give the connection to Shard::dispose.
     virtual void on_lost(const Error& why) = 0;
 
@@ -74,6 +75,7 @@ class Connection final : public StreamHost,
   // StreamHost
   net::SessionDriver& driver() override { return *driver_; }
   Egress* find(std::string_view tunnel) override { return owner_.find_egress(tunnel); }
+  SealedGate* gate() override { return owner_.gate(); }
   void retire(Stream& stream) override;
   void replace(Stream& from, std::unique_ptr<Stream> to) override;
 

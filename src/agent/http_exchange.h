@@ -93,7 +93,7 @@ class HttpExchange final : public Stream,
 
   Egress& egress_;
   const std::string visitor_host_;
-  const std::string request_id_;
+  std::string request_id_;
 
   Request request_ = Request::head;
   Response response_ = Response::waiting;

@@ -46,6 +46,10 @@ std::size_t HttpExchange::collect_head(Bytes data) {
   body_ = request->body;
   body_length_ = request->length;
   upgrade_ = request->upgrade;
+  if (const auto refused = host_.admit(egress_, *request, request_id_)) {
+    answer_with(*refused);
+    return used;
+  }
   std::string asked = visitor_host_;
   if (const std::string* host = request->fields.find("Host"); host && asked.empty()) asked = *host;
   egress_.rewrite.request(*request, asked);

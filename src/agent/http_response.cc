@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/http_exchange.h"
+#include "agent/refusal.h"
 #include "base/limits.h"
 #include "base/log.h"
 
@@ -136,9 +137,10 @@ void HttpExchange::service_failed(Code code, std::string_view why) {
   answer_with(code);
 }
 
-// The agent's own answer: OpenReply said connected, and no final head has been passed on.
+// The agent's own answer: OpenReply says connected, and no final head has been passed on.
 void HttpExchange::answer_with(Code code) {
   drop_connection();
+  if (!std::exchange(connected_, true)) text_ += open_reply(nullptr);
   const std::string body = Error::json(code, request_id_);
   http::Response response;
   response.status = info(code).http_status;

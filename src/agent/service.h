@@ -35,6 +35,7 @@ struct Service {
   FieldPolicy host_header;  // http only, like the next
   FieldPolicy origin;
   bool is_public = false;
+  bool sealed = false;            // http and tcp: reached by paired devices, end to end encrypted
   std::uint16_t remote_port = 0;  // tcp; 0: the relay chooses
 
   // "http://127.0.0.1:8080", "tcp://127.0.0.1:22": for people, and the key of a kept tunnel id.

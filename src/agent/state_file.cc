@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/crypto_util.h"
 #include "base/file.h"
 
 namespace leat::agent {
@@ -27,6 +28,16 @@ std::string utc(std::chrono::system_clock::time_point when) {
 Json error_json(const std::optional<Error>& error) {
   if (!error) return nullptr;
   return {{"code", info(error->code).name}, {"detail", error->detail}};
+}
+
+Json ways_json(const std::optional<Status::Ways>& ways) {
+  if (!ways) return nullptr;
+  Json direct = Json::array();
+  for (const HostPort& address : ways->direct) direct.push_back(address.text());
+  return {{"relay", ways->relay},
+          {"pin", base64url(as_bytes(ways->pin))},
+          {"name", ways->name},
+          {"direct", std::move(direct)}};
 }
 
 // Texts of a peer may hold anything.
@@ -51,12 +62,40 @@ std::string state_json(const Status& status, long pid) {
                {"relay", status.relay},
                {"since", utc(status.since)},
                {"tunnels", std::move(tunnels)},
+               {"ways", ways_json(status.ways)},
                {"last_error", error_json(status.last_error)}});
 }
 
 Result<void> write_state(const std::string& state_dir, const Status& status) {
   return write_file(state_dir + "/agent.json", state_json(status, ::getpid()), 0600,
                     Code::STATE_DIR);
+}
+
+Result<SealedAgent> read_sealed_agent(const std::string& state_dir) {
+  const std::string path = state_dir + "/agent.json";
+  const auto text = read_file(path, Code::NO_AGENT);
+  if (!text) return tl::unexpected(text.error());
+  try {
+    const Json file = Json::parse(*text);
+    const Json& ways = file.at("ways");
+    if (ways.is_null()) return fail(Code::NO_AGENT, state_dir + ": its agent has none");
+    SealedAgent out;
+    out.state = file.at("state");
+    out.ways.relay = ways.at("relay");
+    out.ways.pin = unbase64url(ways.at("pin").get<std::string>()).value_or("");
+    out.ways.name = ways.at("name");
+    for (const Json& address : ways.at("direct")) {
+      if (auto parsed = parse_host_port(address.get<std::string>())) {
+        out.ways.direct.push_back(std::move(*parsed));
+      }
+    }
+    for (const Json& tunnel : file.at("tunnels")) {
+      if (out.tunnel.empty() && tunnel.at("kind") == "sealed") out.tunnel = tunnel.at("id");
+    }
+    return out;
+  } catch (const Json::exception& error) {
+    return fail(Code::NO_AGENT, path + ": " + error.what());
+  }
 }
 
 KeptIds::KeptIds(const std::string& state_dir) : path_(state_dir + "/tunnels.json") {}

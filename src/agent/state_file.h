@@ -12,9 +12,19 @@
 namespace leat::agent {
 
 // STATE_DIR/agent.json: {"state", "pid", "relay", "since", "tunnels": [{"id", "kind", "urls",
-// "remote_port", "target", "error"}], "last_error": {"code", "detail"} or null}.
+// "remote_port", "target", "error"}], "ways": {"relay", "pin", "name", "direct"} or null,
+// "last_error": {"code", "detail"} or null}.
 std::string state_json(const Status& status, long pid);
 Result<void> write_state(const std::string& state_dir, const Status& status);
+
+// What another process learns from that file about an agent with a sealed service.
+struct SealedAgent {
+  Status::Ways ways;
+  std::string tunnel;  // the first sealed one that is known to the relay; or empty
+  std::string state;   // when it was written
+};
+// NO_AGENT: there is no such file, or the agent has no sealed service.
+Result<SealedAgent> read_sealed_agent(const std::string& state_dir);
 
 // STATE_DIR/tunnels.json: the ids that relays generated, by relay, kind and target, so that the
 // same are asked for after a restart. Of services that agree in all three the n-th of the

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,9 +13,14 @@
 #include "mux/session.h"
 #include "net/session_driver.h"
 
+namespace leat::http {
+struct Request;
+}
+
 namespace leat::agent {
 
 struct Egress;
+class SealedGate;
 class Stream;
 
 class StreamHost {
@@ -22,6 +28,17 @@ class StreamHost {
   virtual net::SessionDriver& driver() = 0;
   // By the id the relay knows the tunnel under; null: none of ours.
   virtual Egress* find(std::string_view tunnel) = 0;
+  // Whether the host is a sealed session, in which streams speak to services …
+  virtual bool sealed() const { return false; }
+  // … and, where it is not, who takes the pipes of such sessions; null: nobody.
+  virtual SealedGate* gate() { return nullptr; }
+  // A request for `egress`, before anything is done with it: a sealed one has no relay in front of
+  // it that would have made it harmless. A code refuses it; `request_id` may be set.
+  virtual std::optional<Code> admit(const Egress& egress, http::Request& request,
+                                    std::string& request_id) {
+    static_cast<void>(egress), static_cast<void>(request), static_cast<void>(request_id);
+    return std::nullopt;
+  }
   // `stream` has ended or been reset and is destroyed after the batch.
   virtual void retire(Stream& stream) = 0;
   // `from` has detached and is destroyed after the batch; `to` starts.

@@ -6,6 +6,7 @@
 #include "agent/http_exchange.h"
 #include "agent/pipe.h"
 #include "agent/refusal.h"
+#include "agent/sealed_stream.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "proto/control.pb.h"
@@ -23,6 +24,8 @@ bool same_kind(proto::Kind asked, control::TunnelKind kind) {
       return asked == proto::KIND_WS;
     case control::TunnelKind::tls:
       return asked == proto::KIND_TLS;
+    case control::TunnelKind::sealed:
+      return asked == proto::KIND_SEALED;
   }
   return false;
 }
@@ -91,13 +94,21 @@ void StreamIntake::hand_on() {
                              {"visitor", open.visitor()},
                              {"known", egress != nullptr}});
   std::unique_ptr<Stream> next;
-  if (egress == nullptr || !same_kind(open.kind(), egress->service.kind)) {
+  // The relay gets to a sealed service by a sealed session only, whatever it asks for.
+  const bool pipe = egress != nullptr && egress->service.sealed && !host_.sealed();
+  const auto kind = pipe     ? control::TunnelKind::sealed
+                    : egress ? egress->service.kind
+                             : control::TunnelKind::http;
+  if (egress == nullptr || !same_kind(open.kind(), kind) || (pipe && host_.gate() == nullptr)) {
     const Error why{Code::NO_SUCH_SERVICE,
                     egress ? "the tunnel is of another kind" : "no such tunnel"};
     next = std::make_unique<Refusal>(host_, handle_, why);
-  } else if (egress->service.kind == control::TunnelKind::http) {
-    next = std::make_unique<HttpExchange>(host_, handle_, *egress, open.visitor_host(),
-                                          open.request_id());
+  } else if (pipe) {
+    next = std::make_unique<SealedStream>(host_, handle_, *host_.gate(), open.tunnel(),
+                                          open.visitor());
+  } else if (kind == control::TunnelKind::http) {
+    next = std::make_unique<HttpExchange>(
+        host_, handle_, *egress, host_.sealed() ? "" : open.visitor_host(), open.request_id());
   } else {
     next = std::make_unique<Pipe>(host_, handle_, *egress);
   }

@@ -80,6 +80,7 @@ agent::Service service_of(const config::ServiceConfig& config) {
   out.target_tls = config.target->tls;
   out.insecure = config.insecure;
   out.is_public = config.is_public;
+  out.sealed = config.sealed;
   out.remote_port = config.remote_port.value_or(0);
   if (config.host_header) out.host_header = agent::FieldPolicy::parse(*config.host_header);
   if (config.origin) out.origin = agent::FieldPolicy::parse(*config.origin);
@@ -121,6 +122,8 @@ Result<agent::Options> agent_options(const AgentArguments& arguments) {
   out.trust.pin = config->pin;
   out.trust.ca_file = config->ca;
   out.host_name = machine_name();
+  out.direct = config->direct;
+  out.padding = config->padding.value_or(false);
   for (const config::ServiceConfig& service : config->services) {
     out.services.push_back(service_of(service));
   }

@@ -62,6 +62,8 @@ constexpr Flag kAgentFlags[] = {
     {"--state-dir", "DIR",
      "identity, agent.json [~/.local/state/leat/SERVICE; /var/lib/leat/… for root]"},
     {"--proxy", "URL", "HTTP proxy on the way to the relay, or none [HTTPS_PROXY]"},
+    {"--direct", "ADDR", "take sealed sessions here too, without the relay; several with commas"},
+    {"--padding", nullptr, "fill sealed records up, to hide their sizes"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},
 };
@@ -72,12 +74,14 @@ constexpr Flag kHttpFlags[] = {
     {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
     {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
     {"--insecure", nullptr, "do not verify the certificate of an https service"},
+    {"--sealed", nullptr, "for paired devices only, end to end encrypted: leat pair"},
 };
 
 constexpr Flag kTcpFlags[] = {
     {"--id", "ID", "a name of your choice [a secret one is made]"},
     {"--public", nullptr, "everybody may use the service"},
     {"--remote-port", "PORT", "port of the relay [it chooses]"},
+    {"--sealed", nullptr, "for paired devices only, end to end encrypted: leat pair"},
 };
 
 std::span<const Flag> service_flags(Kind kind) {
@@ -134,6 +138,10 @@ struct Parser {
   RelayArguments relay;
   AgentArguments http, tcp, agent;
   TokenArguments token_create, token_list, token_revoke;
+  PairArguments pair;
+  DeviceArguments device_list, device_revoke, device_scope;
+  KeyArguments key_show, key_rotate;
+  ConnectArguments connect;
   ConfigArguments config;
   SampleArguments sample;
   DemoArguments demo;
@@ -161,6 +169,8 @@ struct Parser {
   void add_agent(CLI::App* command, AgentArguments& into);
   void add_service(CLI::App* command, AgentArguments& into, Kind kind);
   void add_token();
+  void add_sealed();
+  void add_connect();
   void add_sample();
   void add_demo();
 };
@@ -187,6 +197,8 @@ Parser::Parser() {
               tcp, Kind::tcp);
   add_agent(command("agent", "publish the services of a configuration file"), agent);
   add_token();
+  add_sealed();
+  add_connect();
   auto* config_command = command("config", "look at configuration files");
   config_command->require_subcommand(1);
   config_command->add_subcommand("check", "say whether a file is valid, and if not, where")
@@ -241,6 +253,71 @@ void Parser::add_token() {
   verb("create", "make one and print it, once", token_create, Verb::create);
   verb("list", "names, and when they were made and revoked", token_list, Verb::list);
   verb("revoke", "refuse it from now on", token_revoke, Verb::revoke);
+}
+
+void Parser::add_sealed() {
+  constexpr char kStateDir[] = "the agent's [that of the only one with a sealed service]";
+  constexpr char kServices[] = "services it may use, with commas [all sealed ones]";
+  constexpr char kPaths[] = "paths it may ask for, as /v1,/api [all]";
+  auto* c = command("pair", "let one device in: prints a link and its QR code",
+                    "To be run where the agent runs, as the user it runs as.");
+  add(c, "--state-dir", pair.state_dir, "DIR", kStateDir);
+  add(c, "--name", pair.name, "NAME", "what the device is called [what it calls itself]");
+  add(c, "--services", pair.services, "IDS", kServices);
+  add(c, "--paths", pair.paths, "PATHS", kPaths);
+  add(c, "--page", pair.page, "URL", "what stands before the # [leat://pair]");
+  add(c, "--minutes", pair.minutes, "N", "how long the link is good for [10]")
+      ->check(CLI::Range(1u, 24u * 60));
+  with_environment(c, c->add_flag("--no-qr", pair.no_qr, "print the link alone"));
+
+  auto* devices = command("device", "the devices that were paired with an agent");
+  devices->require_subcommand(1);
+  const auto verb = [&](const char* name, const char* help, DeviceArguments& into,
+                        DeviceArguments::Verb value) {
+    auto* sub = devices->add_subcommand(name, help);
+    into.verb = value;
+    add(sub, "--state-dir", into.state_dir, "DIR", kStateDir);
+    if (value == DeviceArguments::Verb::list) return;
+    sub->add_option("NAME", into.name, "as the list has it")->required()->type_name("");
+    if (value == DeviceArguments::Verb::revoke) return;
+    add(sub, "--services", into.services, "IDS", kServices);
+    add(sub, "--paths", into.paths, "PATHS", kPaths);
+  };
+  using Verb = DeviceArguments::Verb;
+  verb("list", "names, since when, and what they may use", device_list, Verb::list);
+  verb("revoke", "refuse it from now on and end its sessions", device_revoke, Verb::revoke);
+  verb("scope", "say anew what it may use", device_scope, Verb::scope);
+
+  auto* keys = command("key", "the key by which devices know an agent");
+  keys->require_subcommand(1);
+  const auto key_verb = [&](const char* name, const char* help, KeyArguments& into,
+                            KeyArguments::Verb value) {
+    into.verb = value;
+    add(keys->add_subcommand(name, help), "--state-dir", into.state_dir, "DIR", kStateDir);
+  };
+  key_verb("show", "print it, and the agent's identity", key_show, KeyArguments::Verb::show);
+  key_verb("rotate", "make a new one: every device has to be paired anew", key_rotate,
+           KeyArguments::Verb::rotate);
+}
+
+void Parser::add_connect() {
+  auto* c = command("connect", "reach a sealed service from another machine",
+                    "Example: leat connect home --local 11434, or for ssh:\n"
+                    "ssh -o ProxyCommand='leat connect home --service ssh' me@home");
+  c->add_option("AGENT", connect.agent, "a pairing link, or the name or id of a paired agent")
+      ->type_name("");
+  add(c, "--link-file", connect.link_file, "FILE", "holds the pairing link; - is standard input");
+  add(c, "--local", connect.local, "ADDR", "PORT or HOST:PORT to listen on [stdin and stdout]");
+  add(c, "--service", connect.service, "ID", "of the agent's services [the tunnel's, or the only]");
+  add(c, "--name", connect.name, "NAME", "what this device calls itself [the machine's name]");
+  add(c, "--direct", connect.direct, "ADDR", "an address of the agent, beside those it says");
+  add(c, "--way", connect.way, "WAY", "any, relay or direct [any: what answers first]")
+      ->check(CLI::IsMember({"any", "relay", "direct"}));
+  add(c, "--suite", connect.suite, "SUITE", "aesgcm or nacl [aesgcm]")
+      ->check(CLI::IsMember({"aesgcm", "nacl"}));
+  add(c, "--state-dir", connect.state_dir, "DIR", "keys of agents [~/.local/state/leat/connect]");
+  add(c, "--log-level", connect.log_level, "LEVEL", "debug, info, warn, error or off [warn]");
+  add(c, "--log-format", connect.log_format, "FORMAT", "text or json [text]");
 }
 
 void Parser::add_sample() {
@@ -302,6 +379,13 @@ Result<Arguments> Parser::parsed() {
                            : verb == "list" ? token_list
                                             : token_revoke);
   }
+  if (name == "pair") return pair;
+  if (name == "device") {
+    const std::string verb = chosen()->get_name();
+    return verb == "list" ? device_list : verb == "revoke" ? device_revoke : device_scope;
+  }
+  if (name == "key") return chosen()->get_name() == "show" ? key_show : key_rotate;
+  if (name == "connect") return connect;
   if (name == "config") return config;
   if (name == "sample") return sample;
   if (name == "demo") return demo;

@@ -34,6 +34,40 @@ struct TokenArguments {
   std::string name;  // create, revoke
 };
 
+// `leat pair`, `leat device …`, `leat key …`: what is done beside an agent, in its state directory.
+struct PairArguments {
+  std::optional<std::string> state_dir;
+  std::string name, services, paths;  // of the device; lists with commas, empty: no limit
+  std::string page = "leat://pair";   // before the link's '#'
+  unsigned minutes = 10;
+  bool no_qr = false;
+};
+
+struct DeviceArguments {
+  enum class Verb : std::uint8_t { list, revoke, scope };
+  Verb verb = Verb::list;
+  std::optional<std::string> state_dir;
+  std::string name, services, paths;
+};
+
+struct KeyArguments {
+  enum class Verb : std::uint8_t { show, rotate };
+  Verb verb = Verb::show;
+  std::optional<std::string> state_dir;
+};
+
+struct ConnectArguments {
+  std::string agent;                // a link, or the name of an agent it is paired with
+  std::string link_file;            // holds the link
+  std::string local;                // ADDR to listen on; empty: stdin and stdout
+  std::string service, name;        // empty: the agent's only one; the machine's
+  std::vector<std::string> direct;  // addresses beside those the agent says
+  std::string way = "any";          // relay, direct
+  std::string suite = "aesgcm";     // nacl
+  std::optional<std::string> state_dir;
+  std::string log_level = "warn", log_format = "text";
+};
+
 struct ConfigArguments {
   std::string file;
 };
@@ -57,7 +91,8 @@ struct PrintArguments {
   std::string text;
 };
 
-using Arguments = std::variant<RelayArguments, AgentArguments, TokenArguments, ConfigArguments,
+using Arguments = std::variant<RelayArguments, AgentArguments, TokenArguments, PairArguments,
+                               DeviceArguments, KeyArguments, ConnectArguments, ConfigArguments,
                                SampleArguments, DemoArguments, PrintArguments>;
 
 // LEAT_USAGE says which argument is wrong. The environment stands in for a flag that is not there,

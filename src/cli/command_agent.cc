@@ -20,6 +20,8 @@ std::string_view relay_sees(control::TunnelKind kind) {
       return "the bytes";
     case control::TunnelKind::tls:
       return "encrypted bytes";
+    case control::TunnelKind::sealed:
+      return "encrypted bytes, their size and when";
   }
   return {};
 }
@@ -49,14 +51,16 @@ class Display final : public agent::Listener {
 
  private:
   static void add(const agent::TunnelStatus& tunnel, std::vector<BoxLine>& lines) {
+    const bool sealed = tunnel.kind == control::TunnelKind::sealed;
     for (const std::string& url : tunnel.urls) {
-      lines.push_back({"public", url});
+      lines.push_back({sealed ? "sealed" : "public", url});
     }
     lines.push_back({"service", tunnel.target});
     if (tunnel.error) {
       lines.push_back({"not published", tunnel.error->text()});
     } else {
       lines.push_back({"the relay sees", std::string(relay_sees(tunnel.kind))});
+      if (sealed) lines.push_back({"to let a device in", "leat pair"});
     }
   }
 

@@ -9,6 +9,10 @@ namespace leat::cli {
 int run_relay(const RelayArguments& arguments);
 int run_agent(const AgentArguments& arguments);
 int run_token(const TokenArguments& arguments);
+int run_pair(const PairArguments& arguments);
+int run_device(const DeviceArguments& arguments);
+int run_key(const KeyArguments& arguments);
+int run_connect(const ConnectArguments& arguments);
 int run_config(const ConfigArguments& arguments);
 int run_sample(const SampleArguments& arguments);
 int run_demo(const DemoArguments& arguments);

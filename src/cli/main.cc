@@ -12,6 +12,10 @@ struct Run {
   int operator()(const RelayArguments& arguments) const { return run_relay(arguments); }
   int operator()(const AgentArguments& arguments) const { return run_agent(arguments); }
   int operator()(const TokenArguments& arguments) const { return run_token(arguments); }
+  int operator()(const PairArguments& arguments) const { return run_pair(arguments); }
+  int operator()(const DeviceArguments& arguments) const { return run_device(arguments); }
+  int operator()(const KeyArguments& arguments) const { return run_key(arguments); }
+  int operator()(const ConnectArguments& arguments) const { return run_connect(arguments); }
   int operator()(const ConfigArguments& arguments) const { return run_config(arguments); }
   int operator()(const SampleArguments& arguments) const { return run_sample(arguments); }
   int operator()(const DemoArguments& arguments) const { return run_demo(arguments); }

@@ -43,6 +43,7 @@ constexpr Key<ServiceConfig> kServiceKeys[] = {
     {"host_header", "", set<&ServiceConfig::host_header, parse_host_policy>},
     {"origin", "", set<&ServiceConfig::origin, parse_origin_policy>},
     {"insecure", "", set<&ServiceConfig::insecure, parse_bool>},
+    {"sealed", "", set<&ServiceConfig::sealed, parse_bool>},
 };
 
 // --- the agent ---
@@ -73,6 +74,21 @@ Result<void> set_services(AgentConfig&, std::string_view text) {
   return expected("a list of services, which only a file can hold", text);
 }
 
+Result<std::vector<HostPort>> parse_listeners(std::string_view text) {
+  std::vector<HostPort> out;
+  for (;;) {
+    const std::size_t comma = text.find(',');
+    std::string_view one = text.substr(0, comma);
+    one.remove_prefix(std::min(one.find_first_not_of(' '), one.size()));
+    one = one.substr(0, one.find_last_not_of(' ') + 1);
+    auto address = parse_listen(one);
+    if (!address) return tl::unexpected(address.error());
+    out.push_back(std::move(*address));
+    if (comma == text.npos) return out;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 constexpr auto set_token = set_instead<&AgentConfig::token, &AgentConfig::token_file, parse_token>;
 
 constexpr Key<AgentConfig> kAgentKeys[] = {
@@ -85,6 +101,8 @@ constexpr Key<AgentConfig> kAgentKeys[] = {
     {"token_file", "token", set_instead<&AgentConfig::token_file, &AgentConfig::token, parse_path>},
     {"state_dir", "", set<&AgentConfig::state_dir, parse_path>},
     {"proxy", "", set<&AgentConfig::proxy, parse_proxy>},
+    {"direct", "", set<&AgentConfig::direct, parse_listeners>},
+    {"padding", "", set<&AgentConfig::padding, parse_bool>},
     {"services", "services", set_services},
     {"local_agent_url", "services", set_local_agent},
     {"log_level", "", set<&AgentConfig::log_level, parse_level>},
@@ -114,6 +132,10 @@ Result<void> check(const ServiceConfig& service, const std::string& where, Code 
   if (service.remote_port && kind != Kind::tcp) return wrong("remote_port is for kind tcp");
   if (service.host_header && !http) return wrong("host_header is for kinds http and ws");
   if (service.origin && !http) return wrong("origin is for kinds http and ws");
+  if (service.sealed && kind != Kind::http && kind != Kind::tcp) {
+    return wrong("sealed is for kinds http and tcp");
+  }
+  if (service.sealed && service.remote_port) return wrong("a sealed service has no remote_port");
   if (service.insecure && !service.target->tls) return wrong("insecure is for https targets");
   return {};
 }

@@ -24,6 +24,7 @@ struct ServiceConfig {
   bool is_public = false;                          // key "public"
   std::optional<std::uint16_t> remote_port;        // tcp
   std::optional<std::string> host_header, origin;  // http and ws: see parse_host_policy
+  bool sealed = false;                             // http and tcp: end to end, for paired devices
   bool insecure = false;                           // do not verify an https target's certificate
 
   Kind effective_kind() const { return kind.value_or(Kind::http); }
@@ -37,6 +38,8 @@ struct AgentConfig {
   std::optional<std::string> token_file;  // unsets token
   std::optional<std::string> state_dir;
   std::optional<ProxyAddress> proxy;  // to the relay; "none" is no proxy whatever HTTPS_PROXY says
+  std::vector<HostPort> direct;       // listen for sealed sessions; "ADDR, ADDR"
+  std::optional<bool> padding;        // of sealed records
   std::vector<ServiceConfig> services;  // "local_agent_url" stands for a list of one
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;

@@ -24,7 +24,7 @@ class Welcome;
 
 namespace leat::control {
 
-enum class TunnelKind : std::uint8_t { http, tcp, ws, tls };
+enum class TunnelKind : std::uint8_t { http, tcp, ws, tls, sealed };
 const char* name(TunnelKind kind);
 
 using leat::valid_tunnel_id;

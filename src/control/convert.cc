@@ -44,6 +44,8 @@ const char* name(TunnelKind kind) {
       return "ws";
     case TunnelKind::tls:
       return "tls";
+    case TunnelKind::sealed:
+      return "sealed";
   }
   return "unknown";
 }
@@ -58,6 +60,8 @@ proto::Kind to_wire(TunnelKind kind) {
       return proto::KIND_WS;
     case TunnelKind::tls:
       return proto::KIND_TLS;
+    case TunnelKind::sealed:
+      return proto::KIND_SEALED;
   }
   return proto::KIND_UNSPECIFIED;
 }
@@ -72,6 +76,8 @@ std::optional<TunnelKind> from_wire(proto::Kind kind) {
       return TunnelKind::ws;
     case proto::KIND_TLS:
       return TunnelKind::tls;
+    case proto::KIND_SEALED:
+      return TunnelKind::sealed;
     default:
       return std::nullopt;
   }

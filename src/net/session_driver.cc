@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <utility>
 
 #include "base/limits.h"
@@ -18,12 +19,26 @@ constexpr std::size_t kLeastRecord = 2 * limits::KiB;
 
 constexpr auto kCloseTimeout = std::chrono::seconds(2);
 
-// Decrypted bytes on their way through feed(): one buffer a thread, since nothing of it outlives
-// the call.
-MutableBytes receive_buffer() {
-  static thread_local std::array<std::uint8_t, limits::kRing> buffer;
-  return buffer;
-}
+// Decrypted bytes on their way through feed(): buffers of the thread, since nothing of them
+// outlives the call. Two, because a session inside a stream of another reads while that one is
+// being fed.
+class ReceiveBuffer {
+ public:
+  ReceiveBuffer() : bytes_(buffers_[depth_++]) { assert(depth_ <= buffers_.size()); }
+  ~ReceiveBuffer() { --depth_; }
+  ReceiveBuffer(const ReceiveBuffer&) = delete;
+  ReceiveBuffer& operator=(const ReceiveBuffer&) = delete;
+
+  MutableBytes bytes() const { return bytes_; }
+
+ private:
+  using Buffer = std::array<std::uint8_t, limits::kRing>;
+  static thread_local std::array<Buffer, 2> buffers_;
+  static thread_local std::size_t depth_;
+  const MutableBytes bytes_;
+};
+thread_local std::array<ReceiveBuffer::Buffer, 2> ReceiveBuffer::buffers_;
+thread_local std::size_t ReceiveBuffer::depth_ = 0;
 
 }  // namespace
 
@@ -68,7 +83,8 @@ void SessionDriver::on_transport() {
 
 void SessionDriver::read() {
   read_more_ = false;
-  const MutableBytes buffer = receive_buffer();
+  const ReceiveBuffer own;
+  const MutableBytes buffer = own.bytes();
   for (std::size_t moved = 0; moved < kBatch && !ended_;) {
     if (!mux_.wants_feed() && !closing_) return;  // on_want_feed() follows
     const IoResult result = carrier_->read(buffer);
@@ -145,6 +161,17 @@ void SessionDriver::on_deferred() {
   if (!ended_) write();
   if (ended_) return;
   if (read_more_) shard_.defer(*this);
+  arm();
+}
+
+// The carrier is a stream of another session that is being asked for its next frame.
+void SessionDriver::on_room() {
+  if (ended_) return;
+  std::size_t moved = 0;
+  while (fill(moved)) {
+  }
+  if (ended_) return;
+  if (closing_) shard_.defer(*this);
   arm();
 }
 

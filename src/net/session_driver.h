@@ -60,6 +60,7 @@ class SessionDriver final : private TransportOwner,
 
  private:
   void on_transport() override;
+  void on_room() override;
   bool on_link_data(Bytes data) override;
   std::size_t produce_link_data(MutableBytes out) override;
   void on_open(mux::StreamHandle stream) override;

@@ -33,6 +33,10 @@ class TransportOwner {
   // flush() that said false; only the peer's FIN or RST may be told besides. The owner may destroy
   // the transport through Shard::dispose only.
   virtual void on_transport() = 0;
+  // A transport inside another session's stream asks for a record now, since the session outside
+  // is about to send: what write() takes here leaves at once, and nothing could be framed later.
+  // Called inside that session's pull(); may say nothing.
+  virtual void on_room() {}
 
  protected:
   ~TransportOwner() = default;

@@ -28,12 +28,14 @@ constexpr std::size_t kAtOnce = 256 * limits::KiB;
 
 class WebSocketTransport final : public Transport, private TransportOwner, private Deferred {
  public:
-  WebSocketTransport(Shard& shard, std::unique_ptr<Transport> inner, Role role, std::string surplus)
+  WebSocketTransport(Shard& shard, std::unique_ptr<Transport> inner, Role role, std::string surplus,
+                     std::uint16_t abort_code)
       : shard_(shard),
         inner_(std::move(inner)),
         role_(role),
         frames_(role, std::numeric_limits<std::uint64_t>::max()),
-        surplus_(std::move(surplus)) {
+        surplus_(std::move(surplus)),
+        abort_code_(abort_code) {
     inner_->set_owner(this);
   }
   ~WebSocketTransport() override { inner_->set_owner(nullptr); }
@@ -53,11 +55,8 @@ class WebSocketTransport final : public Transport, private TransportOwner, priva
   bool make_room() override { return send_queue() && inner_->make_room() && write_room() > 0; }
   bool flush() override;
   void finish() override;
-  void abort() override {
-    fail({Code::CARRIER_CUT, inner_->peer() + ": given up"});
-    queue_.clear();
-    inner_->abort();
-  }
+  void abort() override;
+  void close(std::uint16_t code, std::string_view reason);
 
   int fd() const override { return inner_->fd(); }
   std::string peer() const override { return inner_->peer(); }
@@ -86,6 +85,7 @@ class WebSocketTransport final : public Transport, private TransportOwner, priva
   const Role role_;
   FrameReader frames_;
   std::string surplus_;
+  const std::uint16_t abort_code_;
   std::string queue_;                // what inner_ has not taken: a frame's rest, or control frames
   std::optional<std::string> pong_;  // owed; a later ping replaces it (RFC 6455 §5.5.3)
   mux::TokenBucket waste_{limits::kPeerWaste};
@@ -256,10 +256,22 @@ bool WebSocketTransport::flush() {
   return drained;
 }
 
-void WebSocketTransport::finish() {
+void WebSocketTransport::finish() { close(http::ws::kNormal, {}); }
+
+void WebSocketTransport::close(std::uint16_t code, std::string_view reason) {
   if (std::exchange(finishing_, true)) return;
-  close_frame(http::ws::kNormal, {});
+  close_frame(code, reason);
   flush();
+}
+
+void WebSocketTransport::abort() {
+  fail({Code::CARRIER_CUT, inner_->peer() + ": given up"});
+  if (abort_code_ != 0) {
+    close(abort_code_, {});
+    if (shut_) return;  // it has left, be it behind a message's rest
+  }
+  queue_.clear();
+  inner_->abort();
 }
 
 void WebSocketTransport::on_deferred() {
@@ -281,8 +293,14 @@ void WebSocketTransport::fail(Error why) {
 }  // namespace
 
 std::unique_ptr<Transport> make_websocket_transport(Shard& shard, std::unique_ptr<Transport> inner,
-                                                    Role role, std::string surplus) {
-  return std::make_unique<WebSocketTransport>(shard, std::move(inner), role, std::move(surplus));
+                                                    Role role, std::string surplus,
+                                                    std::uint16_t abort_code) {
+  return std::make_unique<WebSocketTransport>(shard, std::move(inner), role, std::move(surplus),
+                                              abort_code);
+}
+
+void close_websocket(Transport& transport, std::uint16_t code, std::string_view reason) {
+  static_cast<WebSocketTransport&>(transport).close(code, reason);
 }
 
 }  // namespace leat::net

@@ -8,8 +8,10 @@
 // An end is a close frame; a connection that goes without one has been cut.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "http/websocket.h"
 #include "net/shard.h"
@@ -21,7 +23,13 @@ namespace leat::net {
 inline constexpr char kCarrierSubprotocol[] = "leat.1";
 
 // `inner` has completed the upgrade; `surplus` are bytes received behind its head. Never fails.
+// `abort_code`: abort() says this in a close frame, for visitors to whom no close is an end; 0: it
+// resets.
 std::unique_ptr<Transport> make_websocket_transport(Shard& shard, std::unique_ptr<Transport> inner,
-                                                    http::ws::Role role, std::string surplus);
+                                                    http::ws::Role role, std::string surplus,
+                                                    std::uint16_t abort_code = 0);
+
+// Closes `transport`, one of the above, for a reason of at most 123 bytes.
+void close_websocket(Transport& transport, std::uint16_t code, std::string_view reason);
 
 }  // namespace leat::net

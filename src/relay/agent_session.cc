@@ -216,8 +216,9 @@ void AgentSession::answer_binds() {
 Result<bool> AgentSession::check(Asked& asked) {
   control::TunnelRequest& tunnel = asked.tunnel;
   if (context_.draining || leave_timer_.armed()) return leat::fail(Code::DRAINING);
-  if (tunnel.kind != control::TunnelKind::http && tunnel.kind != control::TunnelKind::tcp) {
-    return leat::fail(Code::PROTOCOL, "this relay serves http and tcp tunnels");
+  if (tunnel.kind != control::TunnelKind::http && tunnel.kind != control::TunnelKind::tcp &&
+      tunnel.kind != control::TunnelKind::sealed) {
+    return leat::fail(Code::PROTOCOL, "this relay serves http, tcp and sealed tunnels");
   }
   if (tunnel.id.empty()) {
     asked.generated = true;
@@ -225,7 +226,8 @@ Result<bool> AgentSession::check(Asked& asked) {
     return false;
   }
   // A generated id is a secret, which its owner may ask for again; any other http id can be
-  // guessed. A tcp tunnel is reached by its port, whatever it is called.
+  // guessed. A tcp tunnel is reached by its port, whatever it is called, and a sealed one lets in
+  // paired devices only.
   if (tunnel.kind == control::TunnelKind::http && !tunnel.is_public) {
     const Result<bool> generated = context_.store.is_generated(tunnel.id, token_id_);
     if (!generated) return generated;
@@ -264,6 +266,8 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
     lease = std::move(*lent);
     bound.remote_port = lease->port();
     bound.urls.push_back("tcp://" + HostPort{context_.public_host, lease->port()}.text());
+  } else if (tunnel.kind == control::TunnelKind::sealed) {
+    bound.urls.push_back(context_.public_url + "/sealed/" + tunnel.id);
   } else {
     bound.urls.push_back(context_.public_url + "/tunnel/" + tunnel.id + "/");
   }

@@ -72,6 +72,7 @@ using Waiting = Counted;
 
 class HttpVisitor;
 class TcpVisitor;
+class SealedVisitor;
 class AgentSession;
 class Arrival;
 
@@ -106,6 +107,7 @@ struct Context {
   Owned<AgentSession> sessions;
   Owned<Arrival> arrivals;
   Owned<TcpVisitor> tcp_visitors;
+  Owned<SealedVisitor> sealed_visitors;
   Owned<HttpVisitor> http_visitors;
 };
 

@@ -13,6 +13,7 @@
 #include "relay/arrival.h"
 #include "relay/forward.h"
 #include "relay/route.h"
+#include "relay/sealed_visitor.h"
 
 namespace leat::relay {
 namespace {
@@ -163,6 +164,9 @@ void HttpVisitor::handle(http::Request request) {
     case Route::Kind::agent:
       if (context_.draining) return answer(Code::DRAINING, false);
       return become_agent(request);
+    case Route::Kind::sealed:
+      if (context_.draining) return answer(Code::DRAINING, false);
+      return become_sealed(request, way.tunnel);
     case Route::Kind::tunnel:
       if (context_.draining) return answer(Code::DRAINING, false);
       return open(std::move(request), way);
@@ -234,6 +238,32 @@ void HttpVisitor::become_agent(const http::Request& request) {
   Arrival::adopt(context_,
                  net::make_websocket_transport(context_.shard, std::move(transport_),
                                                http::ws::Role::server, reader_.release_held()));
+  context_.http_visitors.release(*this);
+}
+
+// Any page may come: who is let in is decided between the visitor and the agent.
+void HttpVisitor::become_sealed(const http::Request& request, const std::string& tunnel) {
+  using http::ws::Offer;
+  const Offer offer = http::ws::check_request(request);
+  if (offer == Offer::bad) return answer(Code::BAD_REQUEST, false);
+  if (offer != Offer::ok || !http::ws::offers(request.fields, kSealedSubprotocol)) {
+    return answer(Code::WEBSOCKET_ONLY, false);
+  }
+  AgentSession* agent = context_.registry.find(tunnel, control::TunnelKind::sealed);
+  if (agent == nullptr) return answer(Code::AGENT_OFFLINE, request.keep_alive);
+  const auto stream = agent->open_stream();
+  if (!stream) return answer(Code::AGENT_BUSY, request.keep_alive);
+  std::string accepted;
+  http::serialise(http::ws::accept(request, kSealedSubprotocol), accepted);
+  writer_.write(*transport_, accepted);
+  if (!writer_.idle()) {  // it has not read the answers before this one
+    agent->driver().mux().reset(*stream);
+    return end(true);
+  }
+  state_ = State::over;
+  timer_.disarm();
+  SealedVisitor::start(context_, std::move(transport_), reader_.release_held(), *agent, *stream,
+                       tunnel, request_id_);
   context_.http_visitors.release(*this);
 }
 

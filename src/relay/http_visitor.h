@@ -49,6 +49,7 @@ class HttpVisitor final : private net::TransportOwner,
   void handle(http::Request request);
   void open(http::Request request, const struct Route& route);
   void become_agent(const http::Request& request);
+  void become_sealed(const http::Request& request, const std::string& tunnel);
   void settle();  // acts on the exchange's outcome
   void answer(Code code, bool keep_alive);
   void answer(int status, std::string_view body, bool keep_alive,

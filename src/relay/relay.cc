@@ -16,6 +16,7 @@
 #include "relay/arrival.h"
 #include "relay/context.h"
 #include "relay/http_visitor.h"
+#include "relay/sealed_visitor.h"
 #include "relay/tcp_visitor.h"
 
 namespace leat::relay {
@@ -29,6 +30,7 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
       sessions(s),
       arrivals(s),
       tcp_visitors(s),
+      sealed_visitors(s),
       http_visitors(s) {}
 
 Context::~Context() = default;
@@ -192,7 +194,8 @@ void RelayImpl::drain(std::function<void()> done) {
 }
 
 void RelayImpl::poll_drain() {
-  const bool idle = context_.http_visitors.size() == 0 && context_.tcp_visitors.size() == 0;
+  const bool idle = context_.http_visitors.size() == 0 && context_.tcp_visitors.size() == 0 &&
+                    context_.sealed_visitors.size() == 0;
   const bool late = context_.shard.now() >= drain_deadline_;
   if (!closing_ && (idle || late)) {
     closing_ = true;

@@ -36,6 +36,11 @@ Route route(const http::Request& request, bool tunnels) {
   if (is_health(path)) return {.kind = Route::Kind::health};
   if (!tunnels) return {};
   if (path == "/agent") return {.kind = Route::Kind::agent};
+  if (constexpr std::string_view door = "/sealed/"; path.starts_with(door)) {
+    const std::string_view id = path.substr(door.size());
+    if (!control::valid_tunnel_id(id)) return {};
+    return {.kind = Route::Kind::sealed, .tunnel = std::string(id)};
+  }
   for (const std::string_view door : {"/tunnel/", "/t/"}) {
     if (!path.starts_with(door)) continue;
     const std::size_t end = path.find('/', door.size());

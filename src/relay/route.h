@@ -15,6 +15,7 @@ struct Route {
     slash,    // a tunnel's root without its slash: 308 to `target`
     health,   // the relay's own /healthz, /readyz
     agent,    // an agent's carrier, in a WebSocket
+    sealed,   // `tunnel`: a visitor of a sealed one, in a WebSocket
     none,     // 404
     invalid,  // the target has no canonical form: 400
   };

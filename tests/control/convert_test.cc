@@ -22,7 +22,7 @@ TEST(Convert, TunnelIds) {
 
 TEST(Convert, KindsThereAndBack) {
   for (const TunnelKind kind :
-       {TunnelKind::http, TunnelKind::tcp, TunnelKind::ws, TunnelKind::tls}) {
+       {TunnelKind::http, TunnelKind::tcp, TunnelKind::ws, TunnelKind::tls, TunnelKind::sealed}) {
     EXPECT_EQ(from_wire(to_wire(kind)), kind);
   }
   EXPECT_FALSE(from_wire(proto::KIND_UNSPECIFIED));

@@ -1,0 +1,196 @@
+#include "agent/devices.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/crypto_util.h"
+#include "base/file.h"
+#include "net/socket.h"
+
+namespace leat::agent {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Pairings that are over are remembered for so long, so that who comes late is told why.
+constexpr std::int64_t kRemember = 24 * 3600;
+constexpr std::size_t kNameMax = 64;
+
+std::string bytes_of(const Json& text, std::size_t size) {
+  const auto bytes = unbase64url(text.get<std::string>());
+  if (!bytes || bytes->size() != size) {
+    throw Json::other_error::create(501, "bytes of another size", nullptr);
+  }
+  return *bytes;
+}
+
+Json scope_json(const Scope& scope) {
+  return {{"services", scope.services}, {"paths", scope.paths}};
+}
+
+Scope scope_of(const Json& json) { return {json.at("services"), json.at("paths")}; }
+
+Devices parse(const std::string& text) {
+  const Json file = Json::parse(text);
+  Devices out;
+  for (const Json& json : file.at("devices")) {
+    Device& device = out.devices.emplace_back();
+    device.name = json.at("name");
+    const std::string key = bytes_of(json.at("key"), device.key.bytes.size());
+    std::copy(key.begin(), key.end(), device.key.bytes.begin());
+    device.scope = scope_of(json.at("scope"));
+    device.paired = json.at("paired");
+    if (!json.at("revoked").is_null()) device.revoked = json.at("revoked").get<std::int64_t>();
+  }
+  for (const Json& json : file.at("pairings")) {
+    Pairing& pairing = out.pairings.emplace_back();
+    pairing.id = bytes_of(json.at("id"), Pairing::kIdSize);
+    pairing.secret = Secret(bytes_of(json.at("secret"), Pairing::kSecretSize));
+    pairing.name = json.at("name");
+    pairing.scope = scope_of(json.at("scope"));
+    pairing.ends = json.at("ends");
+    pairing.tries = json.at("tries");
+    pairing.used = json.at("used");
+  }
+  return out;
+}
+
+std::string serialise(const Devices& all) {
+  Json devices = Json::array(), pairings = Json::array();
+  for (const Device& device : all.devices) {
+    devices.push_back({{"name", device.name},
+                       {"key", base64url(device.key.bytes)},
+                       {"scope", scope_json(device.scope)},
+                       {"paired", device.paired},
+                       {"revoked", device.revoked ? Json(*device.revoked) : Json(nullptr)}});
+  }
+  for (const Pairing& pairing : all.pairings) {
+    pairings.push_back({{"id", base64url(as_bytes(pairing.id))},
+                        {"secret", base64url(as_bytes(pairing.secret.reveal()))},
+                        {"name", pairing.name},
+                        {"scope", scope_json(pairing.scope)},
+                        {"ends", pairing.ends},
+                        {"tries", pairing.tries},
+                        {"used", pairing.used}});
+  }
+  return Json{{"devices", std::move(devices)}, {"pairings", std::move(pairings)}}.dump(
+             2, ' ', false, Json::error_handler_t::replace) +
+         "\n";
+}
+
+// What ends up in lists: visible ASCII and spaces between.
+std::string plain_name(std::string_view text) {
+  std::string out;
+  for (const char c : text.substr(0, kNameMax)) {
+    if (c > ' ' && c < 0x7f) out += c;
+    if (c == ' ' && !out.empty() && out.back() != '-') out += '-';
+  }
+  return out.empty() ? "device" : out;
+}
+
+}  // namespace
+
+std::int64_t unix_now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+bool Scope::allows_service(std::string_view id, bool http) const {
+  if (services.empty()) return http || paths.empty();
+  return std::ranges::find(services, id) != services.end();
+}
+
+bool Scope::allows_target(std::string_view target) const {
+  if (paths.empty()) return true;
+  const std::string_view path = target.substr(0, target.find('?'));
+  // A service may take an encoded slash for one, and then dots behind it for segments.
+  if (path.find("%2F") != path.npos || path.find("%5C") != path.npos) return false;
+  return std::ranges::any_of(paths, [&](std::string_view prefix) {
+    if (!path.starts_with(prefix)) return false;
+    return prefix.ends_with('/') || path.size() == prefix.size() || path[prefix.size()] == '/';
+  });
+}
+
+std::optional<Code> Pairing::refusal(std::int64_t now) const {
+  if (used) return Code::PAIRING_USED;
+  if (now >= ends || tries >= kTries) return Code::PAIRING_OVER;
+  return std::nullopt;
+}
+
+Device* Devices::by_name(std::string_view name) {
+  const auto found = std::ranges::find(devices, name, &Device::name);
+  return found == devices.end() ? nullptr : &*found;
+}
+
+const Device* Devices::by_key(const crypto::X25519Key& key) const {
+  const auto found = std::ranges::find(devices, key, &Device::key);
+  return found == devices.end() ? nullptr : &*found;
+}
+
+Pairing* Devices::pairing(std::string_view id) {
+  const auto found = std::ranges::find(pairings, id, &Pairing::id);
+  return found == pairings.end() ? nullptr : &*found;
+}
+
+Result<std::string> Devices::enrol(std::string_view id, std::string_view name,
+                                   const crypto::X25519Key& key, std::int64_t now) {
+  Pairing* const by = pairing(id);
+  if (by == nullptr) return fail(Code::PAIRING_OVER);
+  if (const auto refused = by->refusal(now)) return fail(*refused);
+  by->used = true;
+  // The same device again, by a new link: it is one entry, and what it was is replaced.
+  std::erase_if(devices, [&](const Device& device) { return device.key == key; });
+  const std::string wanted = plain_name(by->name.empty() ? name : by->name);
+  std::string given = wanted;
+  for (int n = 2; by_name(given) != nullptr; ++n) given = wanted + "-" + std::to_string(n);
+  devices.push_back({given, key, by->scope, now, std::nullopt});
+  return given;
+}
+
+Result<Devices> DeviceFile::read() const {
+  if (::access(path_.c_str(), F_OK) != 0 && errno == ENOENT) return Devices{};
+  const auto text = read_private_file(path_, Code::STATE_DIR);
+  if (!text) return tl::unexpected(text.error());
+  try {
+    return parse(std::string(text->reveal()));
+  } catch (const Json::exception& error) {
+    return fail(Code::STATE_DIR, path_ + ": " + error.what());
+  }
+}
+
+Result<void> DeviceFile::update(const std::function<Result<void>(Devices&)>& change) const {
+  const net::Fd lock(::open(lock_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  int locked = -1;
+  while (lock && (locked = ::flock(lock.get(), LOCK_EX)) != 0 && errno == EINTR) {
+  }
+  if (locked != 0) return fail(Code::STATE_DIR, lock_ + ": cannot be locked");
+  auto all = read();
+  if (!all) return tl::unexpected(all.error());
+  if (auto done = change(*all); !done) return done;
+  const std::int64_t now = unix_now();
+  std::erase_if(all->pairings,
+                [&](const Pairing& pairing) { return pairing.ends + kRemember < now; });
+  return write_file(path_, serialise(*all), 0600, Code::STATE_DIR);
+}
+
+bool DeviceFile::changed() {
+  struct stat file {};
+  std::string now = "none";
+  if (::stat(path_.c_str(), &file) == 0) {
+    // Each write makes a new file.
+    now = std::to_string(file.st_ino) + ' ' + std::to_string(file.st_mtim.tv_sec) + ' ' +
+          std::to_string(file.st_mtim.tv_nsec) + ' ' + std::to_string(file.st_size);
+  }
+  return std::exchange(seen_, now) != now;
+}
+
+}  // namespace leat::agent

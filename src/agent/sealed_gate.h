@@ -1,0 +1,85 @@
+// Where sealed sessions are let in: who may (devices.h), what they may reach, and how many at once.
+// They come as streams of the relay's or, on the addresses given for that, directly; to both the
+// same door opens (docs/protocol.md §8).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/devices.h"
+#include "agent/egress.h"
+#include "agent/sealed_peer.h"
+#include "base/address.h"
+#include "crypto/identity.h"
+#include "net/shard.h"
+#include "net/socket.h"
+
+namespace leat::agent {
+
+class SealedGate final : private SealedPeer::Owner {
+ public:
+  struct Services {
+    // The services that are reached sealed, in the order of the configuration.
+    std::function<std::vector<Egress*>()> all;
+  };
+  // `key` outlives the gate.
+  SealedGate(net::Shard& shard, const crypto::KeyPair& key, const std::string& state_dir,
+             bool padding, Services services);
+  ~SealedGate();
+
+  // Takes direct connections too. LISTEN.
+  Result<void> listen(const HostPort& address);
+  // Where they come to: of an address that stands for all, those of this machine.
+  std::vector<HostPort> addresses() const;
+
+  // --- for peers ---
+
+  net::Shard& shard() { return shard_; }
+  const crypto::KeyPair& key() const { return key_; }
+  bool padding() const { return padding_; }
+  // Whether one more may shake hands.
+  bool has_room() const { return handshakes_ < kHandshakes && peers_.size() < kSessions; }
+  void add(SealedPeer& peer);
+  void remove(SealedPeer& peer);
+  void handshake_begins() { ++handshakes_; }
+  void handshake_ends() { --handshakes_; }
+
+  // UNKNOWN_DEVICE, REVOKED, or STATE_DIR while the list cannot be read.
+  Result<const Device*> admit(const crypto::X25519Key& key);
+  const Device* device(const crypto::X25519Key& key) const { return devices_.by_key(key); }
+  // PAIRING_USED, PAIRING_OVER, STATE_DIR.
+  Result<const Pairing*> pairing(std::string_view id);
+  void failed_try(std::string_view pairing);
+  Result<std::string> enrol(std::string_view pairing, std::string_view name,
+                            const crypto::X25519Key& key);
+  // By id; of an empty one, `tunnel` or the only service there is. Null: none, or not for it.
+  Egress* find(std::string_view id, std::string_view tunnel, const Scope& scope) const;
+  std::vector<Egress*> services() const { return services_.all(); }
+
+ private:
+  static constexpr std::size_t kHandshakes = 64, kSessions = 256 + kHandshakes;
+  static constexpr std::size_t kPerAddress = 8;  // direct, and not through the handshake
+
+  void on_accept(net::Fd socket);
+  void on_peer_end(SealedPeer& peer) override;
+  void look();
+  Result<void> reload();
+
+  net::Shard& shard_;
+  const crypto::KeyPair& key_;
+  const bool padding_;
+  const Services services_;
+  DeviceFile file_;
+  Devices devices_;
+  std::optional<Error> unreadable_;
+  net::Timer look_;
+  std::size_t handshakes_ = 0;
+  std::vector<SealedPeer*> peers_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::vector<std::unique_ptr<SealedPeer>> direct_;
+};
+
+}  // namespace leat::agent

@@ -1,0 +1,100 @@
+#include <qrcodegen/qrcodegen.hpp>
+#include <string>
+
+#include "agent/devices.h"
+#include "agent/state_file.h"
+#include "base/crypto_util.h"
+#include "cli/commands.h"
+#include "cli/process.h"
+#include "cli/sealed_state.h"
+#include "cli/terminal.h"
+#include "connect/link.h"
+#include "crypto/identity.h"
+
+namespace leat::cli {
+namespace {
+
+// Two modules a character, dark on light whatever the terminal's colours are; a quiet zone of two.
+std::string qr_code(const std::string& text) {
+  using qrcodegen::QrCode;
+  constexpr int kQuiet = 2;
+  try {
+    const QrCode code = QrCode::encodeText(text.c_str(), QrCode::Ecc::LOW);
+    const auto dark = [&](int x, int y) { return code.getModule(x, y); };
+    std::string out;
+    for (int y = -kQuiet; y < code.getSize() + kQuiet; y += 2) {
+      out += "\x1b[30;47m";
+      for (int x = -kQuiet; x < code.getSize() + kQuiet; ++x) {
+        const bool upper = dark(x, y), lower = dark(x, y + 1);
+        out += upper && lower ? "█" : upper ? "▀" : lower ? "▄" : " ";
+      }
+      out += "\x1b[0m\n";
+    }
+    return out;
+  } catch (const qrcodegen::data_too_long&) {
+    return {};  // the link alone will do
+  }
+}
+
+Result<connect::Link> offer(const PairArguments& arguments, const std::string& directory,
+                            const agent::SealedAgent& known) {
+  const auto identity = crypto::Identity::load_or_create(directory + "/identity.pem");
+  if (!identity) return tl::unexpected(identity.error());
+  std::string id(agent::Pairing::kIdSize, '\0'), secret(agent::Pairing::kSecretSize, '\0');
+  for (std::string* each : {&id, &secret}) {
+    random_bytes({reinterpret_cast<std::uint8_t*>(each->data()), each->size()});
+  }
+  agent::Pairing pairing;
+  pairing.id = id;
+  pairing.secret = Secret(std::move(secret));
+  pairing.name = arguments.name;
+  pairing.scope = {split_list(arguments.services), split_list(arguments.paths)};
+  pairing.ends = agent::unix_now() + std::int64_t{60} * arguments.minutes;
+  const auto written =
+      agent::DeviceFile(directory).update([&](agent::Devices& all) -> Result<void> {
+        all.pairings.push_back(pairing);
+        return {};
+      });
+  if (!written) return tl::unexpected(written.error());
+  connect::Link link;
+  link.agent.key = identity->sealing().public_key();
+  link.agent.tunnel = known.tunnel;
+  link.agent.relays = {known.ways.relay};
+  for (const HostPort& address : known.ways.direct) link.agent.direct.push_back(address.text());
+  link.agent.name = known.ways.name;
+  link.agent.pin = known.ways.pin;
+  link.pairing = pairing.id;
+  link.secret = pairing.secret;
+  link.ends = pairing.ends;
+  return link;
+}
+
+}  // namespace
+
+int run_pair(const PairArguments& arguments) {
+  const auto directory = sealed_state_dir(arguments.state_dir);
+  if (!directory) return report(directory.error());
+  const auto known = agent::read_sealed_agent(*directory);
+  if (!known) return report(known.error());
+  if (known->tunnel.empty() && known->ways.direct.empty()) {
+    return report({Code::NO_AGENT, "the agent has not reached its relay yet"});
+  }
+  for (const std::string& path : split_list(arguments.paths)) {
+    if (!path.starts_with('/')) return report({Code::USAGE, "--paths: expected /…, found " + path});
+  }
+  const auto link = offer(arguments, *directory, *known);
+  if (!link) return report(link.error());
+  const std::string text = connect::format(*link, arguments.page);
+  if (arguments.no_qr) {
+    print(text + "\n");
+    return kExitStopped;
+  }
+  print(qr_code(text) + "\n" + text + "\n\nGood for " + std::to_string(arguments.minutes) +
+        " minutes and one device, which may use " +
+        (arguments.services.empty() ? "every sealed service" : arguments.services) +
+        (arguments.paths.empty() ? "" : ", below " + arguments.paths) +
+        ".\nWhoever has this link is let in: it goes to that device and to nobody else.\n");
+  return kExitStopped;
+}
+
+}  // namespace leat::cli

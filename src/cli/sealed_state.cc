@@ -1,0 +1,46 @@
+#include "cli/sealed_state.h"
+
+#include <array>
+#include <ctime>
+#include <filesystem>
+#include <system_error>
+
+#include "agent/state_file.h"
+#include "config/paths.h"
+
+namespace leat::cli {
+
+Result<std::string> sealed_state_dir(const std::optional<std::string>& named) {
+  if (named) return *named;
+  const std::string base = config::default_state_dir();
+  std::vector<std::string> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(base, error)) {
+    if (agent::read_sealed_agent(entry.path().string())) found.push_back(entry.path().string());
+  }
+  if (found.size() == 1) return found.front();
+  if (found.empty()) return fail(Code::NO_AGENT, "in " + base);
+  std::string all;
+  for (const std::string& each : found) all.append(all.empty() ? "" : ", ").append(each);
+  return fail(Code::NO_AGENT, "more than one: " + all);
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find_first_of(", ", at), text.size());
+    if (end > at) out.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return out;
+}
+
+std::string day_and_minute(std::int64_t unix_seconds) {
+  const auto seconds = static_cast<std::time_t>(unix_seconds);
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  std::array<char, 32> text;
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M", &utc)};
+}
+
+}  // namespace leat::cli

@@ -1,0 +1,22 @@
+// The state directory of the agent that a command beside it is about.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace leat::cli {
+
+// `named`, or that of the only agent of this user with a sealed service. NO_AGENT says which there
+// are.
+Result<std::string> sealed_state_dir(const std::optional<std::string>& named);
+
+// "a, b" apart; empty: none.
+std::vector<std::string> split_list(const std::string& text);
+
+// "2026-01-31 12:00", in UTC.
+std::string day_and_minute(std::int64_t unix_seconds);
+
+}  // namespace leat::cli

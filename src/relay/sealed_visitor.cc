@@ -1,0 +1,95 @@
+#include "relay/sealed_visitor.h"
+
+#include <utility>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "http/websocket.h"
+#include "net/websocket_transport.h"
+#include "proto/control.pb.h"
+#include "relay/agent_session.h"
+
+namespace leat::relay {
+namespace {
+
+constexpr std::uint16_t kTryAgainLater = 1013;  // IANA's registry of close codes
+
+}  // namespace
+
+void SealedVisitor::start(Context& context, std::unique_ptr<net::Transport> transport,
+                          std::string surplus, AgentSession& agent, mux::StreamHandle stream,
+                          const std::string& tunnel, const std::string& request_id) {
+  proto::OpenStream preamble;
+  preamble.set_tunnel(tunnel);
+  preamble.set_kind(proto::KIND_SEALED);
+  preamble.set_visitor(transport->peer());
+  preamble.set_request_id(request_id);
+  preamble.set_visitor_secure(transport->secure());
+  std::string text;
+  control::append_message(preamble, text);
+  log::info("sealed visitor",
+            {{"tunnel", tunnel}, {"visitor", transport->peer()}, {"request_id", request_id}});
+  auto websocket =
+      net::make_websocket_transport(context.shard, std::move(transport), http::ws::Role::server,
+                                    std::move(surplus), http::ws::kInternalError);
+  SealedVisitor& visitor =
+      context.sealed_visitors.add(std::unique_ptr<SealedVisitor>(new SealedVisitor(
+          context, agent.driver(), stream, std::move(websocket), std::move(text), tunnel)));
+  visitor.splice_.start_sending(visitor);
+}
+
+SealedVisitor::SealedVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
+                             std::unique_ptr<net::Transport> websocket, std::string preamble,
+                             std::string tunnel)
+    : context_(context),
+      reply_(limits::kOpenStreamMessage),
+      reply_timer_(context.shard, [this] { refuse(Code::AGENT_LOST); }),
+      tunnel_(std::move(tunnel)),
+      peer_(websocket->peer()),
+      splice_(driver, stream, std::move(websocket), std::move(preamble), *this) {
+  reply_timer_.arm_in(limits::kOpenReply);
+}
+
+std::size_t SealedVisitor::deliver(Bytes data) {
+  std::size_t used = 0;
+  const auto state = reply_.feed(data, used);
+  if (state == control::MessageReader::State::more) return used;
+  proto::OpenReply reply;
+  if (state == control::MessageReader::State::error || !reply_.parse(reply)) {
+    refuse(Code::PROTOCOL);
+  } else if (reply.has_failure()) {
+    refuse(code_from_name(reply.failure().code()).value_or(Code::SERVICE_UNREACHABLE));
+  } else {
+    reply_timer_.disarm();
+    splice_.start();  // the rest of `data` goes to the visitor
+  }
+  return used;
+}
+
+void SealedVisitor::end() { refuse(Code::AGENT_LOST); }
+
+void SealedVisitor::reset(mux::ResetReason) { refuse(Code::AGENT_LOST); }
+
+void SealedVisitor::refuse(Code code) {
+  if (over_) return;
+  over_ = true;
+  reply_timer_.disarm();
+  log::info("sealed visitor refused",
+            {{"tunnel", tunnel_}, {"visitor", peer_}, {"code", info(code).name}});
+  net::close_websocket(splice_.transport(), kTryAgainLater, info(code).name);
+  splice_.cancel();
+  context_.sealed_visitors.release(*this);
+}
+
+void SealedVisitor::on_splice_end(net::Splice& splice, bool clean) {
+  if (std::exchange(over_, true)) return;
+  reply_timer_.disarm();
+  log::info("sealed visitor left", {{"tunnel", tunnel_},
+                                    {"visitor", peer_},
+                                    {"clean", clean},
+                                    {"bytes_in", splice.bytes_sent()},
+                                    {"bytes_out", splice.bytes_received()}});
+  context_.sealed_visitors.release(*this);
+}
+
+}  // namespace leat::relay

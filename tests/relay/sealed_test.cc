@@ -1,0 +1,146 @@
+// The door of sealed tunnels (docs/protocol.md §8.1): bytes in and out, and what its close codes
+// say.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "http/websocket.h"
+#include "relay/world.h"
+
+namespace leat::relay {
+namespace {
+
+using http::ws::Opcode;
+
+constexpr http::ws::MaskKey kKey = {7, 8, 9, 10};
+constexpr char kUpgrade[] =
+    "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+constexpr char kSubprotocol[] = "Sec-WebSocket-Protocol: leat-sealed.1\r\n";
+
+std::string message(Opcode opcode, std::string_view payload) {
+  std::string out;
+  http::ws::append_frame(out, opcode, as_bytes(payload), &kKey);
+  return out;
+}
+
+class SealedDoorTest : public World {
+ protected:
+  static control::TunnelRequest sealed(std::string id = "den") {
+    return {std::move(id), control::TunnelKind::sealed, false, 0};
+  }
+  // A visitor that has come through, and its stream at the agent.
+  void enter() {
+    home = online({sealed()});
+    guest = visitor();
+    guest->get("/sealed/den",
+               std::string(kUpgrade) + kSubprotocol + "Origin: https://any.page\r\n");
+    ASSERT_TRUE(until([&] {
+      return !home->streams.empty() && home->streams[0]->opened() && guest->has("\r\n\r\n");
+    }));
+  }
+  Served& stream() { return *home->streams[0]; }
+  // What the relay sent in messages, and with which code it closed; 0: it has not.
+  struct Received {
+    std::string bytes, reason;
+    std::uint16_t code = 0;
+  };
+  Received received() const {
+    Received out;
+    std::string body = guest->body();
+    MutableBytes rest(reinterpret_cast<std::uint8_t*>(body.data()), body.size());
+    http::ws::FrameReader reader(http::ws::Role::client, 1 << 20);
+    for (;;) {
+      std::size_t used = 0;
+      const http::ws::Event event = reader.feed(rest, used);
+      rest = rest.subspan(used);
+      if (event.kind == http::ws::Event::Kind::data) out.bytes += as_chars(event.payload);
+      if (event.kind == http::ws::Event::Kind::close) {
+        out.code = event.code;
+        out.reason = as_chars(event.payload);
+      }
+      if (event.kind != http::ws::Event::Kind::data) return out;
+    }
+  }
+
+  std::unique_ptr<FakeAgent> home;
+  std::unique_ptr<Visitor> guest;
+};
+
+TEST_F(SealedDoorTest, PassesBytesWhateverTheyAreAndFromWhicheverPage) {
+  enter();
+  EXPECT_TRUE(guest->has("HTTP/1.1 101"));
+  EXPECT_TRUE(guest->has("leat-sealed.1"));
+  EXPECT_FALSE(guest->has("Sec-WebSocket-Extensions"));
+  EXPECT_EQ(stream().tunnel(), "den");
+  const std::string opaque = std::string("\0\xff\r\n", 4) + "anything";
+  guest->send(message(Opcode::binary, opaque.substr(0, 3)) +
+              message(Opcode::binary, opaque.substr(3)));
+  ASSERT_TRUE(until([&] { return stream().text() == opaque; }));
+  stream().reply().send(opaque);
+  ASSERT_TRUE(until([&] { return received().bytes == opaque; }));
+}
+
+TEST_F(SealedDoorTest, FinIsACloseOf1000AndAResetOneOf1011) {
+  enter();
+  stream().reply().send("bye").finish();
+  ASSERT_TRUE(until([&] { return received().code != 0; }));
+  EXPECT_EQ(received().code, 1000);
+  EXPECT_EQ(received().bytes, "bye");
+  home.reset();
+  enter();
+  stream().reply().send("b");
+  ASSERT_TRUE(until([&] { return received().bytes == "b"; }));
+  stream().cut();
+  ASSERT_TRUE(until([&] { return received().code != 0 || guest->over(); }));
+  EXPECT_EQ(received().code, 1011);
+}
+
+TEST_F(SealedDoorTest, ARefusalIsACloseOf1013WithItsCode) {
+  enter();
+  stream().send(std::string("\x16\x0a\x14\x0a\x12LEAT_AGENT_OFFLINE", 23)).finish();
+  ASSERT_TRUE(until([&] { return received().code != 0; }));
+  EXPECT_EQ(received().code, 1013);
+  EXPECT_EQ(received().reason, "LEAT_AGENT_OFFLINE");
+}
+
+TEST_F(SealedDoorTest, TextIsClosedWith1003) {
+  enter();
+  stream().reply();
+  guest->send(message(Opcode::text, "hello"));
+  ASSERT_TRUE(until([&] { return received().code != 0 || guest->over(); }));
+  EXPECT_EQ(received().code, 1003);
+  ASSERT_TRUE(until([&] { return stream().was_reset(); }));
+}
+
+TEST_F(SealedDoorTest, UnknownOfflineAndOtherKindsAnswerAlike) {
+  home = online({http("web")});
+  std::vector<std::string> answers;
+  for (const char* id : {"nobody", "web"}) {
+    auto stranger = visitor();
+    stranger->get(std::string("/sealed/") + id,
+                  std::string(kUpgrade) + kSubprotocol + "X-Request-Id: same\r\n");
+    ASSERT_TRUE(until([&] { return stranger->has("LEAT_AGENT_OFFLINE"); }));
+    EXPECT_TRUE(stranger->has("HTTP/1.1 503"));
+    answers.push_back(stranger->text());
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+}
+
+TEST_F(SealedDoorTest, TakesWebSocketsOfItsSubprotocolOnlyAndIsNoTunnelOfHttp) {
+  home = online({sealed()});
+  for (const std::string& fields : {std::string(), std::string(kUpgrade),
+                                    kUpgrade + std::string("Sec-WebSocket-Protocol: leat.1\r\n")}) {
+    auto stranger = visitor();
+    stranger->get("/sealed/den", fields);
+    ASSERT_TRUE(until([&] { return stranger->has("\r\n\r\n"); }));
+    EXPECT_TRUE(stranger->has("HTTP/1.1 426")) << fields;
+  }
+  auto stranger = visitor();
+  stranger->get("/tunnel/den/");
+  ASSERT_TRUE(until([&] { return stranger->has("LEAT_AGENT_OFFLINE"); }));
+}
+
+}  // namespace
+}  // namespace leat::relay
