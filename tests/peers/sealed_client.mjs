@@ -42,7 +42,7 @@ const things = {
     const response = await client.fetch('/v1/chat/completions', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ model: 'any', stream: true, max_tokens: Number(count), messages: [] }),
+      body: JSON.stringify({ model: 'leat-sample', stream: true, max_tokens: Number(count), messages: [] }),
     });
     let text = '';
     const result = [];

@@ -16,11 +16,11 @@ export type Try<T> = (way: Way, signal: AbortSignal) => Promise<T>;
 
 /** One way, for ten seconds. */
 async function limited<T>(attempt: Try<T>, way: Way, outer: AbortSignal): Promise<T> {
+  if (outer.aborted) throw leatError(outer.reason, 'LEAT_CLOSED');
   const inner = new AbortController();
   const stop = () => inner.abort(outer.reason);
   const late = setTimeout(() => inner.abort(new LeatError('LEAT_TIMEOUT', `no answer from ${way.address}`)), WAY_MS);
   outer.addEventListener('abort', stop);
-  if (outer.aborted) stop();
   try {
     const stopped = new Promise<never>((_, reject) => {
       inner.signal.addEventListener('abort', () => reject(inner.signal.reason));
