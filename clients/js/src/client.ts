@@ -49,15 +49,6 @@ export interface ConnectOptions {
 
 export type ConnectionState = { state: 'connected'; via: Way } | { state: 'disconnected'; error: LeatError };
 
-/** The browser's WebSocket, as a class. */
-export interface WebSocketClass {
-  new (url: string | URL, protocols?: string | string[]): LeatWebSocket;
-  readonly CONNECTING: 0;
-  readonly OPEN: 1;
-  readonly CLOSING: 2;
-  readonly CLOSED: 3;
-}
-
 /** `fetch` and `WebSocket` to one service. Both may be passed on by themselves. */
 export interface ServiceClient {
   /**
@@ -65,7 +56,8 @@ export interface ServiceClient {
    * Rejects with a TypeError that has a `code`, or with the signal's reason.
    */
   readonly fetch: (input: string | URL | Request, init?: FetchInit) => Promise<Response>;
-  readonly WebSocket: WebSocketClass;
+  /** The browser's class, over this client. Both kinds of URL are taken, `ws:` and `http:`, and relative ones. */
+  readonly WebSocket: typeof globalThis.WebSocket;
 }
 
 export interface Client extends ServiceClient {
@@ -107,7 +99,7 @@ async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T
 
 class SealedClient implements Client {
   readonly fetch: ServiceClient['fetch'];
-  readonly WebSocket: WebSocketClass;
+  readonly WebSocket: ServiceClient['WebSocket'];
   services: readonly Service[] = [];
   via: Way | undefined;
 
@@ -145,7 +137,7 @@ class SealedClient implements Client {
         constructor(url: string | URL, protocols?: string | string[]) {
           super(source, url, protocols);
         }
-      } as unknown as WebSocketClass,
+      } as unknown as ServiceClient['WebSocket'],
     };
   }
 
