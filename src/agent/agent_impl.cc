@@ -204,6 +204,7 @@ void Agent::Impl::drain(std::function<void()> done) {
   if (status_.state == State::draining) return;
   if (status_.state == State::stopped || status_.state == State::refused) return publish();
   set_state(State::draining);
+  if (gate_) gate_->drain(true);
   retry_.disarm();
   if (!welcomed_ || !connection_) {
     shard_.dispose(std::move(connection_));
@@ -215,6 +216,7 @@ void Agent::Impl::drain(std::function<void()> done) {
 // on_lost() follows.
 void Agent::Impl::leave() {
   ask_again_.disarm();
+  if (gate_) gate_->drain(false);
   connection_->leave();
   leave_deadline_.arm_in(kLeave);
 }

@@ -136,6 +136,16 @@ Egress* SealedGate::find(std::string_view id, std::string_view tunnel, const Sco
 
 // --- how many ---
 
+void SealedGate::drain(bool all) {
+  if (all) {
+    for (auto& listener : listeners_) shard_.dispose(std::move(listener));
+    listeners_.clear();
+  }
+  for (SealedPeer* peer : std::vector(peers_)) {
+    if (all || !peer->direct()) peer->drain();
+  }
+}
+
 void SealedGate::add(SealedPeer& peer) { peers_.push_back(&peer); }
 
 void SealedGate::remove(SealedPeer& peer) { std::erase(peers_, &peer); }

@@ -35,6 +35,9 @@ class SealedGate final : private SealedPeer::Owner {
   // Where they come to: of an address that stands for all, those of this machine.
   std::vector<HostPort> addresses() const;
 
+  // Sessions end when their streams have: all, or those that came through the relay.
+  void drain(bool all);
+
   // --- for peers ---
 
   net::Shard& shard() { return shard_; }

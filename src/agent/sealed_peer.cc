@@ -95,6 +95,12 @@ void SealedPeer::check() {
   }
 }
 
+void SealedPeer::drain() {
+  draining_ = true;
+  if (!driver_) return give_up({Code::DRAINING, "the agent is stopping"});
+  if (streams_.size() == 0) driver_->close(Code::DRAINING, "the agent is stopping");
+}
+
 Egress* SealedPeer::find(std::string_view service) {
   const Device* const device = gate_.device(*device_);
   return device == nullptr || device->revoked ? nullptr
@@ -124,12 +130,17 @@ std::optional<Code> SealedPeer::admit(const Egress&, http::Request& request,
 }
 
 void SealedPeer::on_stream(mux::StreamHandle stream) {
+  if (draining_) {
+    driver_->mux().reset(stream);
+    return;
+  }
   streams_.add(std::make_unique<StreamIntake>(*this, stream));
 }
 
 void SealedPeer::retire(Stream& stream) {
   if (!streams_.remove(stream)) return;
   stream.detach();
+  if (draining_ && state_ == State::session) drain();
 }
 
 void SealedPeer::replace(Stream& from, std::unique_ptr<Stream> to) {

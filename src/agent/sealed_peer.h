@@ -52,6 +52,9 @@ class SealedPeer final : public StreamHost,
   void start();
   // The list of devices has changed: ends the session of one that is not in it any more.
   void check();
+  // Takes no further stream, and closes with DRAINING when the last has ended.
+  void drain();
+  bool direct() const { return tunnel_.empty(); }
 
   bool confirmed() const { return device_.has_value(); }
   const std::string& peer_host() const { return peer_host_; }
@@ -101,7 +104,8 @@ class SealedPeer final : public StreamHost,
   sealed::OpenReader opening_;
   std::optional<crypto::X25519Key> device_;  // proved
   bool shaking_ = true;                      // counted among the handshakes
-  bool ending_ = false;                      // refused: what is queued leaves, then it is over
+  bool draining_ = false;
+  bool ending_ = false;  // refused: what is queued leaves, then it is over
   net::Timer deadline_;
   std::unique_ptr<net::SessionDriver> driver_;
   StreamTable streams_;  // after the driver: they detach from it when they go

@@ -44,6 +44,7 @@ inline constexpr auto kPingTimeoutBare = 10s;          // … and after it
 inline constexpr auto kWriteTimeoutBare = 30s;         // the carrier took nothing of what waits
 inline constexpr std::size_t kPongs = 32;              // answers waiting; more go unanswered
 inline constexpr auto kStalled = 5s;                   // a receiver that took nothing for so long
+inline constexpr auto kFeedPause = 5s;                 // all streams of a session wait for slow ones
 inline constexpr std::size_t kBlockCache = 256 * KiB;  // free receive blocks a session keeps
 
 // What a peer may do at once and, sustained, per second (docs/protocol.md §1.7).

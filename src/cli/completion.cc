@@ -25,7 +25,8 @@ std::string bash_script(const std::vector<CommandWords>& commands) {
          "  for ((i = 1; i < COMP_CWORD && i < 3; i++)); do\n"
          "    word=\"${COMP_WORDS[i]}\"\n"
          "    [[ $word == -* ]] && break\n"
-         "    [[ $i == 2 && $path != token && $path != config && $path != device && $path != key ]] && break\n"
+         "    [[ $i == 2 && $path != token && $path != config && $path != device && $path != key "
+         "]] && break\n"
          "    path=\"${path:+$path }$word\"\n"
          "  done\n"
          "  case \"$path\" in\n" +

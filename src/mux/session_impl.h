@@ -106,7 +106,7 @@ struct Session::Impl {
   // Declared before what holds blocks of it.
   BlockPool pool;
   bool feed_paused = false;
-  Time unpaused{};  // when that ended last
+  Time paused{}, unpaused{};  // when that began and ended last
   Time next_stall_check{};
 
   StreamTable table;

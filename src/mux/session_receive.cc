@@ -241,7 +241,10 @@ Fatal Session::Impl::store(Stream& stream, Bytes data) {
     const Fatal fault = shed(largest != nullptr ? largest : &stream);
     if (fault != Fatal::none || table.get(handle) == nullptr) return fault;
   }
-  if (pool.reached(kPauseFeed)) feed_paused = true;
+  if (!feed_paused && pool.reached(kPauseFeed)) {
+    feed_paused = true;
+    paused = clock;
+  }
   // An owner who was told of a reset may have let this stream's sink take all there was.
   if (stream.unblocked) drain(stream);
   return Fatal::none;
@@ -251,6 +254,8 @@ Fatal Session::Impl::store(Stream& stream, Bytes data) {
 Fatal Session::Impl::shed_stalled() {
   if (clock < next_stall_check) return Fatal::none;
   next_stall_check = clock + kStallCheckInterval;
+  // Receivers that take a little now and then have not stalled, but all streams wait with them.
+  if (feed_paused && clock - paused >= limits::kFeedPause) return shed(holders.largest());
   return shed(holders.largest_stalled(clock - limits::kStalled));
 }
 

@@ -39,6 +39,7 @@ TEST(StateFile, SaysAllOfIt) {
                             "tcp://127.0.0.1:22",
                             Error{Code::PORT_TAKEN, "2222"}});
   status.last_error = Error{Code::CARRIER_CUT, "not UTF-8: \xff"};
+  status.ways = Status::Ways{"wss://relay.test:443", "aa", "home", {{"192.0.2.7", 4443}}};
   ASSERT_TRUE(write_state(dir.path(), status));
 
   const Json read = Json::parse(read_file(dir / "agent.json", Code::STATE_DIR).value());
@@ -60,6 +61,11 @@ TEST(StateFile, SaysAllOfIt) {
          {"remote_port", 2222},
          {"target", "tcp://127.0.0.1:22"},
          {"error", {{"code", "LEAT_PORT_TAKEN"}, {"detail", "2222"}}}}}},
+      {"ways",
+       {{"relay", "wss://relay.test:443"},
+        {"pin", "YWE"},
+        {"name", "home"},
+        {"direct", {"192.0.2.7:4443"}}}},
       {"last_error", {{"code", "LEAT_CARRIER_CUT"}, {"detail", "not UTF-8: \xef\xbf\xbd"}}}};
   EXPECT_EQ(read, expected);
   struct stat about {};

@@ -46,6 +46,11 @@ const std::vector<Case>& cases() {
        [](const auto& c) {
          return c.proxy && c.proxy->address == HostPort{"proxy.test", 3128};
        }},
+      {"direct", "10.0.0.1:4443, [::1]:1",
+       [](const auto& c) {
+         return c.direct == std::vector<HostPort>{{"10.0.0.1", 4443}, {"::1", 1}};
+       }},
+      {"padding", "true", [](const auto& c) { return c.padding == true; }},
       {"local_agent_url", "http://127.0.0.1:11434/v1",
        [](const auto& c) {
          return c.services.size() == 1 && c.services[0].kind == Kind::http &&
@@ -206,6 +211,10 @@ TEST(ServiceConfig, KeysMustAgree) {
        "service: origin is for kinds http and ws"},
       {{{"target", "http://a", "x"}, {"insecure", "true", "y"}},
        "service: insecure is for https targets"},
+      {{{"target", "ws://a", "x"}, {"sealed", "true", "y"}},
+       "service: sealed is for kinds http and tcp"},
+      {{{"target", "tcp://a:1", "x"}, {"sealed", "true", "y"}, {"remote_port", "1", "z"}},
+       "service: a sealed service has no remote_port"},
   };
   for (const auto& each : kCases) {
     const auto refused = service(each.settings);

@@ -136,7 +136,7 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
        "leat.yaml:1: pin: expected a pin, \"sha256:\" and 64 hex digits, found \"sha256:12\""},
       {"listen: 80\n",
        "leat.yaml:1: listen: unknown key, expected one of relay, relay_server, pin, ca, token, "
-       "relay_token, token_file, state_dir, proxy, services, local_agent_url, log_level, "
+       "relay_token, token_file, state_dir, proxy, direct, padding, services, local_agent_url, log_level, "
        "log_format"},
       {"services: 80\n",
        "leat.yaml:1: services: expected a list of services, found a single value"},
@@ -161,7 +161,7 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
        "\"a\r\nb: c\""},
       {"services:\n  - target: 80\n    port: 1\n",
        "leat.yaml:3: services[0].port: unknown key, expected one of id, kind, target, public, "
-       "remote_port, host_header, origin, insecure"},
+       "remote_port, host_header, origin, insecure, sealed"},
       {"services:\n  - target: 80\n    target: 81\n",
        "leat.yaml:3: services[0].target: is given twice"},
       {"services:\n  - target: [80]\n",

@@ -26,7 +26,7 @@ TEST(Convert, KindsThereAndBack) {
     EXPECT_EQ(from_wire(to_wire(kind)), kind);
   }
   EXPECT_FALSE(from_wire(proto::KIND_UNSPECIFIED));
-  EXPECT_FALSE(from_wire(static_cast<proto::Kind>(5)));
+  EXPECT_FALSE(from_wire(static_cast<proto::Kind>(6)));
 }
 
 TEST(Convert, FailuresThereAndBack) {

@@ -440,6 +440,44 @@ TEST(Hostile, APauseEndsByItselfAndCostsNoHealthyStream) {  // §1.9
   EXPECT_FALSE(own.reset_by.has_value());
 }
 
+TEST(Hostile, ReceiversThatTrickleCannotKeepAPauseGoing) {  // §1.9
+  Config config = Config::bare(Role::server);
+  config.receive_budget = 1 << 20;
+  Victim victim(config);
+  Session& session = victim.peer.session;
+  std::vector<TextSink> sinks(10);
+  std::size_t n = 0;
+  victim.peer.accept = [&](StreamHandle s) {
+    sinks[n].room = 0;
+    session.attach(s, nullptr, &sinks[n++]);
+  };
+  ASSERT_EQ(fill(victim, 10, 98000, 1000), Fatal::none);
+  ASSERT_FALSE(session.wants_feed());
+  static_cast<void>(victim.peer.take());
+
+  const Time begun = victim.now;
+  Time trickle = begun;
+  while (!session.wants_feed()) {
+    victim.now = std::min(session.next_deadline(), trickle);
+    ASSERT_LE(victim.now - begun, limits::kFeedPause + 1s);
+    if (victim.now == trickle) {  // each takes a byte a second: none has ever stalled
+      trickle += 1s;
+      for (std::size_t i = 0; i < n; ++i) {
+        if (sinks[i].reset_by) continue;
+        ++sinks[i].room;
+        session.resume(victim.peer.opened[i]);
+      }
+    } else {
+      ASSERT_EQ(session.on_deadline(victim.now), Fatal::none);
+    }
+  }
+  EXPECT_GE(victim.now - begun, limits::kFeedPause);
+  const auto reset =
+      std::count_if(sinks.begin(), sinks.end(), [](auto& s) { return s.reset_by.has_value(); });
+  EXPECT_GE(reset, 1);
+  EXPECT_LE(reset, 3);
+}
+
 // --- threat 8 ---
 
 TEST(Hostile, SilenceEndsABareSessionButBytesKeepItAlive) {  // §1.6

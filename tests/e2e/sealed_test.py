@@ -1,0 +1,345 @@
+"""Sealed services: pairing, reaching them by `leat connect`, scopes, revocation, keys that change, and
+the way without the relay."""
+
+import hashlib
+import http.client
+import json
+import os
+import socket
+import stat
+import subprocess
+import threading
+import time
+
+import harness
+from harness import MiB, SOON, run_leat, scaled, wait_until
+from sealed import SealedCase, curl
+from wire import Data, Origin, answer, body_pieces, chunk
+
+
+def echo(request, connection):
+    body = b"".join(body_pieces(connection.reader, request))
+    fields = {name.lower(): value for name, value in request.fields}
+    answer(connection, json.dumps({"target": request.words[1], "fields": fields,
+                                   "sha256": hashlib.sha256(body).hexdigest()}).encode())
+    return True
+
+
+class SealedTest(SealedCase):
+    def publish(self, handler=echo, *options):
+        self.origin = Origin(self, handler)
+        return self.home(("http", self.origin.address, "den"), options=options)
+
+    def restart(self, name):
+        """The same agent once more; the one before has ended."""
+        return self.agent(self.server, "agent", None, "--config", self.folder / "agent.yaml",
+                          folder=self.tunnel.folder, token=self.token, name=name)
+
+    def test_a_device_pairs_once_and_comes_again(self):
+        self.publish()
+        link = self.link()
+        device = self.connect(link)
+        self.assertEqual(device.way, "relay")
+        done = curl(device.port, "/v1/models?x=1", "-H", "X-Forwarded-For: 1.2.3.4", "-H", "X-Real-IP: 9.9.9.9")
+        self.assertEqual(done.returncode, 0, done)
+        seen = json.loads(done.stdout)
+        self.assertEqual(seen["target"], "/v1/models?x=1")
+        self.assertNotIn("x-forwarded-for", seen["fields"])
+        self.assertNotIn("x-real-ip", seen["fields"])
+        self.assertEqual(seen["fields"]["forwarded"], "proto=https")
+        self.assertEqual(seen["fields"]["x-forwarded-proto"], "https")
+        self.assertTrue(seen["fields"]["x-request-id"])
+        self.assertEqual(list(self.devices()), ["connect"])
+        device.stop()
+        # By the name it keeps; and by the link, which is not used again.
+        kept = [path.stem for path in (self.folder / "keys").iterdir()]
+        self.assertEqual(len(kept), 1)
+        again = self.connect(kept[0], name="again")
+        self.assertEqual(curl(again.port).returncode, 0)
+        again.stop()
+        again = self.connect("den", name="by-id")
+        self.assertEqual(curl(again.port).returncode, 0)
+        again.stop()
+        again = self.connect(link, name="by-link")
+        self.assertEqual(curl(again.port).returncode, 0)
+        self.assertEqual(list(self.devices()), ["connect"])
+        # Another device has nothing from it.
+        self.assertIn("LEAT_PAIRING_USED", self.refused(link, state="thief"))
+
+    def test_bodies_and_streams(self):
+        release = threading.Semaphore(0)
+
+        def serve(request, connection):
+            if request.words[1].startswith("/tokens"):
+                connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for number in range(3):
+                    connection.send(chunk(b"token %d\n" % number))
+                    if not release.acquire(timeout=SOON):
+                        raise AssertionError("held back")
+                connection.send(b"0\r\n\r\n")
+                return True
+            return echo(request, connection)
+
+        self.publish(serve)
+        for suite in ("aesgcm", "nacl"):
+            device = self.connect(self.link(), "--suite", suite, name=suite, state=suite)
+            data = b"".join(bytes(piece) for piece in Data(scaled(32 * MiB)).pieces())
+            (self.folder / "body").write_bytes(data)
+            done = curl(device.port, "/upload", "--data-binary", f"@{self.folder}/body", "-H", "Expect:")
+            self.assertEqual(json.loads(done.stdout)["sha256"], hashlib.sha256(data).hexdigest())
+            client = http.client.HTTPConnection("127.0.0.1", device.port, timeout=SOON)
+            client.request("GET", "/tokens")
+            response = client.getresponse()
+            for number in range(3):
+                self.assertEqual(response.readline(), b"token %d\n" % number)
+                release.release()
+            self.assertEqual(response.read(), b"")
+            client.request("GET", "/next")  # the same connection, another stream
+            self.assertEqual(json.loads(client.getresponse().read())["target"], "/next")
+            client.close()
+            device.stop()
+
+    def test_the_relay_opens_no_door_of_its_own(self):
+        self.publish()
+        done = run_curl(self.server, "/tunnel/den/")
+        self.assertIn(b"LEAT_AGENT_OFFLINE", done)
+
+    def test_tcp_and_a_service_that_is_named(self):
+        received = []
+        server = threading.Thread(target=tcp_echo, args=(self, received), daemon=True)
+        port = listen(self)
+        server.start()
+        self.origin = Origin(self, echo)
+        self.home(("http", self.origin.address, "den"), ("tcp", f"127.0.0.1:{port}", "raw"))
+        link = self.link()
+        device = self.connect(link, "--service", "raw")
+        self.assertEqual(talk(device.port, b"hello"), b"HELLO")
+        device.stop()
+        device = self.connect("den", "--service", "den", name="web")
+        self.assertEqual(curl(device.port).returncode, 0)
+        device.stop()
+        device = self.connect("den", "--service", "other", name="none")
+        self.assertEqual(talk(device.port, b"hello"), b"")
+        self.assertIn("LEAT_NO_SUCH_SERVICE", wait_until(lambda: device.log() if "LEAT_NO_SUCH" in device.log()
+                                                         else None, "the reason is told"))
+
+    def test_scopes_hold_and_can_be_changed_while_it_is_connected(self):
+        port = listen(self)
+        threading.Thread(target=tcp_echo, args=(self, []), daemon=True).start()
+        self.origin = Origin(self, echo)
+        self.home(("http", self.origin.address, "den"), ("tcp", f"127.0.0.1:{port}", "raw"))
+        device = self.connect(self.link("--paths", "/v1,/health", "--name", "tablet"), "--service", "den")
+        status = lambda path: curl(device.port, path, "-o", "/dev/null", "-w", "%{http_code}",
+                                   "--path-as-is").stdout.decode()
+        for path in ("/v1", "/v1/models", "/v1?x=/etc", "/health", "/%76%31/models", "/x/../v1/y"):
+            self.assertEqual(status(path), "200", path)
+        for path in ("/", "/v10", "/v1/../admin", "/v1/%2e%2e/admin", "/v1/..%2fadmin", "/v1%2fx", "/V1",
+                     "//v1/models", "/admin?/v1"):
+            self.assertIn(status(path), ("403", "400"), path)
+        self.assertIn(b"LEAT_OUT_OF_SCOPE", curl(device.port, "/admin").stdout)
+        # Without paths a service is not reached by way of leaving them out.
+        raw = self.connect("den", "--service", "raw", name="raw")
+        self.assertEqual(talk(raw.port, b"hello"), b"")
+        raw.stop()
+        self.command("device", "scope", "tablet", "--paths", "/admin")
+        wait_until(lambda: status("/admin") == "200", "the new scope holds")
+        self.assertEqual(status("/v1"), "403")
+        self.command("device", "scope", "tablet", "--services", "raw")
+        wait_until(lambda: status("/v1") == "502", "the service is out of its scope")
+        raw = self.connect("den", "--service", "raw", name="raw-again")
+        self.assertEqual(talk(raw.port, b"hello"), b"HELLO")
+
+    def test_a_revoked_device_is_out_within_a_second(self):
+        begun, hold = threading.Event(), threading.Event()
+        self.addCleanup(hold.set)
+
+        def serve(request, connection):
+            if request.words[1] != "/long":
+                return echo(request, connection)
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfirst")
+            begun.set()
+            hold.wait(SOON)
+            return False
+
+        self.publish(serve)
+        device = self.connect(self.link("--name", "phone"))
+        other = self.connect(self.link("--name", "laptop"), name="other", state="other")
+        results = []
+        long = threading.Thread(target=lambda: results.append(curl(device.port, "/long")))
+        long.start()
+        self.assertTrue(begun.wait(SOON))
+        self.command("device", "revoke", "phone")
+        revoked = time.monotonic()
+        long.join(SOON)
+        took = time.monotonic() - revoked
+        self.assertLess(took, 1.0 * harness.PATIENCE)
+        self.assertNotEqual(results[0].returncode, 0)  # a cut, not an end
+        self.assertEqual(device.wait(SOON), 3)
+        self.assertIn("LEAT_REVOKED", device.log())
+        self.assertIn("LEAT_REVOKED", self.refused("den"))
+        self.assertEqual(curl(other.port).returncode, 0)
+        self.assertIn("revoked", self.devices()["phone"])
+        self.command("device", "revoke", "nobody", expect=1)
+
+    def test_five_tries_one_use_and_a_time(self):
+        self.publish()
+        link = self.link("--minutes", "1")
+        # The clock of the file, not ours.
+        path = self.tunnel.folder / "devices.json"
+        state = json.loads(path.read_text())
+        state["pairings"][0]["ends"] = 1
+        rewrite(path, state)
+        self.assertIn("LEAT_PAIRING_OVER", self.refused(link, state="late"))
+        link = self.link()
+        state = json.loads(path.read_text())
+        pairing = next(each for each in state["pairings"] if each["ends"] != 1)
+        right = pairing["secret"]
+        pairing["secret"] = "AAAAAAAAAAAAAAAAAAAAAA"
+        rewrite(path, state)
+        for number in range(5):
+            # What the agent has is not what the link says: the device notices, and the agent counts.
+            self.assertIn("LEAT_KEY_CHANGED", self.refused(link, state=f"guess-{number}"))
+            wait_until(lambda: tries(path, pairing["id"]) == number + 1, "the try is counted")
+        state = json.loads(path.read_text())
+        next(each for each in state["pairings"] if each["id"] == pairing["id"])["secret"] = right
+        rewrite(path, state)
+        self.assertIn("LEAT_PAIRING_OVER", self.refused(link, state="sixth"))
+
+    def test_all_of_it_survives_restarts_and_is_private(self):
+        agent = self.publish()
+        link = self.link()
+        agent.process.stop()
+        identity = (agent.folder / "identity.pem").read_bytes()
+        again = self.restart("restarted")
+        device = self.connect(link)
+        again.process.stop()
+        last = self.restart("last")
+        wait_until(lambda: curl(device.port).returncode == 0, "it is reached again")
+        self.assertEqual((agent.folder / "identity.pem").read_bytes(), identity)
+        private = [agent.folder / name for name in ("identity.pem", "devices.json", "devices.lock", "agent.json")]
+        for path in private + list((self.folder / "keys").iterdir()):
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600, path)
+        last.process.stop()
+
+    def test_an_identity_from_before_keeps_being_the_same_agent(self):
+        self.origin = Origin(self, echo)
+        server = self.relay()
+        token = server.token("agent")
+        plain = self.agent(server, "http", self.origin.address, token=token)
+        plain.process.stop()
+        pem = (plain.folder / "identity.pem").read_text()
+        first = pem.split("-----END PRIVATE KEY-----")[0]
+        (plain.folder / "identity.pem").write_text(first + "-----END PRIVATE KEY-----\n")
+        os.chmod(plain.folder / "identity.pem", 0o600)
+        tunnel = self.agent(server, "http", self.origin.address, "--sealed", token=token, folder=plain.folder,
+                            name="sealed")
+        self.assertTrue((plain.folder / "identity.pem").read_text().startswith(first))
+        self.tunnel = tunnel
+        device = self.connect(self.link())
+        self.assertEqual(curl(device.port).returncode, 0)
+
+    def test_another_key_is_refused_with_an_explanation(self):
+        agent = self.publish()
+        device = self.connect(self.link())
+        device.stop()
+        shown = self.command("key", "show")
+        rotated = self.command("key", "rotate")
+        self.assertEqual(shown.splitlines()[0], rotated.splitlines()[0])  # the identity stays
+        self.assertNotEqual(shown.splitlines()[1], rotated.splitlines()[1])
+        agent.process.stop()
+        again = self.restart("rotated")
+        told = self.refused("den")
+        self.assertIn("LEAT_KEY_CHANGED", told)
+        self.assertIn("new link", told)
+        # A new link is the one way in.
+        device = self.connect(self.link(), name="anew")
+        self.assertEqual(curl(device.port).returncode, 0)
+        again.process.stop()
+
+    def test_directly_without_the_relay(self):
+        self.publish(echo, "--direct", "127.0.0.1:0")
+        address = self.tunnel.state()["ways"]["direct"][0]
+        device = self.connect(self.link(), "--way", "direct")
+        self.assertEqual(device.way, "direct")
+        self.assertEqual(curl(device.port).returncode, 0)
+        device.stop()
+        self.server.process.stop()
+        again = self.connect("den", name="without-relay")
+        self.assertEqual(again.way, "direct")
+        self.assertEqual(curl(again.port).returncode, 0)
+        again.stop()
+        # It has learned the address; a wrong one beside it is no hindrance.
+        again = self.connect("den", "--direct", "127.0.0.1:1", name="beside")
+        self.assertEqual(again.way, "direct")
+        self.assertTrue(address)
+
+    def test_connect_waits_for_an_agent_that_is_not_there(self):
+        agent = self.publish()
+        device = self.connect(self.link())
+        agent.process.stop()
+        wait_until(lambda: curl(device.port).returncode != 0, "it is cut")
+        self.restart("back")
+        wait_until(lambda: curl(device.port).returncode == 0, "it is back")
+
+    def test_what_the_agent_tells_its_owner(self):
+        self.publish()
+        self.assertIn("the relay sees", self.tunnel.process.log())
+        self.assertIn("encrypted bytes", self.tunnel.process.log())
+        with_qr = run_leat("pair", "--state-dir", self.tunnel.folder)
+        self.assertIn("█", with_qr.stdout)
+        self.assertRegex(with_qr.stdout, r"leat://pair#leat1=[\w-]+")
+        self.assertIn("LEAT_NO_AGENT", run_leat("pair", "--state-dir", self.folder / "nowhere").stderr)
+
+
+def tries(path, identifier):
+    state = harness.read_json(path)
+    return next(each["tries"] for each in state["pairings"] if each["id"] == identifier)
+
+
+def rewrite(path, state):
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(state))
+    os.chmod(new, 0o600)
+    new.rename(path)
+
+
+def run_curl(relay, path):
+    return subprocess.run(["curl", "-sS", *relay.curl_pin(), f"https://{relay.address}{path}"],
+                          stdout=subprocess.PIPE, check=True).stdout
+
+
+def listen(case):
+    case.listener = socket.create_server(("127.0.0.1", 0))
+    case.addCleanup(case.listener.close)
+    return case.listener.getsockname()[1]
+
+
+def tcp_echo(case, received):
+    """Upper case back, connection by connection."""
+    while True:
+        try:
+            connection, _ = case.listener.accept()
+        except OSError:
+            return
+        with connection:
+            while data := connection.recv(4096):
+                received.append(data)
+                connection.sendall(data.upper())
+
+
+def talk(port, data):
+    with socket.create_connection(("127.0.0.1", port), SOON) as connection:
+        connection.settimeout(SOON)
+        try:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            got = b""
+            while piece := connection.recv(4096):
+                got += piece
+            return got
+        except ConnectionError:
+            return b""
+
+
+if __name__ == "__main__":
+    harness.main()
