@@ -22,8 +22,8 @@ const char* name(LinkFault fault) {
   return "unknown";
 }
 
-Link::Link(LinkUpper& upper, Framing framing, std::size_t log_limit)
-    : impl_(std::make_unique<Impl>(upper, framing, log_limit)) {}
+Link::Link(LinkUpper& upper, Framing framing, std::size_t log_limit, mux::MemoryShare* memory)
+    : impl_(std::make_unique<Impl>(upper, framing, log_limit, memory)) {}
 
 Link::~Link() = default;
 

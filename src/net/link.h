@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "mux/memory_share.h"
 
 namespace leat::net {
 
@@ -69,9 +70,10 @@ enum class Framing : std::uint8_t {
 
 class Link {
  public:
-  // `log_limit`: memory of the log in bytes, counted in slabs of 64 KiB; at least one.
+  // `log_limit`: memory of the log in bytes, counted in slabs of 64 KiB; at least one. `memory`: what
+  // it is paid from (link_log.h); outlives the link.
   explicit Link(LinkUpper& upper, Framing framing = Framing::chunks,
-                std::size_t log_limit = limits::kLinkLog);
+                std::size_t log_limit = limits::kLinkLog, mux::MemoryShare* memory = nullptr);
   ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;

@@ -12,8 +12,8 @@
 namespace leat::net {
 
 struct Link::Impl {
-  Impl(LinkUpper& u, Framing f, std::size_t log_limit)
-      : upper(u), bare(f == Framing::bare), log(log_limit) {}
+  Impl(LinkUpper& u, Framing f, std::size_t log_limit, mux::MemoryShare* memory)
+      : upper(u), bare(f == Framing::bare), log(log_limit, memory) {}
 
   // link_send.cc
   Bytes pull(std::size_t max, Time now);

@@ -78,8 +78,8 @@ SlabPool& pool() {
 
 }  // namespace
 
-LinkLog::LinkLog(std::size_t limit)
-    : max_slabs_(std::max<std::size_t>(limit / limits::kLogSlab, 1)) {}
+LinkLog::LinkLog(std::size_t limit, mux::MemoryShare* share)
+    : max_slabs_(std::max<std::size_t>(limit / limits::kLogSlab, 1)), share_(share) {}
 
 LinkLog::~LinkLog() {
   while (head_ != nullptr) drop_head();
@@ -88,6 +88,11 @@ LinkLog::~LinkLog() {
 MutableBytes LinkLog::room() {
   if (tail_ == nullptr || tail_->room() < kFront + kLeast) {
     if (slabs_ == max_slabs_) return {};
+    if (share_ != nullptr) {
+      const bool paid = may_grow() && share_->take(limits::kLogSlab);
+      if (!paid && slabs_ > 0) return {};
+      paid_ += paid;
+    }
     LogSlab* slab = pool().take(end_);
     ++slabs_;
     (tail_ != nullptr ? tail_->next : head_) = slab;
@@ -104,7 +109,14 @@ void LinkLog::commit(std::size_t n) {
   end_ += n;
 }
 
-bool LinkLog::full() const { return slabs_ == max_slabs_ && tail_->room() < kFront + kLeast; }
+bool LinkLog::full() const {
+  return tail_ != nullptr && tail_->room() < kFront + kLeast &&
+         (slabs_ == max_slabs_ || !may_grow());
+}
+
+bool LinkLog::may_grow() const {
+  return share_ == nullptr || memory() + limits::kLogSlab <= share_->allowance();
+}
 
 void LinkLog::shrink() {
   if (begin_ == end_ && head_ != nullptr) drop_head();
@@ -159,7 +171,10 @@ void LinkLog::drop_head() {
   LogSlab* slab = head_;
   head_ = slab->next;
   if (head_ == nullptr) tail_ = nullptr;
-  --slabs_;
+  if (paid_ == slabs_--) {
+    --paid_;
+    share_->give_back(limits::kLogSlab);
+  }
   pool().give(slab);
 }
 

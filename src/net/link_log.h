@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "mux/memory_share.h"
 #include "net/link_chunk.h"
 
 namespace leat::net {
@@ -30,8 +31,10 @@ class LinkLog {
   // A slab with less room than this is finished: small chunks waste the carrier's record.
   static constexpr std::size_t kLeast = 2 * limits::KiB;
 
-  // `limit`: memory in bytes, counted in slabs; at least one.
-  explicit LinkLog(std::size_t limit);
+  // `limit`: memory in bytes, counted in slabs; at least one. `share`: what all logs are paid from,
+  // as the buffers of sessions are; nullptr: nothing. One slab is had even when nothing is left, so
+  // that every session gets on.
+  explicit LinkLog(std::size_t limit, mux::MemoryShare* share = nullptr);
   ~LinkLog();
   LinkLog(const LinkLog&) = delete;
   LinkLog& operator=(const LinkLog&) = delete;
@@ -64,10 +67,13 @@ class LinkLog {
   std::size_t memory() const { return slabs_ * limits::kLogSlab; }
 
  private:
+  bool may_grow() const;
   void drop_head();
 
-  std::size_t max_slabs_;
+  const std::size_t max_slabs_;
+  mux::MemoryShare* const share_;
   std::size_t slabs_ = 0;
+  std::size_t paid_ = 0;     // of them, all but one at least
   LogSlab* head_ = nullptr;  // oldest
   LogSlab* tail_ = nullptr;  // written to
   std::uint64_t begin_ = 0, end_ = 0;

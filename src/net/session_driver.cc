@@ -49,7 +49,7 @@ SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& own
       carrier_(std::move(carrier)),
       framing_(framing),
       record_(carrier_->best_write()),
-      link_(*this, framing),
+      link_(*this, framing, limits::kLinkLog, config.memory),
       mux_(config, *this, shard.now()),
       governor_(true),
       deadline_(shard, [this] { on_deadline(); }),

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <random>
+#include <vector>
 
 #include "net/link_fixture.h"
 
@@ -61,6 +63,37 @@ TEST(LinkLog, IsFullAtItsLimitAndNotBeyond) {
   EXPECT_EQ(log.memory(), limits::kLogSlab);
   EXPECT_FALSE(log.full());
   EXPECT_EQ(read_all(log, log.end() - 1), pattern(1, log.end() - 1));
+}
+
+TEST(LinkLog, LogsShareWhatThereIsAndEachGetsOn) {
+  MemoryBudget budget(4 * limits::MiB);
+  mux::MemoryShare share(budget);
+  const std::size_t all = share.allowance();
+  {
+    std::vector<std::unique_ptr<LinkLog>> logs;
+    std::size_t held = 0, last = limits::kLinkLog;
+    while (logs.size() < 200) {
+      auto& log = *logs.emplace_back(std::make_unique<LinkLog>(limits::kLinkLog, &share));
+      ASSERT_FALSE(log.full());
+      while (append(log, 10000)) ASSERT_FALSE(log.memory() > last) << logs.size();
+      ASSERT_TRUE(log.full());
+      last = log.memory();
+      held += last;
+      // The one slab that everybody has is all that may lie beyond the budget.
+      ASSERT_LE(held, budget.total() + logs.size() * limits::kLogSlab);
+    }
+    EXPECT_GT(logs.front()->memory(), 4 * limits::kLogSlab);
+    EXPECT_EQ(last, limits::kLogSlab);
+
+    // What is acknowledged in one may be used by another.
+    LinkLog& first = *logs.front();
+    first.release(first.end());
+    for (auto& log : logs) log->release(log->end());
+    while (append(first, 10000)) {
+    }
+    EXPECT_GT(first.memory(), 2 * limits::kLogSlab);  // each keeps the slab it wrote last
+  }
+  EXPECT_EQ(share.allowance(), all);
 }
 
 TEST(LinkLog, ASlabGoesWithItsLastByteAndNotBefore) {
