@@ -42,8 +42,14 @@ const things = {
     const response = await client.fetch('/v1/chat/completions', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ model: 'leat-sample', stream: true, max_tokens: Number(count), messages: [] }),
+      body: JSON.stringify({
+        model: 'leat-sample',
+        stream: true,
+        max_tokens: Number(count),
+        messages: [{ role: 'user', content: 'What is a leat?' }],
+      }),
     });
+    if (!response.ok) throw new Error(await response.text());
     let text = '';
     const result = [];
     for await (const part of response.body) {

@@ -2,7 +2,7 @@
 // check the link's pin, and an agent's own addresses can be dialled.
 import net from 'node:net';
 import tls from 'node:tls';
-import { createHash } from 'node:crypto';
+import { createHash, webcrypto } from 'node:crypto';
 import type { Bytes } from './bytes.js';
 import { ByteQueue, copyOf, equal, text, utf8 } from './bytes.js';
 import { LeatError, leatError, shownCode } from './errors.js';
@@ -16,6 +16,9 @@ import type { RelayOptions } from './platform.js';
 import { usePlatform } from './platform.js';
 
 export * from './index.js';
+
+// Node 18 has it, but not as a global.
+globalThis.crypto ??= webcrypto as Crypto;
 
 const HIGH_WATER = 1 << 20;
 const MAX_HEAD = 65_536;
