@@ -2,6 +2,7 @@
 // the tests talk to where they want to choose every byte, or change it on its way. The real agent is in
 // tests/e2e.
 import net from 'node:net';
+import '../dist/node.js'; // what Node 18 lacks
 import { base64url, concat, equal, view } from '../dist/bytes.js';
 import { primitives, suiteKey, suites } from '../dist/crypto.js';
 import { Link } from '../dist/link.js';
