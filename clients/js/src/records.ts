@@ -32,12 +32,18 @@ export class RecordFault extends LeatError {
 }
 
 /** Counts what one key has carried. */
-class Volume {
+export class Volume {
   private records = 0;
   private bytes = 0;
 
+  constructor(
+    private readonly maxRecords = KEY_RECORDS,
+    private readonly maxBytes = KEY_BYTES,
+  ) {}
+
+  /** True if there is room for one more data record of so many bytes of content and padding. */
   takes(size: number): boolean {
-    return this.records + 1 <= KEY_RECORDS && this.bytes + size <= KEY_BYTES;
+    return this.records + 1 <= this.maxRecords && this.bytes + size <= this.maxBytes;
   }
   add(size: number): void {
     this.records++;
@@ -52,12 +58,12 @@ class Volume {
 export class RecordSender {
   private counter = 0n;
   private total = 0n;
-  private readonly volume = new Volume();
   private ended = false;
 
   constructor(
     private key: SuiteKey | undefined,
     private keyedAt: number,
+    private readonly volume = new Volume(),
   ) {}
 
   /**
@@ -130,9 +136,11 @@ export class RecordReceiver {
   ended = false;
   private counter = 0n;
   private total = 0n;
-  private readonly volume = new Volume();
 
-  constructor(private key: SuiteKey | undefined) {}
+  constructor(
+    private key: SuiteKey | undefined,
+    private readonly volume = new Volume(),
+  ) {}
 
   /** The fault of a unit of this length, judged before its body has come. */
   judge(length: number): Fault | undefined {
