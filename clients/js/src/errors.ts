@@ -43,6 +43,8 @@ const codes: Record<string, [string, string, boolean?]> = {
   LEAT_AGENT_OFFLINE: ['the agent is not connected now', 'see whether the machine at home is on, then try again'],
   LEAT_RELAY_UNREACHABLE: ['no relay could be reached', 'check the network, then try again'],
   LEAT_PIN_MISMATCH: ["the relay's certificate has another key than the link says", 'ask who runs the relay'],
+  LEAT_DRAINING: ['the agent or the relay is stopping', 'try again'],
+  LEAT_AGENT_BUSY: ['the agent has as many sessions or streams as it takes', 'try again shortly'],
   LEAT_CARRIER_CUT: ['the connection was cut', 'try again'],
   LEAT_TIMEOUT: ['no answer in time', 'try again'],
   LEAT_TAMPERED: ['what arrived was changed on its way', 'use another network or relay'],
