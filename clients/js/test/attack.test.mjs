@@ -1,0 +1,219 @@
+// Whoever carries the bytes changes, drops, repeats, swaps or cuts them, at every index and in both
+// directions: it never comes to more than a cut, nothing wrong is given out, and no end is believed.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { connect } from '../dist/index.js';
+import { primitives } from '../dist/crypto.js';
+import { Session } from '../dist/session.js';
+import { UNIT, unit } from '../dist/session.js';
+import { keysOf } from '../dist/credential.js';
+import { Agent, pipePair, straight, testPlatform } from './agent.mjs';
+import { serve } from './world.mjs';
+
+const ANSWER = Array.from({ length: 300 }, (_, i) => `token ${i}`).join(' ');
+const CHANNEL_CODES = new Set([
+  'LEAT_TAMPERED',
+  'LEAT_CARRIER_CUT',
+  'LEAT_KEY_CHANGED',
+  'LEAT_PROTOCOL',
+  'LEAT_TIMEOUT',
+]);
+
+const answering = () =>
+  serve(
+    http.createServer((request, response) => {
+      response.shouldKeepAlive = false;
+      response.writeHead(200, { 'content-length': ANSWER.length });
+      for (let at = 0; at < ANSWER.length; at += 500) response.write(ANSWER.slice(at, at + 500));
+      response.end();
+    }),
+  );
+
+/** One exchange of a paired device; the text, or the error that it met. */
+async function exchange(credential) {
+  const attempt = { text: '', ended: false, error: undefined };
+  let client;
+  try {
+    client = await connect(credential, { timeout: 0 });
+    const response = await client.fetch('/');
+    const decoder = new TextDecoder();
+    for await (const part of response.body) attempt.text += decoder.decode(part, { stream: true });
+    attempt.ended = true;
+  } catch (error) {
+    attempt.error = error;
+  } finally {
+    client?.close();
+  }
+  return attempt;
+}
+
+/** How many writes each side makes in an exchange that is left alone. */
+async function measure(agent, credential) {
+  const count = { client: 0, agent: 0 };
+  testPlatform(() =>
+    straight(agent, (side, index, bytes) => {
+      count[side] = Math.max(count[side], index + 1);
+      return [bytes];
+    }),
+  );
+  const attempt = await exchange(credential);
+  assert.equal(attempt.error, undefined);
+  assert.equal(attempt.text, ANSWER);
+  return count;
+}
+
+const flipped = (bytes, bit) => {
+  bytes[bit >> 3] ^= 1 << (bit & 7);
+  return bytes;
+};
+
+for (const suite of ['aesgcm', 'nacl']) {
+  test(`${suite}: flipped, dropped, repeated, swapped, cut at every index`, async (t) => {
+    const service = await answering();
+    t.after(() => service.close());
+    const agent = await Agent.make({ targets: { web: service.port }, suite });
+    testPlatform(() => straight(agent));
+    const first = await connect(agent.link());
+    const { credential } = first;
+    first.close();
+    const count = await measure(agent, credential);
+    assert.ok(count.client >= 3 && count.agent >= 4);
+
+    let held;
+    const attacks = {
+      'the first bit': (bytes) => [flipped(bytes, 0)],
+      'the last bit': (bytes) => [flipped(bytes, 8 * bytes.length - 1)],
+      'a bit in the middle': (bytes) => [flipped(bytes, 4 * bytes.length + 3)],
+      drop: () => [],
+      repeat: (bytes) => [bytes, bytes.slice()],
+      'cut short': (bytes) => [bytes.subarray(0, bytes.length - 1)],
+      'one byte more': (bytes) => [bytes, Uint8Array.of(0)],
+      'swap with the next': undefined,
+    };
+    let tried = 0;
+    for (const side of ['client', 'agent']) {
+      // What comes after the answer (acks, the goodbye) may differ from run to run: those in between count.
+      for (let at = 0; at < Math.min(count[side], 6); at++) {
+        for (const [name, attack] of Object.entries(attacks)) {
+          let pair;
+          // A cut ends what would otherwise wait for bytes that never come.
+          const soon = () => setTimeout(() => pair.client.close(), 10).unref();
+          const change = (from, index, bytes) => {
+            if (from !== side || index < at) return [bytes];
+            if (index === at) {
+              soon();
+              if (attack) return attack(bytes);
+              held = bytes;
+              return [];
+            }
+            return !attack && index === at + 1 ? [bytes, held] : [bytes];
+          };
+          testPlatform(() => () => {
+            pair = pipePair(change);
+            void agent.accept(pair.agent);
+            return pair.client;
+          });
+          const attempt = await exchange(credential);
+          const where = `${name}, ${side} ${at}`;
+          assert.ok(ANSWER.startsWith(attempt.text), `${where}: plaintext that was never sent`);
+          if (attempt.ended) assert.equal(attempt.text, ANSWER, `${where}: a clean end of something else`);
+          else assert.ok(CHANNEL_CODES.has(attempt.error.code), `${where}: ${attempt.error.code} ${attempt.error}`);
+          tried++;
+        }
+      }
+    }
+    assert.ok(tried >= 50, `${tried} attacks`);
+  });
+}
+
+test('every bit of the reply', async () => {
+  const agent = await Agent.make();
+  testPlatform(() => straight(agent));
+  const first = await connect(agent.link());
+  const { credential } = first;
+  first.close();
+  const crypto = await primitives();
+  const keys = await keysOf(credential, crypto);
+  const start = (bit) => {
+    const pair = pipePair((side, index, bytes) => {
+      if (side !== 'agent' || index) return [bytes];
+      queueMicrotask(() => pair.client.close()); // nothing follows the reply
+      return [flipped(bytes, bit)];
+    });
+    void agent.accept(pair.agent);
+    return Session.start(pair.client, { crypto, ...keys, device: 'd', suites: ['aesgcm', 'nacl'], padding: 0 });
+  };
+  const codes = new Map();
+  const bits = [];
+  for (let bit = 0; bit < 8 * 60; bit++) bits.push(bit);
+  await Promise.all(
+    bits.map(async (bit) => {
+      const error = await start(bit).then(
+        () => undefined,
+        (reason) => reason,
+      );
+      assert.ok(error, `bit ${bit} went unnoticed`);
+      codes.set(error.code, (codes.get(error.code) ?? 0) + 1);
+    }),
+  );
+  for (const code of codes.keys()) assert.ok(CHANNEL_CODES.has(code), code);
+  assert.ok(codes.get('LEAT_KEY_CHANGED') > 400);
+});
+
+test('another key is refused, whoever says that it is all right', async () => {
+  const agent = await Agent.make();
+  const impostor = await Agent.make();
+  testPlatform(() => straight(agent));
+  const first = await connect(agent.link());
+  const { credential } = first;
+  first.close();
+  // One that answers as it can: it cannot read the hello, so it says so, or makes something up.
+  testPlatform(() => straight(impostor));
+  await assert.rejects(connect(credential, { timeout: 0 }), (error) => error.code === 'LEAT_PROTOCOL');
+  const answers = {
+    'a reply of random bytes': [unit(UNIT.reply, crypto.getRandomValues(new Uint8Array(80))), 'LEAT_KEY_CHANGED'],
+    'a reply that begins with a point of low order': [unit(UNIT.reply, new Uint8Array(80)), 'LEAT_KEY_CHANGED'],
+    'words that the key has changed': [unit(UNIT.refused, new TextEncoder().encode('LEAT_KEY_CHANGED')), 'LEAT_KEY_CHANGED'],
+    'words that mean nothing': [unit(UNIT.refused, new TextEncoder().encode('<b>hello')), 'LEAT_PROTOCOL'],
+    'an unknown kind': [unit(7, new Uint8Array(60)), 'LEAT_PROTOCOL'],
+    'a length of nothing': [Uint8Array.of(0, 0), 'LEAT_PROTOCOL'],
+    'a length beyond': [Uint8Array.of(0x40, 0), 'LEAT_PROTOCOL'],
+    'no relay at all': [new TextEncoder().encode('HTTP/1.1 400 Bad Request\r\n\r\n'), 'LEAT_PROTOCOL'],
+  };
+  for (const [name, [bytes, code]] of Object.entries(answers)) {
+    testPlatform(() => () => {
+      const pair = pipePair();
+      void pair.agent.read().then(() => pair.agent.write(bytes));
+      return pair.client;
+    });
+    await assert.rejects(connect(credential, { timeout: 0 }), (error) => error.code === code, name);
+  }
+  testPlatform(() => straight(agent));
+  const again = await connect(credential);
+  assert.equal(again.credential.agent, credential.agent);
+  again.close();
+});
+
+test('a hello that is replayed gets nothing that can be read, and changes nothing', async () => {
+  const agent = await Agent.make();
+  const sent = [];
+  testPlatform(() =>
+    straight(agent, (side, index, bytes) => {
+      if (side === 'client') sent.push(bytes.slice());
+      return [bytes];
+    }),
+  );
+  const client = await connect(agent.link());
+  client.close();
+  assert.equal(agent.devices.size, 1);
+  agent.devices.clear();
+  for (const [id] of agent.pairings) agent.pairings.set(id, new Uint8Array(16)); // as if it were unused
+  const pair = pipePair();
+  const serving = agent.accept(pair.agent);
+  for (const bytes of sent) await pair.client.write(bytes);
+  await pair.client.read();
+  pair.client.close();
+  await serving;
+  assert.equal(agent.devices.size, 0);
+});
