@@ -15,7 +15,7 @@ SealedTransport::SealedTransport(net::Shard& shard, std::unique_ptr<net::Transpo
                                  crypto::Channel channel, Bytes surplus, Padding padding)
     : shard_(shard), pipe_(std::move(pipe)), channel_(std::move(channel)), padding_(padding) {
   assert(surplus.size() <= kSurplus);
-  std::memcpy(buffer_.data(), surplus.data(), surplus.size());
+  std::ranges::copy(surplus, buffer_.begin());
   end_ = surplus.size();
   pipe_->set_owner(this);
 }
