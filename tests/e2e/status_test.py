@@ -154,7 +154,8 @@ class StatusTest(harness.Case):
         spent = time.monotonic() - begun
         draws = len(screen.draws) - seen
         self.assertGreater(draws, 0)
-        self.assertLessEqual(draws, spent * 4 + 2)
+        # What was drawn before may be read only now. Were each request a reason, it would be hundreds.
+        self.assertLessEqual(draws, spent * 4 + 8)
 
     def test_no_color(self):
         screen, agent, state = self.at_terminal(environment={"NO_COLOR": "1"})
