@@ -39,7 +39,11 @@ class SealedSessionTest : public ::testing::Test {
           driver(e.test.loop.shard, mux::Config::native(role), *this,
                  net::make_plain_transport(e.test.loop.shard, carrier.release())) {}
     void on_stream(mux::StreamHandle stream) override { end.run_inside(stream); }
-    void on_ended(const Error&) override { end.test.loop.poke(); }
+    void on_ended(const Error& error) override {
+      why = error.text();
+      end.test.loop.poke();
+    }
+    std::string why = "lives";
     End& end;
     SessionDriver driver;
   };
@@ -102,25 +106,33 @@ class SealedSessionTest : public ::testing::Test {
     device->join(*device->driver->mux().open(loop.shard.now()), std::move(visit.server));
   }
 
+  // Made before there is a session, whose streams have seconds to be acknowledged in.
+  const std::string up = net::random_text(kBulk, 3), down = net::random_text(kBulk, 4);
   net::Loop loop;
   std::unique_ptr<End> device, agent;
   std::unique_ptr<Talker> visitor, service;
 };
 
 TEST_F(SealedSessionTest, BulkBothWaysAndEnds) {
-  const std::string up = net::random_text(kBulk, 3), down = net::random_text(kBulk, 4);
   visitor->send(up, true);
   service->send(down, true);
-  ASSERT_TRUE(loop.run([&] { return device->splice_ended && agent->splice_ended; },
-                       std::chrono::seconds(60)));
-  EXPECT_TRUE(device->clean && agent->clean);
+  const auto done = [](const Talker& end) { return end.ended || end.failed; };
+  ASSERT_TRUE(loop.run(
+      [&] {
+        return device->splice_ended && agent->splice_ended && done(*visitor) && done(*service);
+      },
+      std::chrono::seconds(60)));
+  EXPECT_TRUE(device->clean && agent->clean)
+      << (device->why ? device->why->text() : "device: session lives") << "; "
+      << (agent->why ? agent->why->text() : "agent: session lives") << "; outside: device's "
+      << device->outer.why << ", agent's " << agent->outer.why;
   EXPECT_TRUE(service->received == up);
   EXPECT_TRUE(visitor->received == down);
 }
 
 TEST_F(SealedSessionTest, AReaderThatStallsPausesTheSenderAndNothingElse) {
   visitor->reading = false;
-  service->send(net::random_text(kBulk, 5), false);
+  service->send(down, false);
   ASSERT_TRUE(loop.run([&] { return agent->driver && agent->driver->mux().stats().data_out > 0; }));
   // Another stream of the same sealed session is served meanwhile.
   net::TcpPair visit = net::tcp_pair(), far = net::tcp_pair();
