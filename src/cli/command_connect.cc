@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cli/agent_settings.h"
 #include "cli/commands.h"
 #include "cli/process.h"
 #include "config/paths.h"
@@ -18,11 +19,6 @@
 
 namespace leat::cli {
 namespace {
-
-std::string machine_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
 
 Result<std::string> link_text(const ConnectArguments& arguments) {
   if (arguments.link_file.empty()) return arguments.agent;

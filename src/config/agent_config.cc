@@ -64,28 +64,10 @@ Result<Duration> parse_health_interval(std::string_view text) {
   return expected("1s or more", text);
 }
 
-// RFC 6454 §6.1: scheme "://" host [":" port], which is what browsers send and compare.
-bool is_origin(std::string_view text) {
-  const std::size_t scheme = text.find("://");
-  if (scheme == text.npos || scheme == 0 || scheme + 3 == text.size()) return false;
-  return std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f && c != ','; }) &&
-         text.find_first_of("/?#@", scheme + 3) == text.npos;
-}
-
 Result<std::vector<std::string>> parse_cors(std::string_view text) {
-  std::vector<std::string> origins;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    std::string_view one = text.substr(at, end - at);
-    while (one.starts_with(' ')) one.remove_prefix(1);
-    while (one.ends_with(' ')) one.remove_suffix(1);
-    if (one != "*" && !is_origin(one)) {
-      return expected("* or origins such as https://chat.example.com, with commas between", text);
-    }
-    origins.emplace_back(one);
-    at = end + 1;
-  }
-  return origins;
+  if (text == "*") return std::vector<std::string>{"*"};
+  if (auto origins = parse_origins(text)) return origins;
+  return expected("* or origins such as https://chat.example.com, with commas between", text);
 }
 
 Result<Duration> parse_sse_comments(std::string_view text) {

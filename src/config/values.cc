@@ -368,10 +368,12 @@ Result<std::vector<std::string>> parse_origins(std::string_view text) {
     const std::size_t end = std::min(text.find(',', at), text.size());
     std::string_view origin = text.substr(at, end - at);
     origin.remove_prefix(std::min(origin.find_first_not_of(' '), origin.size()));
+    while (origin.ends_with(' ')) origin.remove_suffix(1);
     at = end + 1;
+    // RFC 6454 §6.1: scheme "://" host [":" port], which is what browsers send and compare.
     const std::size_t host = origin.find("://");
     if (!visible(origin) || host == origin.npos || host == 0 ||
-        origin.find_first_of("/?#", host + 3) != origin.npos || origin.size() == host + 3) {
+        origin.find_first_of("/?#@", host + 3) != origin.npos || origin.size() == host + 3) {
       return expected("origins like https://app.example.com, with commas between", text);
     }
     origins.emplace_back(origin);

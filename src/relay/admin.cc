@@ -11,6 +11,7 @@
 #include "http/chars.h"
 #include "relay/agent_session.h"
 #include "relay/http_visitor.h"
+#include "relay/sealed_visitor.h"
 #include "relay/tcp_visitor.h"
 
 namespace leat::relay {
@@ -130,6 +131,8 @@ Result<AdminAnswer> release_tunnel(Context& context, const AdminRequest& request
   }
   context.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.revoke(request.path_value); });
   context.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.revoke(request.path_value); });
+  context.sealed_visitors.for_each(
+      [&](SealedVisitor& visitor) { visitor.revoke(request.path_value); });
   return AdminAnswer{204, {}};
 }
 

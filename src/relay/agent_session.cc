@@ -415,6 +415,9 @@ Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
   if (opaque && tunnel.visitors.asks()) {
     return leat::fail(Code::BAD_POLICY, "tcp and tls tunnels can ask for no credential");
   }
+  if (tunnel.kind == control::TunnelKind::sealed && !tunnel.visitors.empty()) {
+    return leat::fail(Code::BAD_POLICY, "who may use a sealed tunnel is the agent's to say");
+  }
   auto made = Access::make(tunnel.visitors);
   if (!made) return tl::unexpected(made.error());
   if (tunnel.visitors.empty()) {

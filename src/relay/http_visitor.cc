@@ -421,19 +421,26 @@ void HttpVisitor::become_sealed(const http::Request& request, const std::string&
   }
   AgentSession* agent = context_.registry.find(tunnel, control::TunnelKind::sealed);
   if (agent == nullptr) return answer(Code::AGENT_OFFLINE, request.keep_alive);
+  account_ = agent->account();
+  const auto quota = account_->begin_stream(context_.accounting.now());
+  if (quota) return answer(*quota, request.keep_alive);
   const auto stream = agent->open_stream();
-  if (!stream) return answer(Code::AGENT_BUSY, request.keep_alive);
+  if (!stream) {
+    account_->end_stream();
+    return answer(Code::AGENT_BUSY, request.keep_alive);
+  }
   std::string accepted;
   http::serialise(http::ws::accept(request, kSealedSubprotocol), accepted);
   writer_.write(*transport_, accepted);
   if (!writer_.idle()) {  // it has not read the answers before this one
+    account_->end_stream();
     agent->driver().mux().reset(*stream);
     return end(true);
   }
   state_ = State::over;
   timer_.disarm();
   SealedVisitor::start(context_, std::move(transport_), reader_.release_held(), *agent, *stream,
-                       tunnel, request_id_);
+                       tunnel, request_id_, account_);
   context_.http_visitors.release(*this);
 }
 

@@ -8,6 +8,7 @@
 #include "relay/agent_session.h"
 #include "relay/context.h"
 #include "relay/http_visitor.h"
+#include "relay/sealed_visitor.h"
 #include "relay/tcp_visitor.h"
 
 namespace leat::relay {
@@ -47,9 +48,12 @@ void write_traffic(const Metrics& metrics, Text& text) {
   text.sample("direction=\"out\",kind=\"http\"", metrics.http.out);
   text.sample("direction=\"in\",kind=\"tcp\"", metrics.tcp.in);
   text.sample("direction=\"out\",kind=\"tcp\"", metrics.tcp.out);
+  text.sample("direction=\"in\",kind=\"sealed\"", metrics.sealed.in);
+  text.sample("direction=\"out\",kind=\"sealed\"", metrics.sealed.out);
   text.family("leat_opens_total", "counter", "Streams opened to agents.");
   text.sample("kind=\"http\"", metrics.http.streams);
   text.sample("kind=\"tcp\"", metrics.tcp.streams);
+  text.sample("kind=\"sealed\"", metrics.sealed.streams);
   text.family("leat_refusals_total", "counter", "Answers of the relay's own, by code.");
   for (const auto& [code, count] : metrics.refused) {
     text.sample("code=\"" + std::string(info(code).name) + "\"", count);
@@ -95,6 +99,7 @@ std::string metrics_text(Context& context) {
   text.family("leat_visitors", "gauge", "Visitors' connections.");
   text.sample("kind=\"http\"", static_cast<double>(context.http_visitors.size()));
   text.sample("kind=\"tcp\"", static_cast<double>(context.tcp_visitors.size()));
+  text.sample("kind=\"sealed\"", static_cast<double>(context.sealed_visitors.size()));
   text.single("leat_agents_joined_total", "counter", "Agents that were let in.",
               static_cast<double>(context.metrics.agents_joined));
   write_traffic(context.metrics, text);

@@ -20,7 +20,7 @@ struct Traffic {
 };
 
 struct Metrics {
-  Traffic http, tcp;
+  Traffic http, tcp, sealed;
   std::uint64_t agents_joined = 0;
   std::map<Code, std::uint64_t> refused;  // answers of the relay's own to visitors, and agents
 };

@@ -53,18 +53,16 @@ void Registry::set_health(const std::string& id, AgentSession* session, bool hea
   }
 }
 
-AgentSession* Registry::find(std::string_view id, control::TunnelKind kind,
-                             const AgentSession* except) {
+AgentSession* Registry::find(std::string_view id, control::TunnelKind kind) {
   const auto found = tunnels_.find(std::string(id));
   if (found == tunnels_.end() || found->second.kind != kind) return nullptr;
   Tunnel& tunnel = found->second;
   const std::size_t count = tunnel.servers.size();
-  if (count == 1 && except == nullptr) return tunnel.servers.front().session;
+  if (count == 1) return tunnel.servers.front().session;
   const Tunnel::Server* best = nullptr;
   int best_worth = -1;
   for (std::size_t i = 0; i < count; ++i) {
     const Tunnel::Server& server = tunnel.servers[(tunnel.turn + i) % count];
-    if (server.session == except) continue;
     const int worth = (server.session->silent() ? 0 : 2) + (server.healthy ? 1 : 0);
     if (worth > best_worth) {
       best = &server;

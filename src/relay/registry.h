@@ -38,10 +38,9 @@ class Registry {
   void set_health(const std::string& id, AgentSession* session, bool healthy);
 
   // The next in turn of those that are healthy and whose carrier is not silent; if there are none,
-  // of those that are not silent; if there are none either, of all. `except` is left out.
+  // of those that are not silent; if there are none either, of all.
   // nullptr: none serves it, or it is of another kind.
-  AgentSession* find(std::string_view id, control::TunnelKind kind,
-                     const AgentSession* except = nullptr);
+  AgentSession* find(std::string_view id, control::TunnelKind kind);
   bool serves(std::string_view id, control::TunnelKind kind) const;
   // More than one session serves it.
   bool shared(std::string_view id) const;

@@ -18,7 +18,8 @@ constexpr std::uint16_t kTryAgainLater = 1013;  // IANA's registry of close code
 
 void SealedVisitor::start(Context& context, std::unique_ptr<net::Transport> transport,
                           std::string surplus, AgentSession& agent, mux::StreamHandle stream,
-                          const std::string& tunnel, const std::string& request_id) {
+                          const std::string& tunnel, const std::string& request_id,
+                          std::shared_ptr<Account> account) {
   proto::OpenStream preamble;
   preamble.set_tunnel(tunnel);
   preamble.set_kind(proto::KIND_SEALED);
@@ -32,22 +33,40 @@ void SealedVisitor::start(Context& context, std::unique_ptr<net::Transport> tran
   auto websocket =
       net::make_websocket_transport(context.shard, std::move(transport), http::ws::Role::server,
                                     std::move(surplus), http::ws::kInternalError);
-  SealedVisitor& visitor =
-      context.sealed_visitors.add(std::unique_ptr<SealedVisitor>(new SealedVisitor(
-          context, agent.driver(), stream, std::move(websocket), std::move(text), tunnel)));
+  SealedVisitor& visitor = context.sealed_visitors.add(std::unique_ptr<SealedVisitor>(
+      new SealedVisitor(context, agent.driver(), stream, std::move(websocket), std::move(text),
+                        tunnel, std::move(account))));
   visitor.splice_.start_sending(visitor);
 }
 
 SealedVisitor::SealedVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
                              std::unique_ptr<net::Transport> websocket, std::string preamble,
-                             std::string tunnel)
+                             std::string tunnel, std::shared_ptr<Account> account)
     : context_(context),
       reply_(limits::kOpenStreamMessage),
       reply_timer_(context.shard, [this] { refuse(Code::AGENT_LOST); }),
       tunnel_(std::move(tunnel)),
       peer_(websocket->peer()),
+      meter_(context.accounting, std::move(account), context.metrics.sealed,
+             [this] { on_meter(); }),
       splice_(driver, stream, std::move(websocket), std::move(preamble), *this) {
+  splice_.set_meter(&meter_);
   reply_timer_.arm_in(limits::kOpenReply);
+}
+
+void SealedVisitor::on_meter() {
+  if (over_) return;
+  if (!meter_.refused()) return splice_.poke();
+  cut();
+}
+
+void SealedVisitor::revoke(const std::string& tunnel) {
+  if (!over_ && tunnel_ == tunnel) cut();
+}
+
+void SealedVisitor::cut() {
+  reply_timer_.disarm();
+  splice_.cut();
 }
 
 std::size_t SealedVisitor::deliver(Bytes data) {

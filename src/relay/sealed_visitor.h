@@ -13,6 +13,7 @@
 #include "mux/endpoint.h"
 #include "net/splice.h"
 #include "net/transport.h"
+#include "relay/accounting.h"
 #include "relay/context.h"
 
 namespace leat::relay {
@@ -21,27 +22,34 @@ inline constexpr char kSealedSubprotocol[] = "leat-sealed.1";
 
 class SealedVisitor final : private net::Splice::Owner, private mux::Sink {
  public:
-  // The upgrade has been answered; `surplus` came behind the request.
+  // The upgrade has been answered; `surplus` came behind the request. `account` has begun the
+  // stream.
   static void start(Context& context, std::unique_ptr<net::Transport> transport,
                     std::string surplus, AgentSession& agent, mux::StreamHandle stream,
-                    const std::string& tunnel, const std::string& request_id);
+                    const std::string& tunnel, const std::string& request_id,
+                    std::shared_ptr<Account> account);
+  // Cuts it if it visits this tunnel.
+  void revoke(const std::string& tunnel);
 
  private:
   SealedVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
-                std::unique_ptr<net::Transport> websocket, std::string preamble,
-                std::string tunnel);
+                std::unique_ptr<net::Transport> websocket, std::string preamble, std::string tunnel,
+                std::shared_ptr<Account> account);
 
   std::size_t deliver(Bytes data) override;
   void end() override;
   void reset(mux::ResetReason reason) override;
   void on_splice_end(net::Splice& splice, bool clean) override;
 
+  void on_meter();
+  void cut();
   void refuse(Code code);
 
   Context& context_;
   control::MessageReader reply_;
   net::Timer reply_timer_;  // until the agent's OpenReply
   const std::string tunnel_, peer_;
+  StreamMeter meter_;  // outlives the splice
   net::Splice splice_;
   bool over_ = false;
 };

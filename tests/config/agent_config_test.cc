@@ -259,6 +259,11 @@ TEST(ServiceConfig, RefusesWhatIsNone) {
            {"preset", "vllm"}, {"health", "/up"}, {"cors", "*"}, {"sse_comments", "5s"}}) {
     EXPECT_FALSE(service({{"target", "tcp://nas:22", ""}, {key, value, ""}})) << key;
   }
+  // What the relay would have to enforce it cannot see: better refused than not enforced.
+  for (const auto& [key, value] : std::vector<std::pair<const char*, const char*>>{
+           {"allow", "192.0.2.0/24"}, {"visitor_tokens", "f"}, {"visitor_users", "f"}}) {
+    EXPECT_FALSE(service({{"target", "80", ""}, {"sealed", "true", ""}, {key, value, ""}})) << key;
+  }
   EXPECT_TRUE(service({{"target", "tcp://nas:22", ""}, {"health", "none", ""}}));
 }
 

@@ -60,6 +60,33 @@ TEST_F(Quota, BytesOfADayToTheByte) {
   ASSERT_TRUE(until([&] { return late->over(); }));
 }
 
+TEST_F(Quota, HoldsForSealedVisitorsToo) {
+  limit({.streams = 1, .bytes_per_day = 200'000});
+  const auto agent = online({control::TunnelRequest{"den", control::TunnelKind::sealed, false, 0}});
+  const auto enter = [](Visitor& guest) {
+    guest.get("/sealed/den",
+              "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+              "Sec-WebSocket-Protocol: leat-sealed.1\r\n");
+  };
+  const auto guest = visitor();
+  enter(*guest);
+  ASSERT_TRUE(until([&] { return !agent->streams.empty() && agent->streams[0]->opened(); }));
+  const auto second = visitor();
+  enter(*second);
+  ASSERT_TRUE(until([&] { return second->has("LEAT_QUOTA_STREAMS") || second->over(); }));
+  EXPECT_TRUE(second->has("HTTP/1.1 429 ")) << second->text();
+
+  agent->streams[0]->reply().send(std::string(1'000'000, 'x'));
+  ASSERT_TRUE(until([&] { return guest->over(); }));
+  EXPECT_LT(guest->text().size(), 201'000u);
+  EXPECT_GT(guest->text().size(), 100'000u);
+  const auto late = visitor();
+  enter(*late);
+  ASSERT_TRUE(until([&] { return late->has("LEAT_QUOTA_DAY") || late->over(); }));
+  EXPECT_TRUE(late->has("HTTP/1.1 429 ")) << late->text();
+}
+
 TEST_F(Quota, AnAnswerThatRunsIsCutAndTheNextRefused) {
   limit({.bytes_per_day = 100'000});
   const auto agent = online({http()});

@@ -105,6 +105,15 @@ TEST_F(SealedDoorTest, ARefusalIsACloseOf1013WithItsCode) {
   EXPECT_EQ(received().reason, "LEAT_AGENT_OFFLINE");
 }
 
+TEST_F(SealedDoorTest, ATunnelWithRulesForVisitorsIsRefused) {
+  control::TunnelRequest guarded = sealed("kept");
+  guarded.visitors.allow = {"192.0.2.0/24"};
+  const auto agent = online({guarded, sealed()});
+  ASSERT_TRUE(until([&] { return agent->settled(); }));
+  EXPECT_EQ(agent->refused().at(0).code, Code::BAD_POLICY);
+  EXPECT_EQ(agent->bound().count(1), 1u);
+}
+
 TEST_F(SealedDoorTest, TextIsClosedWith1003) {
   enter();
   stream().reply();
