@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/crypto_util.h"
+#include "cli/version.h"
 
 namespace leat::cli {
 namespace {
@@ -225,6 +226,8 @@ SampleAnswer root(std::uint64_t) {
           "leat sample server. Try GET /v1/models, POST /v1/chat/completions, POST /api/chat.\n"};
 }
 
+SampleAnswer version(std::uint64_t) { return json_answer({{"version", version_line()}}); }
+
 SampleAnswer healthz(std::uint64_t) {
   return {.content_type = "text/plain; charset=utf-8", .body = "ok\n"};
 }
@@ -240,6 +243,7 @@ constexpr Page kPages[] = {
     {"/healthz", healthz, nullptr},
     {"/v1/models", models, nullptr},
     {"/v1/chat/completions", nullptr, openai_chat},
+    {"/api/version", version, nullptr},
     {"/api/tags", tags, nullptr},
     {"/api/chat", nullptr, ollama_chat},
 };
