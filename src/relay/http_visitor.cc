@@ -113,7 +113,7 @@ void HttpVisitor::read_heads() {
         if (!begun && reader_.head().held() > 0) timer_.arm_in(limits::kHeadTimeout);
         return;
       case net::HttpReader::Head::bad:
-        return answer(head_error(reader_.head().error()), false);
+        return refuse_head(head_error(reader_.head().error()));
       case net::HttpReader::Head::end:
         return end(false);
       case net::HttpReader::Head::failed:
@@ -123,7 +123,7 @@ void HttpVisitor::read_heads() {
         if (!request) {
           log::debug("request refused",
                      {{"visitor", transport_->peer()}, {"why", reader_.head().why()}});
-          return answer(head_error(reader_.head().error()), false);
+          return refuse_head(head_error(reader_.head().error()));
         }
         handle(std::move(*request));
       }
@@ -146,8 +146,12 @@ void HttpVisitor::handle(http::Request request) {
   // HTTP/1.0 may leave Host out.
   const std::string name = http::host_name(host == nullptr ? transport_->sni() : *host);
   const bool foreign = tunnels_ && !context_.names.own(name);
-  const Route way =
-      foreign ? route_host(request, context_.names.tunnel(name)) : route(request, tunnels_);
+  const std::string tunnel = foreign ? context_.names.tunnel(name) : std::string();
+  // Below the domain each name is a tunnel's, if only of one that cannot be.
+  const bool unclaimed = foreign && tunnel.empty() && !context_.names.below_domain(name);
+  const Route way = unclaimed ? route_unclaimed(request)
+                    : foreign ? route_host(request, tunnel, is_room(tunnel))
+                              : route(request, tunnels_);
   switch (way.kind) {
     case Route::Kind::invalid:
       return answer(Code::BAD_REQUEST, false);
@@ -181,6 +185,11 @@ void HttpVisitor::handle(http::Request request) {
   }
 }
 
+bool HttpVisitor::is_room(const std::string& tunnel) const {
+  return context_.registry.serves(tunnel, control::TunnelKind::ws) ||
+         (!tunnel.empty() && context_.rooms.find(tunnel) != nullptr);
+}
+
 void HttpVisitor::administer(const http::Request& request, const Route& route, bool keep_alive) {
   const auto answered = relay::administer(context_, request, route.target, transport_->peer_host());
   if (answered) {
@@ -200,6 +209,13 @@ void HttpVisitor::administer(const http::Request& request, const Route& route, b
 }
 
 // --- answers of our own ---
+
+// The answer to what is no request is not one to the request before it.
+void HttpVisitor::refuse_head(Code code) {
+  head_request_ = false;
+  request_id_.clear();
+  answer(code, false);
+}
 
 void HttpVisitor::answer(Code code, bool keep_alive) {
   const CodeInfo& about = info(code);
@@ -268,7 +284,7 @@ void HttpVisitor::discard() {
 void HttpVisitor::on_timer() {
   switch (state_) {
     case State::head:
-      if (reader_.head().held() > 0) return answer(Code::HEAD_TIMEOUT, false);
+      if (reader_.head().held() > 0) return refuse_head(Code::HEAD_TIMEOUT);
       return linger();
     case State::exchange:
       exchange_->on_idle();
