@@ -4,10 +4,10 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <system_error>
 #include <vector>
 
+#include "base/calendar.h"
 #include "base/file.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
@@ -19,14 +19,6 @@
 
 namespace leat::cli {
 namespace {
-
-std::string day_and_minute(std::chrono::sys_seconds time) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm utc;
-  ::gmtime_r(&seconds, &utc);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &utc)};
-}
 
 std::string padded(std::string text, std::size_t width) {
   text.resize(std::max(text.size() + 1, width), ' ');

@@ -158,7 +158,7 @@ Result<void> RelayImpl::listen() {
   net::Shard& shard = context_.shard;
   Result<std::unique_ptr<net::Listener>> tls =
       net::Listener::open(shard, context_.options.listen, [this](net::Fd socket) {
-        Knock::start(context_, std::move(socket), true,
+        Knock::start(context_, std::move(socket), Knock::Door::tls,
                      [this](Knock::Guest guest) { admit(std::move(guest)); });
       });
   if (!tls) return tl::unexpected(tls.error());
@@ -173,7 +173,7 @@ Result<void> RelayImpl::listen() {
     Result<std::unique_ptr<net::Listener>> opened =
         net::Listener::open(shard, *address, [this, tunnels](net::Fd socket) {
           if (!tunnels) return accept_plain({std::move(socket)}, false);
-          Knock::start(context_, std::move(socket), false,
+          Knock::start(context_, std::move(socket), Knock::Door::plain,
                        [this](Knock::Guest guest) { accept_plain(std::move(guest), true); });
         });
     if (!opened) return tl::unexpected(opened.error());
@@ -206,7 +206,8 @@ void RelayImpl::accept_plain(Knock::Guest guest, bool tunnels) {
   if (!transport) return;
   if (guest.visitor) transport->speak_for(*guest.visitor);
   context_.http_visitors
-      .add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels, std::nullopt))
+      .add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels,
+                                         std::move(guest.waiting)))
       .start();
 }
 
