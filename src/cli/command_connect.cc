@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/process.h"
 #include "config/paths.h"
+#include "config/proxy_variables.h"
 #include "config/values.h"
 #include "connect/client.h"
 #include "connect/stdio.h"
@@ -55,6 +56,13 @@ Result<connect::Options> options_of(const ConnectArguments& arguments) {
     if (!parsed) return fail(Code::USAGE, "--direct: " + parsed.error().detail);
     out.direct.push_back(std::move(*parsed));
   }
+  const auto proxy = config::ProxyVariables::read();
+  if (!proxy) return tl::unexpected(proxy.error());
+  out.proxy = [proxy = *proxy](std::string_view host) -> std::optional<net::Proxy> {
+    const auto found = proxy.on_the_way_to(host);
+    if (!found) return std::nullopt;
+    return net::Proxy{found->address, found->credentials};
+  };
   out.by_relay = arguments.way != "direct";
   out.by_direct = arguments.way != "relay";
   out.suite = arguments.suite == "nacl" ? crypto::Suite::nacl : crypto::Suite::aesgcm;

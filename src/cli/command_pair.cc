@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <string>
 
@@ -10,6 +12,7 @@
 #include "cli/sealed_state.h"
 #include "cli/terminal.h"
 #include "connect/link.h"
+#include "crypto/handshake.h"
 #include "crypto/identity.h"
 
 namespace leat::cli {
@@ -19,16 +22,16 @@ Result<connect::Link> offer(const PairArguments& arguments, const std::string& d
                             const agent::SealedAgent& known) {
   const auto identity = crypto::Identity::load_or_create(directory + "/identity.pem");
   if (!identity) return tl::unexpected(identity.error());
-  std::string id(agent::Pairing::kIdSize, '\0'), secret(agent::Pairing::kSecretSize, '\0');
-  for (std::string* each : {&id, &secret}) {
-    random_bytes({reinterpret_cast<std::uint8_t*>(each->data()), each->size()});
-  }
+  std::array<std::uint8_t, agent::Pairing::kIdSize> id;
+  random_bytes(id);
+  const Secret secret = OneTimeCode::make_secret();
+  const crypto::Key psk = crypto::pairing_psk(as_bytes(secret.reveal()));
   agent::Pairing pairing;
-  pairing.id = id;
-  pairing.secret = Secret(std::move(secret));
+  pairing.id = as_chars(id);
+  std::ranges::copy(psk.reveal(), pairing.code.hash.begin());
   pairing.name = arguments.name;
   pairing.scope = {split_list(arguments.services), split_list(arguments.paths)};
-  pairing.ends = agent::unix_now() + std::int64_t{60} * arguments.minutes;
+  pairing.code.ends = agent::unix_now() + std::int64_t{60} * arguments.minutes;
   const auto written =
       agent::DeviceFile(directory).update([&](agent::Devices& all) -> Result<void> {
         all.pairings.push_back(pairing);
@@ -43,8 +46,8 @@ Result<connect::Link> offer(const PairArguments& arguments, const std::string& d
   link.agent.name = known.ways.name;
   link.agent.pin = known.ways.pin;
   link.pairing = pairing.id;
-  link.secret = pairing.secret;
-  link.ends = pairing.ends;
+  link.secret = secret;
+  link.ends = pairing.code.ends;
   return link;
 }
 
