@@ -90,6 +90,7 @@ struct Parser {
   Parser();
   Result<Arguments> parsed();
   const CLI::App* chosen() const;
+  Result<void> check_commands(std::span<const char* const> words) const;  // USAGE
 
  private:
   CLI::Option* with_environment(CLI::App* command, CLI::Option* option) {
@@ -114,6 +115,23 @@ struct Parser {
   void add_sample();
   void add_demo();
 };
+
+std::vector<std::string> subcommands(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : command.get_subcommands(nullptr)) names.push_back(sub->get_name());
+  return names;
+}
+
+Result<void> Parser::check_commands(std::span<const char* const> words) const {
+  const CLI::App* at = &app;
+  for (const std::string word : words) {
+    const std::vector<std::string> known = subcommands(*at);
+    const auto found = std::ranges::find(known, word);
+    if (found == known.end()) return fail(Code::USAGE, describe_unknown({&word, 1}, known));
+    at = at->get_subcommands(nullptr)[static_cast<std::size_t>(found - known.begin())];
+  }
+  return {};
+}
 
 Parser::Parser() {
   app.set_version_flag("--version,-V", version_line(), "print the version");
@@ -381,8 +399,7 @@ std::string usage_text(const Parser& parser, const CLI::ParseError& error) {
   const std::vector<std::string> unknown = parser.app.remaining(true);
   if (unknown.empty()) return error.what();
   const CLI::App* const command = parser.chosen();
-  std::vector<std::string> known;
-  for (const CLI::App* sub : command->get_subcommands(nullptr)) known.push_back(sub->get_name());
+  std::vector<std::string> known = subcommands(*command);
   for (const CLI::Option* option : command->get_options()) {
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
   }
@@ -394,11 +411,14 @@ std::string usage_text(const Parser& parser, const CLI::ParseError& error) {
 Result<Arguments> parse_arguments(int argc, const char* const* argv) {
   // leat help relay: as if leat relay --help.
   std::vector<const char*> words(argv, argv + argc);
+  Parser parser;
   if (argc > 1 && std::string_view(argv[1]) == "help") {
     words.erase(words.begin() + 1);
+    if (auto known = parser.check_commands(std::span(words).subspan(1)); !known) {
+      return tl::unexpected(known.error());
+    }
     words.push_back("--help");
   }
-  Parser parser;
   try {
     parser.app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::CallForHelp&) {

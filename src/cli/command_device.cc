@@ -84,7 +84,9 @@ int run_key(const KeyArguments& arguments) {
   print("identity     " + hex(identity->signing().public_key()) + "\nsealing key  " +
         base64url(identity->sealing().public_key().bytes) + "\n");
   if (rotate) {
-    print("Restart the agent. Every device refuses it from then on, until it is paired anew.\n");
+    print(
+        "The agent takes it up by itself, if it runs: the sessions there are end now. Every device "
+        "refuses it from here on, until it is paired anew ('leat pair').\n");
   }
   return kExitStopped;
 }

@@ -10,6 +10,7 @@
 
 #include "base/calendar.h"
 #include "base/crypto_util.h"
+#include "cli/version.h"
 
 namespace leat::cli {
 namespace {
@@ -218,6 +219,8 @@ SampleAnswer root(std::uint64_t) {
           "leat sample server. Try GET /v1/models, POST /v1/chat/completions, POST /api/chat.\n"};
 }
 
+SampleAnswer version(std::uint64_t) { return json_answer({{"version", version_line()}}); }
+
 SampleAnswer healthz(std::uint64_t) {
   return {.content_type = "text/plain; charset=utf-8", .body = "ok\n"};
 }
@@ -233,6 +236,7 @@ constexpr Page kPages[] = {
     {"/healthz", healthz, nullptr},
     {"/v1/models", models, nullptr},
     {"/v1/chat/completions", nullptr, openai_chat},
+    {"/api/version", version, nullptr},
     {"/api/tags", tags, nullptr},
     {"/api/chat", nullptr, ollama_chat},
 };
