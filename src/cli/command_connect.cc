@@ -27,9 +27,10 @@ Result<std::string> link_text(const ConnectArguments& arguments) {
   if (arguments.link_file == "-") {
     text = std::string(std::istreambuf_iterator<char>(std::cin), {});
   } else {
-    text = read_file(arguments.link_file, Code::BAD_LINK);
+    const auto link = read_private_file(arguments.link_file, Code::BAD_LINK);
+    if (!link) return tl::unexpected(link.error());
+    text = link->reveal();
   }
-  if (!text) return text;
   return text->substr(0, text->find_last_not_of(" \t\r\n") + 1);
 }
 

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <array>
-#include <qrcodegen/qrcodegen.hpp>
+#include <cstdio>
 #include <string>
 
 #include "agent/devices.h"
@@ -8,6 +8,7 @@
 #include "base/crypto_util.h"
 #include "cli/commands.h"
 #include "cli/process.h"
+#include "cli/qr.h"
 #include "cli/sealed_state.h"
 #include "cli/terminal.h"
 #include "connect/link.h"
@@ -16,28 +17,6 @@
 
 namespace leat::cli {
 namespace {
-
-// Two modules a character, dark on light whatever the terminal's colours are; a quiet zone of two.
-std::string qr_code(const std::string& text) {
-  using qrcodegen::QrCode;
-  constexpr int kQuiet = 2;
-  try {
-    const QrCode code = QrCode::encodeText(text.c_str(), QrCode::Ecc::LOW);
-    const auto dark = [&](int x, int y) { return code.getModule(x, y); };
-    std::string out;
-    for (int y = -kQuiet; y < code.getSize() + kQuiet; y += 2) {
-      out += "\x1b[30;47m";
-      for (int x = -kQuiet; x < code.getSize() + kQuiet; ++x) {
-        const bool upper = dark(x, y), lower = dark(x, y + 1);
-        out += upper && lower ? "█" : upper ? "▀" : lower ? "▄" : " ";
-      }
-      out += "\x1b[0m\n";
-    }
-    return out;
-  } catch (const qrcodegen::data_too_long&) {
-    return {};  // the link alone will do
-  }
-}
 
 Result<connect::Link> offer(const PairArguments& arguments, const std::string& directory,
                             const agent::SealedAgent& known) {
@@ -87,6 +66,10 @@ int run_pair(const PairArguments& arguments) {
   }
   const auto link = offer(arguments, *directory, *known);
   if (!link) return report(link.error());
+  if (known->state != "online") {
+    std::fprintf(stderr, "The agent is %s: a device can pair once it is online again.\n",
+                 known->state.c_str());
+  }
   const std::string text = connect::format(*link, arguments.page);
   if (arguments.no_qr) {
     print(text + "\n");
