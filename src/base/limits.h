@@ -77,6 +77,7 @@ inline constexpr std::size_t kWebSocketMessage = 64 * MiB;
 inline constexpr std::size_t kProxyHeader = 4 * KiB;  // of the PROXY protocol
 inline constexpr auto kHandshakeTimeout = 10s;
 inline constexpr auto kDialTimeout = 10s;
+inline constexpr std::size_t kLookups = 16;  // names that are looked up at the same time
 
 // --- Backoff of the agent ---
 inline constexpr auto kBackoffShort = 2s;       // upper bound while the outage is short
