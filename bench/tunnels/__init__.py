@@ -6,7 +6,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "link"))
 
 # pylint: disable=wrong-import-position
-from .base import BACKEND_PORT, BUILD, Direct, Floor, Tunnel, VISITOR_PORT  # noqa: E402,F401
+from .base import BACKEND_PORT, BUILD, Direct, Floor, Tunnel, VISITOR_PORT, wait_for  # noqa: E402,F401
 from .found import Bore, Chisel, Frp, Rathole, RatholeTls  # noqa: E402
 from .generator import finish, measure, start_backend, start_client  # noqa: E402,F401
 from .leat import Leat, LeatHttp, LeatMany, LeatSealed, LeatWebSocket  # noqa: E402,F401
