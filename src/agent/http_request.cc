@@ -56,6 +56,7 @@ std::size_t HttpExchange::collect_head(Bytes data) {
   body_ = request->body;
   body_length_ = request->length;
   upgrade_ = request->upgrade;
+  http10_ = request->minor == 0;
   if (const auto refused = host_.admit(egress_, *request, request_id_)) {
     answer_with(*refused);
     return used;

@@ -178,7 +178,7 @@ class Generator:
         """Any byte of it another, gone or doubled, but for its target."""
         while True:
             raw, asked = self.good(prefix, target)
-            if asked.method != "HEAD":
+            if asked.method != "HEAD" and hostile.SMUGGLED not in raw:  # which may become a request of its own
                 break
         rng, end = self.rng, len(raw)
         begin = raw.index(b"HTTP/1.")
