@@ -112,6 +112,7 @@ void HttpExchange::on_dialled(Result<std::unique_ptr<net::Transport>> transport)
   egress_.note_failure(why);
   if (connected_) return answer_with(why.code);  // a retry: OpenReply has been given
   line_.status = info(why.code).http_status;
+  line_.whole = true;  // which the relay answers
   over_ = true;
   host_.replace(*this, std::make_unique<Refusal>(host_, handle_, why, stream_ended_));
 }
