@@ -267,8 +267,7 @@ Result<void> RelayImpl::write_state() {
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
   for (const Plan& plan : context_.options.plans.all) state["plans"].push_back(plan.name);
   stated_ = true;
-  return write_file(state_file(), state.dump(2) + "
-", 0644, Code::STATE_DIR);
+  return write_file(state_file(), state.dump(2) + "\n", 0644, Code::STATE_DIR);
 }
 
 void RelayImpl::poll_store() {
