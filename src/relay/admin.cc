@@ -1,12 +1,11 @@
 #include "relay/admin.h"
 
 #include <algorithm>
-#include <array>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
+#include "base/calendar.h"
 #include "base/crypto_util.h"
 #include "http/chars.h"
 #include "relay/agent_session.h"
@@ -24,17 +23,8 @@ AdminAnswer answer(const Json& json, int status = 200) {
   return {status, json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"};
 }
 
-// RFC 3339, in UTC.
-std::string utc(std::chrono::sys_seconds when) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(when);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  std::array<char, 32> text;
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
-Json utc(const std::optional<std::chrono::sys_seconds>& when) {
-  return when ? Json(utc(*when)) : Json(nullptr);
+Json rfc3339_or_null(const std::optional<std::chrono::sys_seconds>& when) {
+  return when ? Json(rfc3339(*when)) : Json(nullptr);
 }
 
 Json limit(const Plan::Limit& value) { return value ? Json(*value) : Json(nullptr); }
@@ -84,7 +74,7 @@ Result<AdminAnswer> get_agents(Context& context, const AdminRequest&) {
                       {"name", about.host_name},
                       {"software", about.software},
                       {"address", about.peer},
-                      {"since", utc(about.since)},
+                      {"since", rfc3339(about.since)},
                       {"tunnels", about.tunnels},
                       {"streams", about.streams},
                       {"bytes_in", about.bytes_in},
@@ -144,9 +134,9 @@ Result<AdminAnswer> get_tokens(Context& context, const AdminRequest&) {
     tokens.push_back({{"name", token.name},
                       {"kind", kind_name(token.kind)},
                       {"plan", token.plan},
-                      {"created", utc(token.created)},
-                      {"last_used", utc(token.last_used)},
-                      {"revoked", utc(token.revoked)}});
+                      {"created", rfc3339(token.created)},
+                      {"last_used", rfc3339_or_null(token.last_used)},
+                      {"revoked", rfc3339_or_null(token.revoked)}});
   }
   return answer({{"tokens", std::move(tokens)}});
 }

@@ -97,10 +97,9 @@ Result<void> SqliteStore::prepare() {
        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
       {forget_codes_, "DELETE FROM code WHERE expires <= ?1"},
       {find_code_,
-       "SELECT hash, name, plan FROM code WHERE id = ?1 AND purpose = ?2 AND used IS NULL"
-       " AND tries < ?3 AND expires > ?4"},
-      {fail_code_, "UPDATE code SET tries = tries + 1 WHERE id = ?1"},
-      {use_code_, "UPDATE code SET used = ?2 WHERE id = ?1"},
+       "SELECT hash, expires, tries, used, name, plan FROM code WHERE id = ?1 AND purpose = ?2"},
+      {fail_code_, "UPDATE code SET tries = ?2 WHERE id = ?1"},
+      {use_code_, "UPDATE code SET hash = ?2, used = ?3 WHERE id = ?1"},
       {find_name_,
        "SELECT " LEAT_TOKEN_COLUMNS " FROM token WHERE name = ?1 ORDER BY id DESC LIMIT 1"},
       {find_usage_,
