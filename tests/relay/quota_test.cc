@@ -276,7 +276,7 @@ TEST_F(MessageQuota, FromTheAgentsSideAndByteByByte) {
   const std::string good = frame(200) + frame(130, false);
   for (const char c : good + frame(200, true, http::ws::Opcode::continuation) + "never seen") {
     served.send({&c, 1});
-    ASSERT_TRUE(until([&] { return served.unsent() == 0; }));
+    pass(100us);  // so that the relay gets each by itself
   }
   ASSERT_TRUE(until([&] { return guest->has("LEAT_QUOTA_MESSAGE_SIZE"); }));
   EXPECT_EQ(guest->body(), good + close(http::ws::kTooBig, "LEAT_QUOTA_MESSAGE_SIZE"));
