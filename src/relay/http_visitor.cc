@@ -125,6 +125,8 @@ void HttpVisitor::watch() {
   if (transport_->broken()) {
     // Reading or writing would say so, but there may be nothing to write, and nobody to read for.
     timer_.arm_in(limits::kStalled);
+  } else if (exchange_->closing()) {
+    if (!std::exchange(closing_, true)) timer_.arm_in(kQuotaClose);
   } else if (exchange_->piped()) {
     timer_.disarm();  // a pipe may be silent for as long as its ends like
   } else {
@@ -343,11 +345,12 @@ void HttpVisitor::open(http::Request request, Route route) {
   exchange_ = std::make_unique<HttpExchange>(
       HttpExchange::Parts{*transport_, reader_, writer_,
                           bare != nullptr ? bare->driver() : agent->driver(), *stream,
-                          bare != nullptr},
+                          context_.metrics, bare != nullptr},
       static_cast<HttpExchange::Owner&>(*this), request, std::move(opening), route.prefix,
       request_id_, keep_alive);
   exchange_->set_subprotocol(grant_.subprotocol);
-  if (account_) exchange_->set_meter(context_.accounting, account_, context_.metrics.http);
+  Traffic& traffic = room ? context_.metrics.ws : context_.metrics.http;
+  if (account_) exchange_->set_meter(context_.accounting, account_, traffic);
   state_ = State::exchange;
   first_byte_ = limits::kFirstByte;
   idle_ = limits::kIdleBody;
@@ -473,6 +476,8 @@ void HttpVisitor::settle() {
 void HttpVisitor::answer(Code code, bool keep_alive) {
   const CodeInfo& about = info(code);
   ++context_.metrics.refused[code];
+  const bool limit = about.http_status == 429 || code == Code::QUOTA_BODY;
+  if (limit && account_) context_.accounting.refused(*account_, code);
   std::string_view extra;
   if (about.http_status == 503) extra = "Retry-After: 2\r\n";
   std::string quota;
