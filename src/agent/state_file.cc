@@ -57,7 +57,7 @@ std::string state_json(const Status& status, long pid) {
                {"ways", ways_json(status.ways)},
                {"last_error", error_json(status.last_error)},
                {"notice", error_json(status.notice)},
-               {"noticed", status.notice ? Json(utc(status.noticed)) : Json()}});
+               {"noticed", status.notice ? Json(rfc3339(status.noticed)) : Json()}});
 }
 
 Result<void> write_state(const std::string& state_dir, const Status& status) {

@@ -22,7 +22,7 @@ class Secrets(Operated):
         planted = {name: f"sentinel-{name}-{secrets.token_hex(16)}" for name in
                    ("visitor", "password", "wrong", "jwt", "query", "subprotocol")}
         keys = self.secret("keys", planted["jwt"])
-        relay = self.start_relay("--jwt-keys", keys, "--plain-listen", "127.0.0.1:0", "--log-level", "debug")
+        relay = self.start_relay("--jwt-keys", keys, "--log-level", "debug")
         token = relay.token()
         planted["token"] = token
         claims = {"sub": "alice", "exp": int(time.time()) + 600}
