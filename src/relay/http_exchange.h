@@ -33,7 +33,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
     running,
     complete,  // the response is whole; `reusable` says whether the connection may go on
     failed,    // nothing was answered: answer with code()
-    cut,       // a response had begun: abort the connection
+    cut,       // a response had begun, or the visitor has left: abort the connection
   };
 
   // The connection's parts, which outlive the exchange, and the stream, which the exchange owns.
@@ -108,6 +108,8 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   void finish_pipe();
   void complete();
   void complete_if_done();
+  bool has_left();
+  void leave();
   void fail(Code code) { fail(code, cut_of(code)); }
   void fail(Code code, Cut why);
 

@@ -88,6 +88,7 @@ class RelayImpl final : public Relay {
   }
 
   ~RelayImpl() override {
+    if (stated_) ::unlink(state_file().c_str());
     // Sessions end first: what visitors hold of them is let go in good order.
     context_.sessions.for_each([](AgentSession& session) { session.driver().mux().end_all(); });
     context_.bare_agents.for_each([](BareAgent& agent) { agent.driver().mux().end_all(); });
@@ -107,6 +108,7 @@ class RelayImpl final : public Relay {
   void accept_plain(Knock::Guest guest, bool tunnels);
   void set_public_url();
   bool names_lead_here() const;
+  std::string state_file() const { return context_.options.state_dir + "/relay.json"; }
   Result<void> write_state();
   void poll_store();
   void poll_drain();
@@ -120,6 +122,7 @@ class RelayImpl final : public Relay {
   std::function<void()> drained_;
   Time drain_deadline_ = kNever;
   bool closing_ = false;
+  bool stated_ = false;  // relay.json is ours
 };
 
 Result<void> RelayImpl::open(const std::string& certificate_file) {
@@ -128,6 +131,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   info_.pin = *pin;
 
   if (Result<void> loaded = context_.credentials.reload(); !loaded) return loaded;
+  ::unlink(state_file().c_str());  // an earlier run's: nobody is to find ports where nobody listens
   if (Result<void> listening = listen(); !listening) return listening;
   set_public_url();
   context_.names_first = names_lead_here();
@@ -262,8 +266,8 @@ Result<void> RelayImpl::write_state() {
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
   for (const Plan& plan : context_.options.plans.all) state["plans"].push_back(plan.name);
-  return write_file(context_.options.state_dir + "/relay.json", state.dump(2) + "\n", 0644,
-                    Code::STATE_DIR);
+  stated_ = true;
+  return write_file(state_file(), state.dump(2) + "\n", 0644, Code::STATE_DIR);
 }
 
 void RelayImpl::poll_store() {

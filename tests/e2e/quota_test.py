@@ -230,7 +230,7 @@ class Revocation(Operated):
         def end(_):
             listed = json.loads(self.admin("GET", "/api/v1/agents")[1])["agents"]
             self.assertEqual(self.admin("DELETE", "/api/v1/agents/" + listed[0]["identity"])[0], 204)
-        self.check(end)
+        self.check(end, exit_code=3)
 
     def test_a_visitors_token(self):
         def forget(agent):
