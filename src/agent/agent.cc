@@ -61,6 +61,7 @@ void Agent::start() { impl_->start(); }
 void Agent::drain(std::function<void()> done) { impl_->drain(std::move(done)); }
 const Status& Agent::status() const { return impl_->status(); }
 const RequestLog& Agent::requests() const { return impl_->requests(); }
+std::string Agent::metrics() const { return impl_->metrics(); }
 Result<Agent::Changes> Agent::reload(std::vector<Service> services) {
   return impl_->reload(std::move(services));
 }

@@ -50,6 +50,7 @@ struct Options {
   std::vector<Service> services;
   std::vector<HostPort> direct;  // listens there for sealed sessions that come without the relay
   bool padding = false;          // of sealed records
+  std::optional<HostPort> metrics_listen;  // for whoever serves metrics()
 };
 
 struct TunnelStatus {
@@ -78,7 +79,10 @@ struct Status {
     std::vector<HostPort> direct;
   };
   std::optional<Ways> ways;
-  std::optional<Error> last_error;  // what ended the last try or session, or a notice of the relay
+  std::optional<Error> last_error;  // what ended the last try or session
+  // What the relay has told of, a quota that is used up perhaps, and when.
+  std::optional<Error> notice;
+  std::chrono::system_clock::time_point noticed;
 
   // These move without on_status.
   std::size_t streams = 0;                           // open now
@@ -95,7 +99,7 @@ bool is_credential(Code code);
 
 class Listener {
  public:
-  // State, tunnels or last_error have changed.
+  // State, tunnels, last_error or notice have changed.
   virtual void on_status(const Status& status) = 0;
   // The agent has given up: is_final() said so, or no tunnel could be bound at first. Follows the
   // on_status that says refused.
@@ -126,6 +130,7 @@ class Agent {
   void drain(std::function<void()> done);
   const Status& status() const;
   const RequestLog& requests() const;
+  std::string metrics() const;  // for Prometheus
 
  private:
   class Impl;

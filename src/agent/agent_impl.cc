@@ -267,6 +267,10 @@ const Status& Agent::Impl::status() {
   return status_;
 }
 
+std::string Agent::Impl::metrics() {
+  return metrics_text(status(), *metrics_, connection_ ? connection_->session() : nullptr);
+}
+
 void Agent::Impl::set_state(State state) {
   status_.state = state;
   status_.since = std::chrono::system_clock::now();

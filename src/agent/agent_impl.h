@@ -14,6 +14,7 @@
 #include "agent/agent.h"
 #include "agent/connection.h"
 #include "agent/egress.h"
+#include "agent/metrics.h"
 #include "agent/sealed_gate.h"
 #include "agent/state_file.h"
 #include "base/signature.h"
@@ -33,6 +34,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   void drain(std::function<void()> done);
   const Status& status();
   const RequestLog& requests() const { return *requests_; }
+  std::string metrics();
   Result<Changes> reload(std::vector<Service> services);
 
  private:
@@ -105,6 +107,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   KeptIds kept_;
   ServiceTls service_tls_;
   const std::shared_ptr<RequestLog> requests_;
+  const std::shared_ptr<Metrics> metrics_ = std::make_shared<Metrics>();
   std::deque<Slot> slots_;
   std::map<std::string, std::shared_ptr<Egress>, std::less<>> by_id_;
   std::unique_ptr<SealedGate> gate_;  // null: no service is sealed

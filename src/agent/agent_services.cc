@@ -45,8 +45,9 @@ Result<Agent::Impl::ServiceTls> Agent::Impl::make_service_tls(std::span<const Se
 
 std::shared_ptr<Egress> Agent::Impl::make_egress(const Service& service) {
   auto tls = service.target_tls ? service_tls_[service.insecure ? 1 : 0] : nullptr;
-  return std::make_shared<Egress>(shard_, service, std::move(tls), requests_,
-                                  [this](Egress& egress) { on_health(egress); });
+  return std::make_shared<Egress>(
+      shard_, service, std::move(tls), requests_, [this](Egress& egress) { on_health(egress); },
+      metrics_);
 }
 
 Agent::Impl::Slot& Agent::Impl::add_slot(const Service& service, std::size_t nth,

@@ -161,7 +161,9 @@ void Agent::Impl::on_shared(const std::string& tunnel, std::uint32_t agents) {
 }
 
 void Agent::Impl::on_notice(const Error& error) {
-  status_.last_error = error;
+  status_.notice = error;
+  status_.noticed = std::chrono::system_clock::now();
+  ++metrics_->notices[error.code];
   log::write(log::Level::warn, "relay.notice", error, {{"relay", status_.relay}});
   publish();
 }

@@ -10,6 +10,7 @@
 
 #include "agent/cors.h"
 #include "agent/health.h"
+#include "agent/metrics.h"
 #include "agent/request_log.h"
 #include "agent/rewrite.h"
 #include "agent/service.h"
@@ -21,7 +22,8 @@ namespace leat::agent {
 struct Egress {
   // `tls_context` null: the target speaks plain. `on_health`: the service has come or gone.
   Egress(net::Shard& shard, Service configured, std::shared_ptr<const net::TlsContext> tls_context,
-         std::shared_ptr<RequestLog> request_log, std::function<void(Egress&)> on_health)
+         std::shared_ptr<RequestLog> request_log, std::function<void(Egress&)> on_health,
+         std::shared_ptr<Metrics> counters = std::make_shared<Metrics>())
       : service(std::move(configured)),
         tls_owner(std::move(tls_context)),
         tls(tls_owner.get()),
@@ -29,6 +31,7 @@ struct Egress {
         cors(service),
         pool(shard),
         requests(std::move(request_log)),
+        metrics(std::move(counters)),
         id(service.id),
         health(shard, service, tls, [this] { health_changed(); }),
         on_health_(std::move(on_health)) {}
@@ -51,6 +54,7 @@ struct Egress {
   const Cors cors;
   ServicePool pool;
   const std::shared_ptr<RequestLog> requests;
+  const std::shared_ptr<Metrics> metrics;
   std::string id;  // asked for, then given; empty before the first answer to a generated one
   Health health;
 

@@ -11,6 +11,8 @@ HttpExchange::HttpExchange(StreamHost& host, mux::StreamHandle handle, Egress& e
                            std::string visitor_host, std::string request_id, std::string visitor)
     : Stream(host, handle),
       egress_(egress),
+      traffic_(
+          egress.metrics->of(host.sealed() ? control::TunnelKind::sealed : egress.service.kind)),
       visitor_host_(std::move(visitor_host)),
       request_id_(std::move(request_id)),
       visitor_(std::move(visitor)),
@@ -59,6 +61,7 @@ void HttpExchange::drop_connection() {
 void HttpExchange::cut(std::string_view why) {
   if (over_) return;
   log::debug("exchange.cut", {{"tunnel", egress_.id}, {"request", request_id_}, {"why", why}});
+  egress_.metrics->cut(Cut::service);
   mux().reset(handle_);
   over();
 }

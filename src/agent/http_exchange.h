@@ -61,6 +61,7 @@ class HttpExchange final : public Stream,
 
   // --- request: http_request.cc ---
   std::size_t deliver(Bytes data) override;
+  std::size_t take(Bytes data);
   void end() override;
   void reset(mux::ResetReason reason) override;
   std::size_t collect_head(Bytes data);
@@ -76,6 +77,7 @@ class HttpExchange final : public Stream,
 
   // --- response: http_response.cc ---
   mux::Produced produce(MutableBytes out) override;
+  mux::Produced make(MutableBytes out);
   mux::Produced take_text(MutableBytes out);
   mux::Produced pass_on(mux::Produced produced);
   bool read_head();
@@ -105,6 +107,7 @@ class HttpExchange final : public Stream,
   void log_request();
 
   Egress& egress_;
+  Metrics::Traffic& traffic_;
   const std::string visitor_host_;
   std::string request_id_;
   const std::string visitor_;

@@ -8,6 +8,12 @@
 namespace leat::agent {
 
 std::size_t HttpExchange::deliver(Bytes data) {
+  const std::size_t taken = take(data);
+  traffic_.in += taken;
+  return taken;
+}
+
+std::size_t HttpExchange::take(Bytes data) {
   switch (request_) {
     case Request::head:
       return collect_head(data);
@@ -205,8 +211,10 @@ void HttpExchange::end() {
   }
 }
 
-void HttpExchange::reset(mux::ResetReason) {
-  if (!over_) over();
+void HttpExchange::reset(mux::ResetReason reason) {
+  if (over_) return;
+  egress_.metrics->cut(cut_of(reason));
+  over();
 }
 
 }  // namespace leat::agent

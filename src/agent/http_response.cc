@@ -22,6 +22,12 @@ bool idempotent(std::string_view method) {
 }  // namespace
 
 mux::Produced HttpExchange::produce(MutableBytes out) {
+  const mux::Produced made = make(out);
+  if (made.kind == mux::Produced::Kind::bytes) traffic_.out += made.n;
+  return made;
+}
+
+mux::Produced HttpExchange::make(MutableBytes out) {
   for (;;) {
     if (!text_.empty()) return take_text(out);
     switch (response_) {
@@ -80,6 +86,7 @@ mux::Produced HttpExchange::pass_on(mux::Produced produced) {
               {"request", request_id_},
               {"why", connection_->reader.bad_framing() ? "broken framing of the response"
                                                         : "the service cut the response"}});
+  egress_.metrics->cut(Cut::service);
   over();
   return produced;
 }
@@ -126,6 +133,7 @@ void HttpExchange::take_response() {
   }
   http::serialise(*response, text_);
   if (response->interim()) return;
+  egress_.metrics->first_byte.observe(shard().now() - begun_);
   line_.status = response->status;
   early_timer_.reset();
   if (switched) return begin_pipe();

@@ -7,7 +7,11 @@
 namespace leat::agent {
 
 Pipe::Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress, std::string visitor)
-    : Stream(host, handle), egress_(egress), visitor_(std::move(visitor)) {}
+    : Stream(host, handle),
+      egress_(egress),
+      visitor_(std::move(visitor)),
+      meter_(
+          egress.metrics->of(host.sealed() ? control::TunnelKind::sealed : egress.service.kind)) {}
 
 Pipe::~Pipe() {
   if (dial_) mux().reset(handle_);
@@ -33,9 +37,15 @@ void Pipe::on_dialled(Result<std::unique_ptr<net::Transport>> transport) {
   net::Splice::Owner& owner = *this;
   splice_ = std::make_unique<net::Splice>(host_.driver(), handle_, std::move(*transport),
                                           open_reply(nullptr), owner);
+  splice_->set_meter(&meter_);
   splice_->start();
 }
 
-void Pipe::on_splice_end(net::Splice&, bool) { host_.retire(*this); }
+void Pipe::on_splice_end(net::Splice& splice, bool clean) {
+  if (!clean) {
+    egress_.metrics->cut(splice.reset_reason() ? cut_of(*splice.reset_reason()) : Cut::service);
+  }
+  host_.retire(*this);
+}
 
 }  // namespace leat::agent

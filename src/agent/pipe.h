@@ -26,6 +26,7 @@ class Pipe final : public Stream, private net::Splice::Owner {
   Egress& egress_;
   const std::string visitor_;
   std::unique_ptr<ServiceDial> dial_;
+  CountingMeter meter_;  // outlives the splice
   std::unique_ptr<net::Splice> splice_;
 };
 

@@ -55,7 +55,9 @@ std::string state_json(const Status& status, long pid) {
                {"since", rfc3339(status.since)},
                {"tunnels", std::move(tunnels)},
                {"ways", ways_json(status.ways)},
-               {"last_error", error_json(status.last_error)}});
+               {"last_error", error_json(status.last_error)},
+               {"notice", error_json(status.notice)},
+               {"noticed", status.notice ? Json(rfc3339(status.noticed)) : Json()}});
 }
 
 Result<void> write_state(const std::string& state_dir, const Status& status) {

@@ -114,6 +114,9 @@ void StreamIntake::hand_on() {
   } else {
     next = std::make_unique<Pipe>(host_, handle_, *egress, visitor);
   }
+  if (egress) {
+    ++egress->metrics->of(host_.sealed() ? control::TunnelKind::sealed : kind).streams;
+  }
   next->keep(egress);
   host_.replace(*this, std::move(next));
 }

@@ -19,6 +19,10 @@ struct Plan {
   Limit bytes_per_day;        // of UTC
   Limit bytes_per_month;
   Limit body;  // bytes of a request's
+  // Of WebSockets, all of the owner's together: messages a minute from visitors and from agents,
+  // and the bytes of one, as transferred.
+  Limit visitor_messages_per_minute, agent_messages_per_minute;
+  Limit message;
 };
 
 struct Plans {

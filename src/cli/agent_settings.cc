@@ -161,6 +161,7 @@ Result<agent::Options> agent_options(const AgentArguments& arguments, Services s
   out.host_name = machine_name();
   out.direct = config->direct;
   out.padding = config->padding.value_or(false);
+  out.metrics_listen = config->metrics_listen;
   for (const config::ServiceConfig& service : config->services) {
     auto policy = visitor_policy(service);
     if (!policy) return tl::unexpected(policy.error());

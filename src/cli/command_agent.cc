@@ -1,12 +1,16 @@
+#include <algorithm>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "agent/agent.h"
+#include "base/log.h"
 #include "cli/agent_settings.h"
 #include "cli/agent_words.h"
 #include "cli/commands.h"
+#include "cli/metrics_server.h"
 #include "cli/process.h"
 #include "cli/reload.h"
 #include "cli/status_view.h"
@@ -92,11 +96,21 @@ int run_agent(const AgentArguments& arguments) {
   Display display(daemon);
   const auto agent = agent::Agent::create(shard, *options, display);
   if (!agent) return report(agent.error());
+  std::unique_ptr<MetricsServer> metrics;
+  if (options->metrics_listen) {
+    auto started =
+        MetricsServer::start(shard, *options->metrics_listen, [&] { return (*agent)->metrics(); });
+    if (!started) return report(started.error());
+    metrics = std::move(*started);
+    log::info("metrics", {{"listen", metrics->address().text()}});
+  }
   if (StatusView::wanted()) display.watch(shard, **agent);
   (*agent)->start();
-  // Without a file there is nothing to read again.
+  // There may be nothing to read again but the files of who may visit.
   std::function<void()> reload;
-  if (arguments.config) {
+  const bool files = std::ranges::any_of(
+      options->services, [](const agent::Service& service) { return service.visitors.asks(); });
+  if (arguments.config || files) {
     reload = [&, read = agent_reload(arguments, **agent, *options)] { display.note(read()); };
   }
   const int code =

@@ -42,6 +42,7 @@ constexpr Flag kAgentFlags[] = {
     {"--proxy", "URL", "HTTP proxy on the way to the relay, or none [HTTPS_PROXY]"},
     {"--direct", "ADDR", "take sealed sessions here too, without the relay; several with commas"},
     {"--padding", nullptr, "fill sealed records up, to hide their sizes"},
+    {"--metrics-listen", "ADDR", "serve /metrics for Prometheus here, 127.0.0.1:PORT [no]"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},
 };

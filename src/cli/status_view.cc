@@ -19,6 +19,7 @@ namespace leat::cli {
 namespace {
 
 constexpr auto kEvery = std::chrono::milliseconds(250);
+constexpr auto kNotice = std::chrono::minutes(1);  // for how long one is shown
 constexpr double kSmooth = 0.3;  // the newest quarter of a second's share of a rate shown
 
 template <typename... Args>
@@ -95,6 +96,9 @@ std::vector<std::string> status_lines(const Frame& frame) {
                    static_cast<unsigned long long>(frame.request_count)));
   if (status.state != State::online && status.last_error) {
     lines.add(plain(status.last_error->text()));
+  }
+  if (status.notice && frame.now - status.noticed < kNotice) {
+    lines.add("the relay says: " + plain(status.notice->text()), bold);
   }
   if (!frame.note.empty()) lines.add(plain(frame.note));
   for (const agent::TunnelStatus& tunnel : status.tunnels) add_tunnel(tunnel, lines);

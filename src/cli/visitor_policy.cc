@@ -85,7 +85,7 @@ Result<control::VisitorPolicy> visitor_policy(const config::ServiceConfig& servi
     if (!keys) return fail(Code::CONFIG, keys.error().detail);
     auto text = read_file(*service.visitor_jwt_keys, Code::CONFIG);
     if (!text) return tl::unexpected(text.error());
-    out.jwt_keys = std::move(*text);
+    out.jwt_keys = Secret(std::move(*text));
     out.jwt_audience = service.visitor_jwt_audience.value_or("");
     out.jwt_issuer = service.visitor_jwt_issuer.value_or("");
   }

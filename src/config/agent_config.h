@@ -61,6 +61,7 @@ struct AgentConfig {
   std::optional<ProxyAddress> proxy;  // to the relay; "none" is no proxy whatever HTTPS_PROXY says
   std::vector<HostPort> direct;       // listen for sealed sessions; "ADDR, ADDR"
   std::optional<bool> padding;        // of sealed records
+  std::optional<HostPort> metrics_listen;
   std::vector<ServiceConfig> services;  // "local_agent_url" stands for a list of one
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;

@@ -38,6 +38,9 @@ constexpr Key<Plan> kPlanKeys[] = {
     {"bytes_per_day", "", set_limit<&Plan::bytes_per_day, parse_size>},
     {"bytes_per_month", "", set_limit<&Plan::bytes_per_month, parse_size>},
     {"body", "", set_limit<&Plan::body, parse_size>},
+    {"visitor_messages_per_minute", "", set_limit<&Plan::visitor_messages_per_minute, parse_count>},
+    {"agent_messages_per_minute", "", set_limit<&Plan::agent_messages_per_minute, parse_count>},
+    {"message", "", set_limit<&Plan::message, parse_size>},
 };
 
 constexpr Key<Plans> kKeys[] = {{"default", "", set<&Plans::fallback, parse_host>},
@@ -51,7 +54,9 @@ Result<Plan> read_plan(const Document& document, const Mapping& item, const std:
   if (!done) return tl::unexpected(done.error());
   const std::string where = document.where(item.line, path);
   if (plan.name.empty()) return fail(Code::CONFIG, where + ": name is missing");
-  for (const Plan::Limit& rate : {plan.bytes_per_second, plan.requests_per_minute}) {
+  for (const Plan::Limit& rate :
+       {plan.bytes_per_second, plan.requests_per_minute, plan.visitor_messages_per_minute,
+        plan.agent_messages_per_minute}) {
     if (rate == 0) return fail(Code::CONFIG, where + ": a rate of 0 would let nothing through");
   }
   return plan;

@@ -40,7 +40,7 @@ void to_wire(const VisitorPolicy& policy, proto::Bind& bind) {
   proto::Access& access = *bind.mutable_access();
   write(policy.tokens, *access.mutable_tokens());
   write(policy.users, *access.mutable_users());
-  access.set_jwt_keys(policy.jwt_keys);
+  access.set_jwt_keys(std::string(policy.jwt_keys.reveal()));
   access.set_jwt_audience(policy.jwt_audience);
   access.set_jwt_issuer(policy.jwt_issuer);
   for (const std::string& network : policy.allow) access.add_allow(network);
@@ -55,7 +55,7 @@ Result<VisitorPolicy> policy_from_wire(const proto::Bind& bind) {
                     access.jwt_issuer().size() <= kText &&
                     static_cast<std::size_t>(access.allow_size()) <= kEntries;
   if (!good) return fail(Code::BAD_POLICY, "too many entries, too long, or no hash");
-  out.jwt_keys = access.jwt_keys();
+  out.jwt_keys = Secret(access.jwt_keys());
   out.jwt_audience = access.jwt_audience();
   out.jwt_issuer = access.jwt_issuer();
   for (const std::string& network : access.allow()) {

@@ -8,6 +8,7 @@
 
 #include "base/crypto_util.h"
 #include "base/error.h"
+#include "base/secret.h"
 
 namespace leat::proto {
 class Bind;
@@ -23,7 +24,7 @@ struct VisitorPolicy {
     friend bool operator==(const Named&, const Named&) = default;
   };
   std::vector<Named> tokens, users;
-  std::string jwt_keys;  // the text of a file of keys, see auth/keys.h; empty: none
+  Secret jwt_keys;  // the text of a file of keys, see auth/keys.h; empty: none
   std::string jwt_audience, jwt_issuer;
   // … and an address in one of these networks, where there are any.
   std::vector<std::string> allow;

@@ -106,8 +106,9 @@ void Splice::end() {
   finish_if_done();
 }
 
-void Splice::reset(mux::ResetReason) {
+void Splice::reset(mux::ResetReason reason) {
   if (over_) return;
+  reset_reason_ = reason;
   over_ = true;
   clean_ = false;
   transport_->abort();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "mux/endpoint.h"
@@ -53,8 +54,9 @@ class Splice final : private TransportOwner,
   void poke() { on_transport(); }
 
   Transport& transport() { return *transport_; }
-  std::uint64_t bytes_sent() const { return sent_; }          // into the stream
-  std::uint64_t bytes_received() const { return received_; }  // from the stream
+  std::optional<mux::ResetReason> reset_reason() const { return reset_reason_; }  // of the stream
+  std::uint64_t bytes_sent() const { return sent_; }                              // into the stream
+  std::uint64_t bytes_received() const { return received_; }                      // from the stream
 
  private:
   void on_transport() override;
@@ -77,6 +79,7 @@ class Splice final : private TransportOwner,
   Owner& owner_;
   Meter* meter_ = nullptr;
   std::uint64_t sent_ = 0, received_ = 0;
+  std::optional<mux::ResetReason> reset_reason_;
   bool source_ended_ = false;  // the socket's FIN went into the stream
   bool sink_ended_ = false;    // the stream's FIN went to the socket
   Timer grace_;                // of a broken socket

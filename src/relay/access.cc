@@ -17,8 +17,8 @@ constexpr std::string_view kSubprotocol = "leat.token.";
 // What a visitor shows, and nothing of which is left in the request afterwards.
 struct Shown {
   std::string scheme;  // "bearer", "basic"; empty: nothing, or nothing that can be right
-  std::string credential;
-  std::string subprotocol;
+  Secret credential;
+  Secret subprotocol;
 };
 
 // "Bearer TOKEN" (RFC 9110 §11.6.2): one space, no list.
@@ -27,7 +27,7 @@ void read_field(std::string_view value, Shown& out) {
   if (space == value.npos) return;
   out.scheme = value.substr(0, space);
   for (char& c : out.scheme) c = http::to_lower(c);
-  out.credential = http::trim(value.substr(space + 1));
+  out.credential = Secret(std::string(http::trim(value.substr(space + 1))));
 }
 
 // Removes leat_token=… from the query; its value.
@@ -92,8 +92,8 @@ Shown take(http::Request& request, std::string& target) {
   if (own) return out;
   if (subprotocol || query) {
     out.scheme = "bearer";
-    out.credential = subprotocol ? *subprotocol : *query;
-    if (subprotocol) out.subprotocol.append(kSubprotocol).append(*subprotocol);
+    out.credential = Secret(subprotocol ? *subprotocol : *query);
+    if (subprotocol) out.subprotocol = Secret(std::string(kSubprotocol).append(*subprotocol));
     return out;
   }
   if (request.fields.count("Authorization") == 1) {
@@ -153,7 +153,7 @@ Result<std::shared_ptr<const Access>> Access::make(const control::VisitorPolicy&
     access->allow_.push_back(*network);
   }
   if (!policy.jwt_keys.empty()) {
-    auto keys = auth::KeySet::parse(policy.jwt_keys);
+    auto keys = auth::KeySet::parse(policy.jwt_keys.reveal());
     if (!keys) return fail(Code::BAD_POLICY, "keys: " + keys.error().detail);
     access->keys_ = std::move(*keys);
   }
@@ -172,7 +172,7 @@ std::optional<Code> Access::admit(http::Request& request, std::string& target,
   if (!policy_.asks()) return std::nullopt;
   if (!tries.allows(address, now)) return Code::TOO_MANY_TRIES;
   Shown shown = take(request, target);
-  if (!shown.scheme.empty() && check(shown.scheme, shown.credential, grant)) {
+  if (!shown.scheme.empty() && check(shown.scheme, shown.credential.reveal(), grant)) {
     grant.subprotocol = std::move(shown.subprotocol);
     return std::nullopt;
   }

@@ -17,6 +17,7 @@
 #include "auth/keys.h"
 #include "base/cidr.h"
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/time.h"
 #include "control/policy.h"
 #include "http/head.h"
@@ -49,7 +50,7 @@ class Access {
     std::optional<Sha256> hash;  // of the token, or of USER:PASSWORD
     std::string subject;         // of a JWT
     std::string name;            // for logs
-    std::string subprotocol;     // that carried the credential: to be answered if nobody else does
+    Secret subprotocol;          // that carried the credential: to be answered if nobody else does
   };
   // nullopt where it is let in. Takes the visitor's credential out of `request` and of `target`,
   // what the service will see. VISITOR_REFUSED, ADDRESS_REFUSED, TOO_MANY_TRIES.

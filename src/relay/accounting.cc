@@ -18,6 +18,7 @@ constexpr auto kSettle = std::chrono::milliseconds(500);
 constexpr auto kWake = std::chrono::milliseconds(10);  // how often streams ahead of pace may look
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 constexpr double kMinute = 60;
+constexpr auto kTellAgain = std::chrono::minutes(1);  // of the same limit
 
 WallTime system_time() {
   return std::chrono::floor<microseconds>(std::chrono::system_clock::now());
@@ -72,24 +73,26 @@ microseconds Pace::until(std::uint64_t n, WallTime now) const {
 
 // --- one owner ---
 
+const std::array<Account::Kept, 3> Account::kKept = {{{&Account::requests_, ""},
+                                                      {&Account::visitor_messages_, "visitor\n"},
+                                                      {&Account::agent_messages_, "agent\n"}}};
+
 Account::Account(std::string owner, store::Usage day, store::Usage month)
     : owner_(std::move(owner)), day_(day), month_(month) {}
 
 void Account::set_plan(const Plan* plan) {
   plan_ = plan == nullptr ? std::nullopt : std::optional(*plan);
-  const WallTime requests = requests_.settled, bytes = bytes_.settled;
-  requests_ = {};
-  bytes_ = {};
-  requests_.settled = requests;
-  bytes_.settled = bytes;
-  if (plan_ && plan_->requests_per_minute) {
-    const auto limit = static_cast<double>(*plan_->requests_per_minute);
-    requests_.set(limit, limit / kMinute);
-  }
-  if (plan_ && plan_->bytes_per_second) {
-    const auto limit = static_cast<double>(*plan_->bytes_per_second);
-    bytes_.set(limit, limit);  // a second's worth at once
-  }
+  const auto set = [&](Pace& pace, Plan::Limit Plan::*field, double seconds) {
+    const WallTime settled = pace.settled;
+    pace = {};
+    pace.settled = settled;
+    const Plan::Limit limit = plan_ ? (*plan_).*field : std::nullopt;
+    if (limit) pace.set(static_cast<double>(*limit), static_cast<double>(*limit) / seconds);
+  };
+  set(requests_, &Plan::requests_per_minute, kMinute);
+  set(bytes_, &Plan::bytes_per_second, 1);  // a second's worth at once
+  set(visitor_messages_, &Plan::visitor_messages_per_minute, kMinute);
+  set(agent_messages_, &Plan::agent_messages_per_minute, kMinute);
 }
 
 std::optional<Code> Account::begin_stream(WallTime now) {
@@ -99,6 +102,13 @@ std::optional<Code> Account::begin_stream(WallTime now) {
   requests_.take(1, now);
   ++streams_;
   for (store::Usage* each : {&day_, &month_, &unsettled_}) ++each->requests;
+  return std::nullopt;
+}
+
+std::optional<Code> Account::begin_message(net::Meter::Direction from, WallTime now) {
+  Pace& pace = from == net::Meter::Direction::in ? visitor_messages_ : agent_messages_;
+  if (pace.available(now) == 0) return Code::QUOTA_MESSAGES;
+  pace.take(1, now);
   return std::nullopt;
 }
 
@@ -141,6 +151,9 @@ std::chrono::seconds Account::resets_in(Code code, WallTime now) const {
     left = sys_days(next) - now;
   }
   if (code == Code::QUOTA_REQUESTS) left = requests_.until(1, now);
+  if (code == Code::QUOTA_MESSAGES) {
+    left = std::max(visitor_messages_.until(1, now), agent_messages_.until(1, now));
+  }
   return std::max(std::chrono::seconds(1), std::chrono::ceil<std::chrono::seconds>(left));
 }
 
@@ -184,15 +197,17 @@ Result<std::shared_ptr<Account>> Accounting::account(const store::TokenInfo& own
   const auto today = date_of(now());
   const std::string day = text_of(today, true), month = text_of(today, false);
   const auto used_day = store_.usage(owner.name, day), used_month = store_.usage(owner.name, month);
-  const auto bucket = store_.bucket(owner.name);
   if (!used_day) return tl::unexpected(used_day.error());
   if (!used_month) return tl::unexpected(used_month.error());
-  if (!bucket) return tl::unexpected(bucket.error());
   auto account = std::make_shared<Account>(owner.name, *used_day, *used_month);
   account->day_name_ = day;
   account->month_name_ = month;
   account->set_plan(plans_.find(owner.plan));
-  account->requests_.settled = WallTime(microseconds(*bucket));
+  for (const Account::Kept& kept : Account::kKept) {
+    const auto settled = store_.bucket(kept.prefix + owner.name);
+    if (!settled) return tl::unexpected(settled.error());
+    ((*account).*kept.pace).settled = WallTime(microseconds(*settled));
+  }
   accounts_[owner.name] = {account, owner.plan};
   return account;
 }
@@ -224,7 +239,17 @@ void Accounting::tell(Account& account) {
   const auto code = account.spent();
   if (!code) return;
   const std::string period = *code == Code::QUOTA_DAY ? account.day_name_ : account.month_name_;
-  if (std::exchange(account.told_, period) != period && on_spent) on_spent(account, *code);
+  if (std::exchange(account.told_, period) != period && on_limit) on_limit(account, *code);
+}
+
+void Accounting::refused(Account& account, Code code) {
+  if (code == Code::QUOTA_DAY || code == Code::QUOTA_MONTH) return tell(account);
+  const WallTime time = now();
+  const auto [last, first] = account.refused_.try_emplace(code, time);
+  const bool lately = !first && last->second <= time && time - last->second < kTellAgain;
+  if (lately) return;
+  last->second = time;
+  if (on_limit) on_limit(account, code);
 }
 
 void Accounting::write() {
@@ -236,7 +261,11 @@ void Accounting::write() {
     if (nothing(account.unsettled_)) continue;
     rows.push_back({owner, account.day_name_, account.unsettled_});
     rows.push_back({owner, account.month_name_, account.unsettled_});
-    buckets.push_back({owner, account.requests_.settled.time_since_epoch().count()});
+    for (const Account::Kept& kept : Account::kKept) {
+      const WallTime until = (account.*kept.pace).settled;
+      if (until == WallTime()) continue;
+      buckets.push_back({kept.prefix + owner, until.time_since_epoch().count()});
+    }
     settled.push_back(&account);
   }
   const Result<void> done = rows.empty() ? Result<void>() : store_.settle(rows, buckets);
@@ -295,6 +324,11 @@ void StreamMeter::wake() {
   accounting_.forget(*waiting_);
   waiting_.reset();
   wake_();
+}
+
+Cut StreamMeter::cut_of(const net::Splice& splice, bool revoked) const {
+  if (splice.reset_reason()) return relay::cut_of(*splice.reset_reason());
+  return refused() ? Cut::quota : revoked ? Cut::revoked : Cut::visitor;
 }
 
 void StreamMeter::moved(Direction direction, std::size_t n) {

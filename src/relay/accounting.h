@@ -9,6 +9,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -23,6 +24,7 @@
 #include "base/plan.h"
 #include "net/meter.h"
 #include "net/shard.h"
+#include "net/splice.h"
 #include "relay/metrics.h"
 #include "store/store.h"
 
@@ -59,6 +61,8 @@ class Account {
   // end_stream() follows.
   std::optional<Code> begin_stream(WallTime now);
   void end_stream() { --streams_; }
+  // One more WebSocket message begins: QUOTA_MESSAGES, or it has been counted.
+  std::optional<Code> begin_message(net::Meter::Direction from, WallTime now);
   // How many bytes may move now; 0: used up (spent() says what) or ahead of its pace.
   std::uint64_t allowance(WallTime now) const;
   std::optional<Code> spent() const;
@@ -85,11 +89,19 @@ class Account {
   const std::string owner_;
   std::optional<Plan> plan_;
   std::size_t streams_ = 0;
-  Pace requests_, bytes_;
+  // Paces that a restart would otherwise forgive, and by what name the database has them.
+  struct Kept {
+    Pace Account::*pace;
+    const char* prefix;  // of the owner; no owner's name has a line's end
+  };
+  static const std::array<Kept, 3> kKept;
+
+  Pace requests_, bytes_, visitor_messages_, agent_messages_;
   store::Usage day_, month_;  // all of it
   store::Usage unsettled_;    // not yet in the database
   std::string day_name_, month_name_;
-  std::string told_;  // the period for which on_spent was called
+  std::string told_;  // the period for whose bytes on_limit was called …
+  absl::flat_hash_map<Code, WallTime> refused_;  // … and when it was for other limits
 };
 
 class StreamMeter;
@@ -112,8 +124,11 @@ class Accounting {
   Waiting::iterator wait(StreamMeter& meter);
   void forget(Waiting::iterator waiting) { waiting_.erase(waiting); }
 
-  // Called when an owner's quota of bytes is used up, once for each period.
-  std::function<void(const Account& account, Code code)> on_spent;
+  // Called when an owner's quota of bytes is used up, once for each period, and when another limit
+  // of its plan has refused somebody, once a minute for each.
+  std::function<void(const Account& account, Code code)> on_limit;
+  // Something was refused for this limit.
+  void refused(Account& account, Code code);
 
   // Writes what has been used since the last time, and begins new days.
   void settle();
@@ -153,7 +168,14 @@ class StreamMeter final : public net::Meter {
   void moved(Direction direction, std::size_t n) override;
   void wake();
   const Account& account() const { return *account_; }
+  std::optional<Code> begin_message(Direction from) {
+    return account_->begin_message(from, accounting_.now());
+  }
+  // Tells the owner's agents that this limit has been met.
+  void report(Code code) { accounting_.refused(*account_, code); }
   WallTime now() const { return accounting_.now(); }
+  // Why a splice that is metered so was broken off; `revoked`: by us.
+  Cut cut_of(const net::Splice& splice, bool revoked) const;
   // The quota that has been used up; the stream is to end.
   std::optional<Code> refused() const { return account_->spent(); }
 

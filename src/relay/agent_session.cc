@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "base/crypto_util.h"
@@ -13,12 +12,15 @@
 #include "relay/http_visitor.h"
 #include "relay/route.h"
 #include "relay/tcp_visitor.h"
+#include "relay/tunnel_quota.h"
 
 namespace leat::relay {
 namespace {
 
 // How often a session whose agent wants to leave is looked at.
 constexpr auto kLeavePoll = std::chrono::milliseconds(10);
+
+constexpr std::size_t kSeenAgents = 65'536;  // remembered, to tell who comes back
 
 mux::Config config_of(Context& context) {
   mux::Config config = mux::Config::native(mux::Role::server);
@@ -36,7 +38,7 @@ std::string room_url(std::string_view public_url, std::string_view room) {
 std::size_t size_of(const control::VisitorPolicy& policy) {
   using Named = control::VisitorPolicy::Named;
   std::size_t size =
-      4 * policy.jwt_keys.size() + policy.jwt_audience.size() + policy.jwt_issuer.size();
+      4 * policy.jwt_keys.reveal().size() + policy.jwt_audience.size() + policy.jwt_issuer.size();
   for (const auto* list : {&policy.tokens, &policy.users}) {
     for (const Named& each : *list) size += sizeof each + each.name.size();
   }
@@ -226,6 +228,8 @@ void AgentSession::on_hello(control::HelloInfo hello) {
   host_name_ = hello.host_name;
   software_ = hello.software;
   ++context_.metrics.agents_joined;
+  if (context_.seen.size() >= kSeenAgents) context_.seen.clear();
+  if (!context_.seen.insert(identity_).second) ++context_.metrics.reconnects;
   claims_ = admitted->claims;
   if (claims_) expiry_timer_.arm_in(context_.credentials.left(*claims_));
   log::info("agent joined", {{"session", session_name_},
@@ -336,6 +340,7 @@ void AgentSession::answer(const Asked& asked) {
   if (!result) {
     log::write(log::Level::warn, "tunnel refused", result.error(),
                {{"tunnel", asked.tunnel.id}, {"credential", credential_name_}});
+    ++context_.metrics.refused[result.error().code];
     return control_.refused(asked.request, result.error());
   }
   log::info("tunnel bound", {{"tunnel", result->id},
@@ -347,7 +352,7 @@ void AgentSession::answer(const Asked& asked) {
 }
 
 Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
-  if (!may_have_another(tunnel.id)) return leat::fail(Code::QUOTA_TUNNELS);
+  if (!may_have_another(context_, *account_, tunnel.id)) return leat::fail(Code::QUOTA_TUNNELS);
   if (const Result<void> set = set_access(tunnel); !set) return tl::unexpected(set.error());
   control::TunnelBound bound{tunnel.id, urls(tunnel), 0};
   Tunnel held{tunnel, nullptr, {}};
@@ -382,16 +387,9 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
   return bound;
 }
 
-// Of all the owner's agents; a tunnel that several serve is one.
-bool AgentSession::may_have_another(const std::string& tunnel) const {
-  const Plan* const plan = account_->plan();
-  if (plan == nullptr || !plan->tunnels) return true;
-  std::set<std::string_view> bound{tunnel};
-  for (const AgentSession* session : context_.registry.sessions()) {
-    if (session->account_ != account_) continue;
-    for (const auto& [id, lease] : session->tunnels_) bound.insert(id);
-  }
-  return bound.size() <= *plan->tunnels;
+void AgentSession::list_tunnels(const Account& account, std::set<std::string_view>& out) const {
+  if (account_.get() != &account) return;
+  for (const auto& [id, lease] : tunnels_) out.insert(id);
 }
 
 AgentSession::About AgentSession::about() {

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/limits.h"
@@ -53,6 +55,8 @@ class AgentSession final : private net::SessionDriver::Owner,
   void revoke(const std::string& tunnel);
   // Of its owner; not null once it has bound something.
   const std::shared_ptr<Account>& account() const { return account_; }
+  // Adds the ids of what it has bound, if it is that owner's; good until it binds or unbinds.
+  void list_tunnels(const Account& account, std::set<std::string_view>& out) const;
   // Tells the agent, if it is that owner's, that a quota is used up.
   void notice(const Account& account, Code code);
   // The rules of a tunnel it has bound; nullptr: none.
@@ -90,7 +94,6 @@ class AgentSession final : private net::SessionDriver::Owner,
     bool generated = false;  // the id is one we made now
     Result<void> allowed = {};
   };
-  bool may_have_another(const std::string& tunnel) const;
   Result<void> set_access(const control::TunnelRequest& tunnel);
   void forget_access(const std::string& tunnel);
   void answer_binds();

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "http/chars.h"
+#include "relay/tunnel_quota.h"
 
 namespace leat::relay {
 namespace {
@@ -74,8 +75,10 @@ Result<BareAgent::Admission> BareAgent::admit(Context& context, const http::Requ
   if ((*token)->identity) return fail(Code::WRONG_IDENTITY);
   auto account = context.accounting.account(**token);
   if (!account) return tl::unexpected(account.error());
-  const Plan* const plan = (*account)->plan();
-  if (plan != nullptr && plan->tunnels == 0) return fail(Code::QUOTA_TUNNELS);
+  if (!may_have_another(context, **account, room)) {
+    ++context.metrics.refused[Code::QUOTA_TUNNELS];
+    return fail(Code::QUOTA_TUNNELS);
+  }
   std::size_t& sessions = context.token_sessions[(*token)->id];
   if (sessions >= limits::kTokenSessions) return fail(Code::TOO_MANY_SESSIONS);
   if (const Result<void> claimed = claim(context, room, **token); !claimed) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 #include <absl/container/node_hash_map.h>
 
 #include <cstddef>
@@ -141,6 +142,8 @@ struct Context {
     mux::TokenBucket claims{limits::kTokenClaims}, writes{limits::kTokenWrites};
   };
   absl::flat_hash_map<std::int64_t, WritePace> write_paces;
+
+  absl::flat_hash_set<PublicKey> seen;  // agents that have been here
 
   // Sessions of each token: at most limits::kTokenSessions. 0: of agents without one.
   absl::node_hash_map<std::int64_t, std::size_t> token_sessions;

@@ -7,10 +7,19 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/chars.h"
 #include "proto/control.pb.h"
 #include "relay/forward.h"
 
 namespace leat::relay {
+namespace {
+
+bool asks_for_websocket(const http::Request& request) {
+  const std::string* const protocol = request.fields.find("Upgrade");
+  return request.upgrade && protocol != nullptr && http::iequal(*protocol, "websocket");
+}
+
+}  // namespace
 
 HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
                            std::string opening, std::string prefix, std::string request_id,
@@ -21,11 +30,13 @@ HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request
       method_(request.method),
       minor_(request.minor),
       upgrade_(request.upgrade),
+      to_websocket_(asks_for_websocket(request)),
       path_prefix_(std::move(prefix)),
       request_id_(std::move(request_id)),
       keep_alive_(keep_alive),
       reply_(limits::kOpenStreamMessage),
-      phase_(parts.bare ? Phase::head : Phase::reply) {
+      phase_(parts.bare ? Phase::head : Phase::reply),
+      begun_(parts.driver.shard().now()) {
   parts_.reader.begin_body(request.body, request.length);
 }
 
@@ -41,6 +52,7 @@ void HttpExchange::on_transport() {
   if (parts_.writer.flush(parts_.transport)) session.resume(parts_.stream);
   if (outcome_ != Outcome::running) return;
   if (parts_.writer.failed()) return leave();
+  if (closing()) websocket_->tell(parts_.writer, parts_.transport);
   finish_pipe();
   complete_if_done();
   if (outcome_ != Outcome::running) return;
@@ -59,7 +71,11 @@ bool HttpExchange::has_left() {
   return parts_.reader.peer_gone(parts_.transport) && parts_.transport.secure();
 }
 
-void HttpExchange::on_idle() { fail(Code::SERVICE_TIMEOUT); }
+void HttpExchange::on_idle() {
+  // The service did not end a WebSocket of which the visitor has been told all.
+  if (finished_ && closing()) return complete();
+  fail(Code::SERVICE_TIMEOUT);
+}
 
 // --- request ---
 
@@ -71,7 +87,10 @@ void HttpExchange::set_meter(Accounting& accounting, std::shared_ptr<Account> ac
 
 void HttpExchange::on_meter() {
   if (outcome_ != Outcome::running) return;
-  if (const auto code = meter_->refused()) return fail(*code);
+  if (const auto code = meter_->refused()) {
+    const bool told = websocket_ && websocket_->refuse(*code, parts_.writer, parts_.transport);
+    return told ? complete() : fail(*code);
+  }
   parts_.driver.mux().wake(parts_.stream);
   parts_.driver.mux().resume(parts_.stream);
 }
@@ -117,6 +136,7 @@ mux::Produced HttpExchange::produce_unmetered(MutableBytes out) {
 }
 
 mux::Produced HttpExchange::produce_request(MutableBytes out) {
+  if (websocket_) return websocket_->produce(parts_.reader, parts_.transport, out);
   if (phase_ == Phase::raw) return parts_.reader.produce_raw(parts_.transport, out);
   // What follows a request to upgrade is sent only once the service has agreed (threat 14).
   if (upgrade_ && !response_begun()) return mux::Produced::not_ready();
@@ -135,6 +155,7 @@ mux::Produced HttpExchange::produce_request(MutableBytes out) {
 
 std::size_t HttpExchange::deliver(Bytes data) {
   if (!meter_) return deliver_unmetered(data);
+  if (websocket_ && websocket_->told()) return data.size();
   const std::size_t allowed = meter_->allow(data.size());
   if (allowed == 0) return 0;
   const std::size_t taken = deliver_unmetered(data.first(allowed));
@@ -170,6 +191,7 @@ std::size_t HttpExchange::step(Bytes data) {
       return n;
     }
     case Phase::raw:
+      if (websocket_) return websocket_->deliver(parts_.writer, parts_.transport, data);
       return parts_.writer.write_raw(parts_.transport, data);
     case Phase::done:
       break;
@@ -233,15 +255,23 @@ void HttpExchange::on_response(http::Response response) {
     response.fields.set("RateLimit", rate->state);
   }
   if (switching && !subprotocol_.empty() && response.fields.count("Sec-WebSocket-Protocol") == 0) {
-    response.fields.add("Sec-WebSocket-Protocol", subprotocol_);
+    response.fields.add("Sec-WebSocket-Protocol", std::string(subprotocol_.reveal()));
   }
   std::string head;
   http::serialise(response, head);
   parts_.writer.write(parts_.transport, head);
   if (interim) return;
+  parts_.metrics.first_byte.observe(parts_.driver.shard().now() - begun_);
   if (switching) {
     phase_ = Phase::raw;
     keep_alive_ = false;
+    if (meter_ && to_websocket_) {
+      websocket_.emplace(*meter_, [this](Code code) {
+        parts_.metrics.cut(Cut::quota);
+        ++parts_.metrics.refused[code];
+        owner_.on_exchange();
+      });
+    }
   } else {
     parts_.writer.begin_body(response.body, response.length);
     phase_ = parts_.writer.body_done() ? Phase::done : Phase::body;
@@ -254,7 +284,7 @@ void HttpExchange::end() {
   stream_ended_ = true;
   switch (phase_) {
     case Phase::reply:
-      return fail(Code::AGENT_LOST);
+      return fail(Code::AGENT_LOST, Cut::agent);
     case Phase::head:
       return fail(Code::SERVICE_CUT);
     case Phase::body:
@@ -270,9 +300,10 @@ void HttpExchange::end() {
   complete_if_done();
 }
 
-// The stream's end goes to the visitor once the head in front of it has.
+// The stream's end goes to the visitor once the head in front of it has, or the close frame.
 void HttpExchange::finish_pipe() {
-  if (phase_ != Phase::raw || !stream_ended_ || finished_ || !parts_.writer.idle()) return;
+  const bool over = stream_ended_ || (websocket_ && websocket_->told());
+  if (phase_ != Phase::raw || !over || finished_ || !parts_.writer.idle()) return;
   finished_ = true;
   parts_.transport.finish();
 }
@@ -280,7 +311,7 @@ void HttpExchange::finish_pipe() {
 void HttpExchange::reset(mux::ResetReason reason) {
   stream_ended_ = true;
   session_lost_ = reason == mux::ResetReason::session_end;
-  fail(reason == mux::ResetReason::peer ? Code::SERVICE_CUT : Code::AGENT_LOST);
+  fail(reason == mux::ResetReason::peer ? Code::SERVICE_CUT : Code::AGENT_LOST, cut_of(reason));
 }
 
 void HttpExchange::complete_if_done() {
@@ -288,7 +319,11 @@ void HttpExchange::complete_if_done() {
   if (outcome_ != Outcome::running || (!stream_ended_ && !answered)) return;
   if (phase_ == Phase::raw && (!request_done_ || !finished_)) return;
   if (phase_ != Phase::raw && phase_ != Phase::done) return;
-  // A response that is complete before its request: the rest of the request has nowhere to go.
+  complete();
+}
+
+// A response that is complete before its request: the rest of the request has nowhere to go.
+void HttpExchange::complete() {
   if (!request_done_ || !stream_ended_) parts_.driver.mux().reset(parts_.stream);
   outcome_ = Outcome::complete;
   owner_.on_exchange();
@@ -296,13 +331,18 @@ void HttpExchange::complete_if_done() {
 
 void HttpExchange::leave() {
   if (outcome_ != Outcome::running) return;
+  if (!closing()) parts_.metrics.cut(Cut::visitor);
   outcome_ = Outcome::cut;
   parts_.driver.mux().reset(parts_.stream);
   owner_.on_exchange();
 }
 
-void HttpExchange::fail(Code code) {
+void HttpExchange::fail(Code code, Cut why) {
   if (outcome_ != Outcome::running) return;
+  if (!closing()) {  // else it is counted
+    parts_.metrics.cut(why);
+    if (why == Cut::quota && response_begun()) ++parts_.metrics.refused[code];  // or else, answered
+  }
   code_ = code;
   outcome_ = response_begun() ? Outcome::cut : Outcome::failed;
   parts_.driver.mux().reset(parts_.stream);

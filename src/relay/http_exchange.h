@@ -15,6 +15,7 @@
 #include <string>
 #include <utility>
 
+#include "base/secret.h"
 #include "control/wire.h"
 #include "http/head.h"
 #include "mux/endpoint.h"
@@ -22,6 +23,7 @@
 #include "net/session_driver.h"
 #include "net/transport.h"
 #include "relay/accounting.h"
+#include "relay/websocket_pipe.h"
 
 namespace leat::relay {
 
@@ -41,6 +43,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
     net::HttpWriter& writer;
     net::SessionDriver& driver;
     mux::StreamHandle stream;
+    Metrics& metrics;
     bool bare = false;  // no preamble, and the stream outlives an answer (docs/protocol.md §5.7)
   };
   class Owner {
@@ -74,7 +77,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   void revoke() { fail(Code::VISITOR_REFUSED); }
   // Said in a 101 that selects none: the offer carried the visitor's token, and a browser fails a
   // WebSocket whose offer was not taken up.
-  void set_subprotocol(std::string name) { subprotocol_ = std::move(name); }
+  void set_subprotocol(Secret name) { subprotocol_ = std::move(name); }
 
   Outcome outcome() const { return outcome_; }
   Code code() const { return code_; }
@@ -83,6 +86,8 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   bool reusable() const { return keep_alive_ && parts_.reader.body_done(); }
   bool response_begun() const { return phase_ > Phase::head; }
   bool piped() const { return phase_ == Phase::raw; }
+  // A WebSocket has met a limit, and both sides are being told; kQuotaClose is enough.
+  bool closing() const { return websocket_ && websocket_->closing(); }
 
  private:
   enum class Phase : std::uint8_t { reply, head, body, raw, done };
@@ -101,22 +106,27 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   std::size_t read_head(Bytes data);
   void on_response(http::Response response);
   void finish_pipe();
+  void complete();
   void complete_if_done();
   bool has_left();
   void leave();
-  void fail(Code code);
+  void fail(Code code) { fail(code, cut_of(code)); }
+  void fail(Code code, Cut why);
 
   Parts parts_;
   Owner& owner_;
   std::optional<StreamMeter> meter_;
+  std::optional<WebSocketPipe> websocket_;  // behind a 101, where there is a meter
   std::optional<std::uint64_t> body_left_;  // of the request, while there is a limit
   std::string prefix_;
   std::size_t prefix_sent_ = 0;
   std::string method_;
   int minor_;
   bool upgrade_;
+  bool to_websocket_;
   std::string path_prefix_;
-  std::string request_id_, subprotocol_;
+  std::string request_id_;
+  Secret subprotocol_;
   bool keep_alive_;
   control::MessageReader reply_;
   http::HeadReader head_;
@@ -128,6 +138,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   bool finished_ = false;      // piped: the visitor was told so
   bool session_lost_ = false;
   int interim_ = 0;
+  const Time begun_;
 };
 
 }  // namespace leat::relay

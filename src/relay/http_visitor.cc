@@ -93,6 +93,8 @@ void HttpVisitor::watch() {
   if (transport_->broken()) {
     // Reading or writing would say so, but there may be nothing to write, and nobody to read for.
     timer_.arm_in(limits::kStalled);
+  } else if (exchange_->closing()) {
+    if (!std::exchange(closing_, true)) timer_.arm_in(kQuotaClose);
   } else if (exchange_->piped()) {
     timer_.disarm();  // a pipe may be silent for as long as its ends like
   } else {
@@ -220,6 +222,8 @@ void HttpVisitor::refuse_head(Code code) {
 void HttpVisitor::answer(Code code, bool keep_alive) {
   const CodeInfo& about = info(code);
   ++context_.metrics.refused[code];
+  const bool limit = about.http_status == 429 || code == Code::QUOTA_BODY;
+  if (limit && account_) context_.accounting.refused(*account_, code);
   std::string_view extra;
   if (about.http_status == 503) extra = "Retry-After: 2\r\n";
   std::string quota;

@@ -83,6 +83,7 @@ class HttpVisitor final : private net::TransportOwner,
   State state_ = State::head;
   bool tunnels_;
   Duration first_byte_{}, idle_{};  // how long the exchange may rest, before its answer and in it
+  bool closing_ = false;            // the exchange, see HttpExchange::closing()
   bool flushed_ = false;            // lingering: everything has left
   bool head_request_ = false;       // the current request is HEAD: answers have no body
   std::string request_id_;

@@ -127,11 +127,12 @@ void HttpVisitor::open(http::Request request, Route route) {
   exchange_ = std::make_unique<HttpExchange>(
       HttpExchange::Parts{*transport_, reader_, writer_,
                           bare != nullptr ? bare->driver() : agent->driver(), *stream,
-                          bare != nullptr},
+                          context_.metrics, bare != nullptr},
       static_cast<HttpExchange::Owner&>(*this), request, std::move(opening), route.prefix,
       request_id_, keep_alive);
   exchange_->set_subprotocol(grant_.subprotocol);
-  if (account_) exchange_->set_meter(context_.accounting, account_, context_.metrics.http);
+  Traffic& traffic = room ? context_.metrics.ws : context_.metrics.http;
+  if (account_) exchange_->set_meter(context_.accounting, account_, traffic);
   state_ = State::exchange;
   first_byte_ = limits::kFirstByte;
   idle_ = limits::kIdleBody;

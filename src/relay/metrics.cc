@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
+#include <string_view>
 #include <vector>
 
 #include "relay/agent_session.h"
+#include "relay/bare_agent.h"
 #include "relay/context.h"
 #include "relay/http_visitor.h"
 #include "relay/sealed_visitor.h"
@@ -14,97 +15,175 @@
 namespace leat::relay {
 namespace {
 
-class Text {
- public:
-  void family(const char* name, const char* type, const char* help) {
-    name_ = name;
-    out_.append("# HELP ").append(name).append(" ").append(help).append("\n");
-    out_.append("# TYPE ").append(name).append(" ").append(type).append("\n");
-  }
-  // `labels`: `kind="http"`; values of ours alone, so nothing needs escaping.
-  void sample(const std::string& labels, double value) {
-    std::array<char, 32> number;
-    std::snprintf(number.data(), number.size(), "%.17g", value);
-    out_ += name_;
-    if (!labels.empty()) out_.append("{").append(labels).append("}");
-    out_.append(" ").append(number.data()).append("\n");
-  }
-  void sample(const std::string& labels, std::uint64_t value) {
-    sample(labels, static_cast<double>(value));
-  }
-  void single(const char* name, const char* type, const char* help, double value) {
-    family(name, type, help);
-    sample({}, value);
-  }
-  std::string take() { return std::move(out_); }
+constexpr std::array<const char*, kCuts> kCutNames = {
+    "agent",   "session", "unacknowledged", "pressure", "visitor",
+    "service", "timeout", "quota",          "revoked",  "protocol"};
 
- private:
-  std::string name_, out_;
+struct Kind {
+  const char* name;
+  Traffic Metrics::*traffic;
 };
+constexpr Kind kKinds[] = {{"http", &Metrics::http},
+                           {"ws", &Metrics::ws},
+                           {"tcp", &Metrics::tcp},
+                           {"tls", &Metrics::tls},
+                           {"sealed", &Metrics::sealed}};
 
-void write_traffic(const Metrics& metrics, Text& text) {
+bool is_quota(Code code) { return std::string_view(info(code).name).starts_with("LEAT_QUOTA_"); }
+
+void write_traffic(const Metrics& metrics, MetricsText& text) {
   text.family("leat_bytes_total", "counter", "Bytes of visitors' streams.");
-  text.sample("direction=\"in\",kind=\"http\"", metrics.http.in);
-  text.sample("direction=\"out\",kind=\"http\"", metrics.http.out);
-  text.sample("direction=\"in\",kind=\"tcp\"", metrics.tcp.in);
-  text.sample("direction=\"out\",kind=\"tcp\"", metrics.tcp.out);
-  text.sample("direction=\"in\",kind=\"sealed\"", metrics.sealed.in);
-  text.sample("direction=\"out\",kind=\"sealed\"", metrics.sealed.out);
+  for (const Kind& kind : kKinds) {
+    const Traffic& traffic = metrics.*kind.traffic;
+    text.sample(label("direction", "in") + "," + label("kind", kind.name), traffic.in);
+    text.sample(label("direction", "out") + "," + label("kind", kind.name), traffic.out);
+  }
   text.family("leat_opens_total", "counter", "Streams opened to agents.");
-  text.sample("kind=\"http\"", metrics.http.streams);
-  text.sample("kind=\"tcp\"", metrics.tcp.streams);
-  text.sample("kind=\"sealed\"", metrics.sealed.streams);
+  for (const Kind& kind : kKinds) {
+    text.sample(label("kind", kind.name), (metrics.*kind.traffic).streams);
+  }
+  text.family("leat_resets_total", "counter", "Streams that ended before their time, by cause.");
+  for (std::size_t i = 0; i < kCuts; ++i) {
+    text.sample(label("reason", kCutNames[i]), metrics.cuts[i]);
+  }
+  text.family("leat_time_to_first_byte_seconds", "histogram",
+              "From a request's stream to the head of its answer.");
+  text.sample({}, metrics.first_byte);
+}
+
+void write_refusals(const Metrics& metrics, MetricsText& text) {
   text.family("leat_refusals_total", "counter", "Answers of the relay's own, by code.");
   for (const auto& [code, count] : metrics.refused) {
-    text.sample("code=\"" + std::string(info(code).name) + "\"", count);
+    if (!is_quota(code)) text.sample(label("code", info(code).name), count);
+  }
+  text.family("leat_quota_refusals_total", "counter",
+              "Refused or cut for a plan's limit, by code.");
+  for (const Code code :
+       {Code::QUOTA_REQUESTS, Code::QUOTA_STREAMS, Code::QUOTA_BODY, Code::QUOTA_DAY,
+        Code::QUOTA_MONTH, Code::QUOTA_MESSAGES, Code::QUOTA_MESSAGE_SIZE, Code::QUOTA_TUNNELS}) {
+    const auto found = metrics.refused.find(code);
+    text.sample(label("code", info(code).name), found == metrics.refused.end() ? 0 : found->second);
   }
 }
 
-void write_sessions(Context& context, Text& text) {
-  std::uint64_t streams = 0, resets_in = 0, resets_out = 0, buffered = 0, tunnels = 0;
+// Of all sessions, whichever kind.
+struct Queues {
+  std::uint64_t streams = 0, buffered = 0, held = 0, grown = 0, log = 0;
+
+  void add(net::SessionDriver& driver) {
+    const mux::Stats& stats = driver.mux().stats();
+    streams += stats.streams;
+    buffered += stats.buffered;
+    held += stats.held;
+    grown += stats.grown;
+    log += driver.link_stats().log_bytes;
+  }
+};
+
+void write_queues(Context& context, const Queues& queues, MetricsText& text) {
+  text.single("leat_streams", "gauge", "Streams open to agents.",
+              static_cast<double>(queues.streams));
+  text.family("leat_queue_bytes", "gauge", "What waits in sessions, by where.");
+  text.sample(label("queue", "undelivered"), queues.buffered);  // to visitors
+  text.sample(label("queue", "unacknowledged"), queues.log);    // by agents
+  text.single("leat_block_bytes", "gauge", "Memory that holds what is undelivered.",
+              static_cast<double>(queues.held));
+  text.single("leat_window_grown_bytes", "gauge", "Receive windows beyond their first size.",
+              static_cast<double>(queues.grown));
+  text.single("leat_memory_limit_bytes", "gauge", "What visitors may leave untaken, all together.",
+              static_cast<double>(context.budget.total()));
+}
+
+void write_sessions(Context& context, MetricsText& text) {
+  Queues queues;
+  std::uint64_t tunnels = 0;
   std::vector<double> trips;
   for (AgentSession* session : context.registry.sessions()) {
     const AgentSession::About about = session->about();
-    const mux::Stats& stats = session->driver().mux().stats();
-    streams += about.streams;
+    queues.add(session->driver());
     tunnels += about.tunnels.size();
-    resets_in += stats.resets_in;
-    resets_out += stats.resets_out;
-    buffered += stats.buffered;
     if (about.rtt.count() > 0) trips.push_back(std::chrono::duration<double>(about.rtt).count());
   }
+  context.bare_agents.for_each([&](BareAgent& agent) { queues.add(agent.driver()); });
   text.single("leat_agents", "gauge", "Agents connected.",
               static_cast<double>(context.registry.sessions().size()));
+  text.single("leat_bare_agents", "gauge", "Agents of rooms connected that speak yamux only.",
+              static_cast<double>(context.bare_agents.size()));
   text.single("leat_tunnels", "gauge", "Tunnels bound.", static_cast<double>(tunnels));
-  text.single("leat_streams", "gauge", "Streams open to agents.", static_cast<double>(streams));
-  text.family("leat_session_resets", "gauge", "Resets in the sessions that are connected.");
-  text.sample("direction=\"in\"", resets_in);
-  text.sample("direction=\"out\"", resets_out);
-  text.single("leat_buffered_bytes", "gauge", "Received from agents and not yet delivered.",
-              static_cast<double>(buffered));
+  write_queues(context, queues, text);
   if (trips.empty()) return;
   std::ranges::sort(trips);
   text.family("leat_round_trip_seconds", "gauge", "Round trips to the agents, over all of them.");
-  text.sample("stat=\"median\"", trips[trips.size() / 2]);
-  text.sample("stat=\"max\"", trips.back());
+  text.sample(label("stat", "median"), trips[trips.size() / 2]);
+  text.sample(label("stat", "max"), trips.back());
 }
 
 }  // namespace
 
+Traffic& Metrics::of(control::TunnelKind kind) {
+  switch (kind) {
+    case control::TunnelKind::http:
+      return http;
+    case control::TunnelKind::ws:
+      return ws;
+    case control::TunnelKind::tcp:
+      return tcp;
+    case control::TunnelKind::tls:
+      return tls;
+    case control::TunnelKind::sealed:
+      return sealed;
+  }
+  return http;
+}
+
+Cut cut_of(mux::ResetReason reason) {
+  switch (reason) {
+    case mux::ResetReason::peer:
+      return Cut::agent;
+    case mux::ResetReason::session_end:
+      return Cut::session;
+    case mux::ResetReason::open_timeout:
+      return Cut::unacknowledged;
+    case mux::ResetReason::pressure:
+      return Cut::pressure;
+  }
+  return Cut::agent;
+}
+
+Cut cut_of(Code code) {
+  if (is_quota(code)) return Cut::quota;
+  switch (code) {
+    case Code::AGENT_LOST:
+      return Cut::visitor;
+    case Code::SERVICE_TIMEOUT:
+      return Cut::timeout;
+    case Code::VISITOR_REFUSED:
+      return Cut::revoked;
+    case Code::PROTOCOL:
+    case Code::BAD_REQUEST:
+    case Code::SERVICE_PROTOCOL:
+      return Cut::protocol;
+    default:
+      return Cut::service;
+  }
+}
+
 std::string metrics_text(Context& context) {
-  Text text;
+  const Metrics& metrics = context.metrics;
+  MetricsText text;
   text.family("leat_build_info", "gauge", "The version, as a label.");
-  text.sample("version=\"" LEAT_VERSION "\"", 1.0);
+  text.sample(label("version", LEAT_VERSION), 1.0);
   write_sessions(context, text);
   text.family("leat_visitors", "gauge", "Visitors' connections.");
-  text.sample("kind=\"http\"", static_cast<double>(context.http_visitors.size()));
-  text.sample("kind=\"tcp\"", static_cast<double>(context.tcp_visitors.size()));
-  text.sample("kind=\"sealed\"", static_cast<double>(context.sealed_visitors.size()));
+  text.sample(label("kind", "http"), static_cast<double>(context.http_visitors.size()));
+  text.sample(label("kind", "tcp"), static_cast<double>(context.tcp_visitors.size()));
+  text.sample(label("kind", "sealed"), static_cast<double>(context.sealed_visitors.size()));
   text.single("leat_agents_joined_total", "counter", "Agents that were let in.",
-              static_cast<double>(context.metrics.agents_joined));
-  write_traffic(context.metrics, text);
-  text.single("leat_memory_limit_bytes", "gauge", "What visitors may leave untaken, all together.",
-              static_cast<double>(context.budget.total()));
+              static_cast<double>(metrics.agents_joined));
+  text.single("leat_agent_reconnects_total", "counter", "Of those: that had been here before.",
+              static_cast<double>(metrics.reconnects));
+  write_traffic(metrics, text);
+  write_refusals(metrics, text);
   return text.take();
 }
 

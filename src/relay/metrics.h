@@ -3,11 +3,16 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
 
 #include "base/error.h"
+#include "base/metrics.h"
+#include "control/client.h"
+#include "mux/endpoint.h"
 
 namespace leat::relay {
 
@@ -19,10 +24,33 @@ struct Traffic {
   std::uint64_t out = 0;      // … and to them
 };
 
+// Why a stream ended before its time.
+enum class Cut : std::uint8_t {
+  agent,           // it reset the stream
+  session,         // its session ended
+  unacknowledged,  // it did not answer the opening
+  pressure,        // memory ran short
+  visitor,         // it left
+  service,         // the agent's reply says no
+  timeout,
+  quota,
+  revoked,
+  protocol,
+};
+inline constexpr std::size_t kCuts = 10;
+Cut cut_of(mux::ResetReason reason);
+Cut cut_of(Code code);
+
 struct Metrics {
-  Traffic http, tcp, sealed;
+  Traffic http, ws, tcp, tls, sealed;
   std::uint64_t agents_joined = 0;
+  std::uint64_t reconnects = 0;           // of those: whose identity had been here before
   std::map<Code, std::uint64_t> refused;  // answers of the relay's own to visitors, and agents
+  std::array<std::uint64_t, kCuts> cuts{};
+  Histogram first_byte;  // from a request's stream to the head of its answer
+
+  Traffic& of(control::TunnelKind kind);
+  void cut(Cut why) { ++cuts[static_cast<std::size_t>(why)]; }
 };
 
 std::string metrics_text(Context& context);

@@ -82,7 +82,7 @@ class RelayImpl final : public Relay {
         context_(shard, *store_, std::move(options)),
         store_timer_(shard, [this] { poll_store(); }),
         drain_timer_(shard, [this] { poll_drain(); }) {
-    context_.accounting.on_spent = [this](const Account& account, Code code) {
+    context_.accounting.on_limit = [this](const Account& account, Code code) {
       context_.sessions.for_each([&](AgentSession& session) { session.notice(account, code); });
     };
   }
@@ -383,6 +383,8 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   if (!tls) return tl::unexpected(tls.error());
   Result<std::string> pin = net::certificate_pin(certificate);
   if (!pin) return tl::unexpected(pin.error());
+  if (Result<void> keys = context_.credentials.reload(); !keys) return tl::unexpected(keys.error());
+  set_plans(options.plans);
   tls_ = std::move(*tls);
   if (info_.pin != *pin) {
     log::warn("certificate key changed", {{"fingerprint", *pin}, {"was", info_.pin}});
@@ -407,6 +409,10 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   compare("wildcard", options.wildcard, then.wildcard);
   compare("trusted_proxies", options.trusted_proxies, then.trusted_proxies);
   compare("proxy_protocol", options.proxy_protocol, then.proxy_protocol);
+  compare("jwt_keys", options.jwt_keys, then.jwt_keys);
+  compare("jwt_audience", options.jwt_audience, then.jwt_audience);
+  compare("jwt_issuer", options.jwt_issuer, then.jwt_issuer);
+  compare("admin_key_file", options.admin_key, then.admin_key);
   compare("state_dir", options.state_dir, then.state_dir);
   return waits;
 }

@@ -32,9 +32,9 @@ class Relay {
   virtual ~Relay() = default;
 
   virtual const Info& info() const = 0;
-  // Reads the certificate and its key again, for the connections that come from now on. KEY_FILE,
-  // and nothing changes. Gives the names of options that are others than at the start and need a
-  // new one.
+  // Takes the plans, and reads the certificate, its key and the keys of JWTs again, for what comes
+  // from now on. KEY_FILE, and nothing changes. Gives the names of options that are others than at
+  // the start and need a new one.
   virtual Result<std::vector<std::string>> reload(const Options& options) = 0;
   // Refuses new work, tells the agents, waits for what runs (limits::kDrain at most), then calls
   // `done`.

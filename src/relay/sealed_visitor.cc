@@ -56,12 +56,18 @@ SealedVisitor::SealedVisitor(Context& context, net::SessionDriver& driver, mux::
 
 void SealedVisitor::on_meter() {
   if (over_) return;
-  if (!meter_.refused()) return splice_.poke();
+  const auto code = meter_.refused();
+  if (!code) return splice_.poke();
+  ++context_.metrics.refused[*code];
+  // What is sealed is not whole, which its reader sees; this tells a person why.
+  net::close_websocket(splice_.transport(), http::ws::kPolicy, info(*code).name);
   cut();
 }
 
 void SealedVisitor::revoke(const std::string& tunnel) {
-  if (!over_ && tunnel_ == tunnel) cut();
+  if (over_ || tunnel_ != tunnel) return;
+  revoked_ = true;
+  cut();
 }
 
 void SealedVisitor::cut() {
@@ -108,6 +114,7 @@ void SealedVisitor::on_splice_end(net::Splice& splice, bool clean) {
                                     {"clean", clean},
                                     {"bytes_in", splice.bytes_sent()},
                                     {"bytes_out", splice.bytes_received()}});
+  if (!clean) context_.metrics.cut(meter_.cut_of(splice, revoked_));
   context_.sealed_visitors.release(*this);
 }
 

@@ -51,7 +51,7 @@ class SealedVisitor final : private net::Splice::Owner, private mux::Sink {
   const std::string tunnel_, peer_;
   StreamMeter meter_;  // outlives the splice
   net::Splice splice_;
-  bool over_ = false;
+  bool over_ = false, revoked_ = false;
 };
 
 }  // namespace leat::relay

@@ -25,6 +25,10 @@ bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& 
   const auto quota = account ? account->begin_stream(context.accounting.now()) : std::nullopt;
   const auto stream = allowed && !quota ? agent->open_stream() : std::nullopt;
   if (account && !quota && !stream) account->end_stream();
+  if (quota) {
+    ++context.metrics.refused[*quota];
+    context.accounting.refused(*account, *quota);
+  }
   if (!stream) {
     log::info("tcp visitor refused", {{"tunnel", tunnel},
                                       {"visitor", transport->peer()},
@@ -45,22 +49,25 @@ bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& 
                             {"kind", control::name(kind)},
                             {"visitor", transport->peer()},
                             {"request_id", preamble.request_id()}});
-  TcpVisitor& visitor = context.tcp_visitors.add(std::unique_ptr<TcpVisitor>(new TcpVisitor(
-      context, agent->driver(), *stream, std::move(transport), std::move(text), tunnel, account)));
+  TcpVisitor& visitor = context.tcp_visitors.add(std::unique_ptr<TcpVisitor>(
+      new TcpVisitor(context, agent->driver(), *stream, std::move(transport), std::move(text),
+                     tunnel, kind, account)));
   visitor.splice_.start_sending(visitor);
   return true;
 }
 
 TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
                        std::unique_ptr<net::Transport> transport, std::string preamble,
-                       std::string tunnel, std::shared_ptr<Account> account)
+                       std::string tunnel, control::TunnelKind kind,
+                       std::shared_ptr<Account> account)
     : context_(context),
       reply_(limits::kOpenStreamMessage),
       reply_timer_(context.shard,
                    [this] { refuse(Code::AGENT_LOST, "the agent did not reply in time"); }),
       tunnel_(std::move(tunnel)),
       peer_(transport->peer()),
-      meter_(context.accounting, std::move(account), context.metrics.tcp, [this] { on_meter(); }),
+      meter_(context.accounting, std::move(account), context.metrics.of(kind),
+             [this] { on_meter(); }),
       splice_(driver, stream, std::move(transport), std::move(preamble), *this) {
   splice_.set_meter(&meter_);
   reply_timer_.arm_in(limits::kOpenReply);
@@ -68,7 +75,9 @@ TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::Stream
 
 void TcpVisitor::on_meter() {
   if (over_) return;
-  if (!meter_.refused()) return splice_.poke();
+  const auto code = meter_.refused();
+  if (!code) return splice_.poke();
+  ++context_.metrics.refused[*code];
   reply_timer_.disarm();
   splice_.cut();
 }
@@ -77,12 +86,14 @@ TcpVisitor::~TcpVisitor() = default;
 
 void TcpVisitor::revoke(const std::string& tunnel) {
   if (over_ || tunnel_ != tunnel) return;
+  revoked_ = true;
   reply_timer_.disarm();
   splice_.cut();
 }
 
 void TcpVisitor::recheck(const std::string& tunnel, const Access& access) {
   if (over_ || tunnel_ != tunnel || access.allows(splice_.transport().peer_host())) return;
+  revoked_ = true;
   reply_timer_.disarm();
   splice_.cut();
 }
@@ -129,6 +140,7 @@ void TcpVisitor::on_splice_end(net::Splice& splice, bool clean) {
                                  {"clean", clean},
                                  {"bytes_in", splice.bytes_sent()},
                                  {"bytes_out", splice.bytes_received()}});
+  if (!clean) context_.metrics.cut(meter_.cut_of(splice, revoked_));
   context_.tcp_visitors.release(*this);
 }
 

@@ -32,7 +32,7 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
  private:
   TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
              std::unique_ptr<net::Transport> transport, std::string preamble, std::string tunnel,
-             std::shared_ptr<Account> account);
+             control::TunnelKind kind, std::shared_ptr<Account> account);
 
   std::size_t deliver(Bytes data) override;
   void end() override;
@@ -49,7 +49,7 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   std::string peer_;
   StreamMeter meter_;  // outlives the splice
   net::Splice splice_;
-  bool over_ = false;
+  bool over_ = false, revoked_ = false;
 };
 
 }  // namespace leat::relay

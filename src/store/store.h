@@ -60,10 +60,10 @@ struct UsageRow {
   Usage usage;
 };
 
-// How far an owner's requests have run ahead of their pace: when it will have caught up,
-// microseconds since 1970.
+// How far something of an owner's, requests by default, has run ahead of its pace: when it will
+// have caught up, microseconds since 1970.
 struct Bucket {
-  std::string owner;
+  std::string owner;  // or what of its, a line's end, and the owner
   std::int64_t settled = 0;
 };
 

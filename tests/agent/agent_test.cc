@@ -314,9 +314,12 @@ TEST_F(Life, LeavesARelayThatIsShuttingDownAndReturns) {
 TEST_F(Life, PassesNoticesOn) {
   online({ssh()});
   relay.session().notice({Code::REVOKED, "soon"});
-  ASSERT_TRUE(until([&] { return agent->status().last_error.has_value(); }));
-  EXPECT_EQ(agent->status().last_error->code, Code::REVOKED);
-  EXPECT_EQ(file()["last_error"]["detail"], "soon");
+  ASSERT_TRUE(until([&] { return agent->status().notice.has_value(); }));
+  EXPECT_EQ(agent->status().notice->code, Code::REVOKED);
+  EXPECT_EQ(file()["notice"]["detail"], "soon");
+  EXPECT_FALSE(file()["noticed"].is_null());
+  EXPECT_NE(agent->metrics().find("leat_agent_notices_total{code=\"LEAT_REVOKED\"} 1\n"),
+            std::string::npos);
   EXPECT_FALSE(fatal) << "the session goes on";
 }
 

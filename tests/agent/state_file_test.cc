@@ -44,6 +44,7 @@ TEST(StateFile, SaysAllOfIt) {
                             2222,
                             "tcp://127.0.0.1:22",
                             Error{Code::PORT_TAKEN, "2222"}});
+  status.notice = Error{Code::QUOTA_DAY, "it resets in 60 s"};
   status.last_error = Error{Code::CARRIER_CUT, "not UTF-8: \xff"};
   status.ways = Status::Ways{"wss://relay.test:443", "aa", "home", {{"192.0.2.7", 4443}}};
   ASSERT_TRUE(write_state(dir.path(), status));
@@ -76,7 +77,9 @@ TEST(StateFile, SaysAllOfIt) {
         {"pin", "YWE"},
         {"name", "home"},
         {"direct", {"192.0.2.7:4443"}}}},
-      {"last_error", {{"code", "LEAT_CARRIER_CUT"}, {"detail", "not UTF-8: \xef\xbf\xbd"}}}};
+      {"last_error", {{"code", "LEAT_CARRIER_CUT"}, {"detail", "not UTF-8: \xef\xbf\xbd"}}},
+      {"notice", {{"code", "LEAT_QUOTA_DAY"}, {"detail", "it resets in 60 s"}}},
+      {"noticed", "1970-01-01T00:00:00Z"}};
   EXPECT_EQ(read, expected);
   struct stat about {};
   ASSERT_EQ(::stat((dir / "agent.json").c_str(), &about), 0);

@@ -51,6 +51,10 @@ const std::vector<Case>& cases() {
          return c.direct == std::vector<HostPort>{{"10.0.0.1", 4443}, {"::1", 1}};
        }},
       {"padding", "true", [](const auto& c) { return c.padding == true; }},
+      {"metrics_listen", "127.0.0.1:9100",
+       [](const auto& c) {
+         return c.metrics_listen == HostPort{"127.0.0.1", 9100};
+       }},
       {"local_agent_url", "http://127.0.0.1:11434/v1",
        [](const auto& c) {
          return c.services.size() == 1 && c.services[0].kind == Kind::http &&

@@ -25,10 +25,15 @@ TEST(Plans, TheExampleSaysWhatIsPromised) {
   EXPECT_EQ(free->tunnels, 0u);
   EXPECT_EQ(pro->tunnels, 1u);
   EXPECT_EQ(team->tunnels, std::nullopt);
+  EXPECT_EQ(team->visitor_messages_per_minute, std::nullopt);
+  EXPECT_EQ(team->message, std::nullopt);
   EXPECT_EQ(plans->operators, "team") << "what the relay's first command can use";
   for (const Plan* plan : {free, pro}) {
     EXPECT_EQ(plan->bytes_per_day, 500'000'000u);
     EXPECT_EQ(plan->bytes_per_month, 10'000'000'000u);
+    EXPECT_EQ(plan->visitor_messages_per_minute, 30u);
+    EXPECT_EQ(plan->agent_messages_per_minute, 120u);
+    EXPECT_EQ(plan->message, 5'000'000u);
     EXPECT_TRUE(plan->streams && plan->requests_per_minute && plan->bytes_per_second && plan->body);
   }
 }
@@ -47,6 +52,7 @@ TEST(Plans, WhatIsWrongIsNamed) {
       {"plans:\n  - name: a\n    tunnels: -1\n", "expected a whole number"},
       {"plans:\n  - name: a\n    bytes_per_day: 1TB\n", "expected a size"},
       {"plans:\n  - name: a\n    requests_per_minute: 0\n", "would let nothing through"},
+      {"plans:\n  - name: a\n    agent_messages_per_minute: 0\n", "would let nothing through"},
       {"plans:\n  - name: a\n    colour: red\n", "unknown key"},
   };
   for (const auto& each : kCases) {

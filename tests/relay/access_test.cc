@@ -93,7 +93,7 @@ TEST_F(Rules, UsersAndPasswords) {
 }
 
 TEST_F(Rules, Jwts) {
-  const VisitorPolicy policy{.jwt_keys = kSecret, .jwt_audience = "notes"};
+  const VisitorPolicy policy{.jwt_keys = Secret(kSecret), .jwt_audience = "notes"};
   const auto jwt = [](const std::string& audience, const std::string& secret) {
     const auto later = std::chrono::system_clock::now().time_since_epoch() + 1h;
     return auth::test::Signer::hmac(secret).sign(
@@ -111,7 +111,7 @@ TEST_F(Rules, WebSocketsOfBrowsers) {
   EXPECT_EQ(ask(tokens(), {{"Sec-WebSocket-Protocol", "chat, leat.token." + kToken}}, "/", true),
             std::nullopt);
   EXPECT_EQ(*request.fields.find("Sec-WebSocket-Protocol"), "chat");
-  EXPECT_EQ(grant.subprotocol, "leat.token." + kToken);
+  EXPECT_EQ(grant.subprotocol.reveal(), "leat.token." + kToken);
   EXPECT_EQ(
       ask(tokens(), {{"Sec-WebSocket-Protocol", "leat.token." + kToken}, {"Authorization", "x"}},
           "/", true),

@@ -96,6 +96,45 @@ TEST_F(Accounts, WhatWasUsedSurvivesARestart) {
   EXPECT_EQ(account->day().requests, 61u);
 }
 
+TEST_F(Accounts, MessagesAreCountedEachWayAndSurviveARestart) {
+  const Plan limits{
+      .name = "p", .visitor_messages_per_minute = 30, .agent_messages_per_minute = 120};
+  auto accounting = start(limits);
+  auto account = accounting->account(owner()).value();
+  for (int i = 0; i < 30; ++i)
+    EXPECT_EQ(account->begin_message(Meter::Direction::in, now), std::nullopt);
+  EXPECT_EQ(account->begin_message(Meter::Direction::in, now), Code::QUOTA_MESSAGES);
+  for (int i = 0; i < 120; ++i)
+    EXPECT_EQ(account->begin_message(Meter::Direction::out, now), std::nullopt);
+  EXPECT_EQ(account->begin_message(Meter::Direction::out, now), Code::QUOTA_MESSAGES);
+  EXPECT_EQ(account->resets_in(Code::QUOTA_MESSAGES, now), 2s) << "a visitor's";
+  account->moved(Meter::Direction::in, 1, now);
+  account.reset();
+  accounting.reset();
+  accounting = start(limits);
+  account = accounting->account(owner()).value();
+  EXPECT_EQ(account->begin_message(Meter::Direction::in, now), Code::QUOTA_MESSAGES);
+  EXPECT_EQ(account->begin_message(Meter::Direction::out, now), Code::QUOTA_MESSAGES);
+  now += 500ms;
+  EXPECT_EQ(account->begin_message(Meter::Direction::out, now), std::nullopt);
+  now += 1500ms;
+  EXPECT_EQ(account->begin_message(Meter::Direction::in, now), std::nullopt);
+  EXPECT_EQ(account->begin_message(Meter::Direction::in, now), Code::QUOTA_MESSAGES);
+}
+
+TEST_F(Accounts, AnAgentIsToldOfALimitOnceAMinute) {
+  const auto accounting = start(plan());
+  const auto account = accounting->account(owner()).value();
+  std::vector<Code> told;
+  accounting->on_limit = [&](const Account&, Code code) { told.push_back(code); };
+  for (int i = 0; i < 5; ++i) accounting->refused(*account, Code::QUOTA_REQUESTS);
+  accounting->refused(*account, Code::QUOTA_STREAMS);
+  EXPECT_EQ(told, (std::vector{Code::QUOTA_REQUESTS, Code::QUOTA_STREAMS}));
+  now += 61s;
+  accounting->refused(*account, Code::QUOTA_REQUESTS);
+  EXPECT_EQ(told.size(), 3u);
+}
+
 TEST_F(Accounts, OwnersAreCountedApart) {
   const auto accounting = start(plan());
   const auto ann = accounting->account(owner("ann")).value(),

@@ -150,14 +150,39 @@ TEST_F(Admin, MetricsCount) {
   stranger->get("/tunnel/none/");
   ASSERT_TRUE(until([&] { return stranger->has("LEAT_AGENT_OFFLINE"); }));
   const std::string text = ask("GET", "/metrics", "").body;
-  for (const char* line : {"leat_build_info{version=\"", "leat_agents 1\n", "leat_tunnels 2\n",
-                           "leat_opens_total{kind=\"http\"} 1\n",
-                           "leat_refusals_total{code=\"LEAT_AGENT_OFFLINE\"} 1\n",
-                           "leat_agents_joined_total 1\n", "# TYPE leat_bytes_total counter\n"}) {
+  for (const char* line :
+       {"leat_build_info{version=\"", "leat_agents 1\n", "leat_tunnels 2\n",
+        "leat_opens_total{kind=\"http\"} 1\n",
+        "leat_refusals_total{code=\"LEAT_AGENT_OFFLINE\"} 1\n",
+        "leat_resets_total{reason=\"visitor\"} 0\n", "leat_time_to_first_byte_seconds_count 1\n",
+        "leat_quota_refusals_total{code=\"LEAT_QUOTA_DAY\"} 0\n",
+        "leat_queue_bytes{queue=\"undelivered\"} 0\n", "leat_agent_reconnects_total 0\n",
+        "leat_agents_joined_total 1\n", "# TYPE leat_bytes_total counter\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
   EXPECT_THAT(text,
               testing::Not(HasSubstr("leat_bytes_total{direction=\"out\",kind=\"http\"} 0\n")));
+}
+
+TEST_F(Admin, MetricsTellCutsAndAgentsThatComeBack) {
+  auto agent = online({http()});
+  const auto leaving = visitor();
+  leaving->get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return agent->streams.size() == 1; }));
+  leaving->abort();
+  ASSERT_TRUE(until([&] { return agent->streams[0]->was_reset(); }));
+  const auto cut = visitor();
+  cut->get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return agent->streams.size() == 2; }));
+  agent->streams[1]->cut();
+  ASSERT_TRUE(until([&] { return cut->has("LEAT_SERVICE_CUT"); }));
+  agent = online({http()});
+  const std::string text = ask("GET", "/metrics", "").body;
+  for (const char* line :
+       {"leat_resets_total{reason=\"visitor\"} 1\n", "leat_resets_total{reason=\"agent\"} 1\n",
+        "leat_agent_reconnects_total 1\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
 }
 
 class AdminWithoutKey : public World {

@@ -1,6 +1,7 @@
 // Plans through the relay: what visitors, agents and their owners see of a limit.
 #include <gtest/gtest.h>
 
+#include "http/websocket.h"
 #include "relay/world.h"
 
 namespace leat::relay {
@@ -134,6 +135,28 @@ TEST_F(Quota, TunnelsOfAllAgentsOfAnOwner) {
   EXPECT_EQ(none->refused().at(0).code, Code::QUOTA_TUNNELS);
 }
 
+TEST_F(Quota, RoomsOfBareAgentsAreTunnelsToo) {
+  limit({.tunnels = 2});
+  const auto agent = online({http("a")});
+  const auto bare = [&](const std::string& room) {
+    auto made = visitor();
+    made->get("/agent?room=" + room,
+              "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer " +
+                  std::string(token.reveal()) + "\r\n");
+    EXPECT_TRUE(until([&] { return made->has("\r\n\r\n"); }));
+    return made;
+  };
+  const auto first = bare("den"), again = bare("den"), second = bare("attic");
+  EXPECT_TRUE(first->has("HTTP/1.1 101 ")) << first->text();
+  EXPECT_TRUE(again->has("HTTP/1.1 101 ")) << "another agent of the same room";
+  EXPECT_TRUE(second->has("HTTP/1.1 403 ")) << second->text();
+  ASSERT_TRUE(until([&] { return second->has("LEAT_QUOTA_TUNNELS"); }));
+  const auto other = other_agent("other", {http("b")});
+  ASSERT_TRUE(until([&] { return other->settled(); }));
+  EXPECT_EQ(other->refused().at(0).code, Code::QUOTA_TUNNELS);
+}
+
 TEST_F(Quota, BodiesThatAreTooLarge) {
   limit({.body = 1000});
   const auto agent = online({http()});
@@ -170,6 +193,145 @@ TEST_F(Quota, BytesPerSecondHoldBackAndLoseNothing) {
   ASSERT_TRUE(until([&] { return reader->text().size() >= text.size(); }));
   EXPECT_GE(std::chrono::steady_clock::now() - began, 290ms) << "a second's worth at once";
   EXPECT_FALSE(reader->over());
+}
+
+// --- WebSockets ---
+
+class MessageQuota : public Quota {
+ protected:
+  static std::string frame(std::size_t size, bool fin = true,
+                           http::ws::Opcode opcode = http::ws::Opcode::binary) {
+    std::string out;
+    http::ws::append_frame(out, opcode, as_bytes(std::string(size, 'm')), nullptr, fin);
+    return out;
+  }
+  static std::string close(std::uint16_t code, std::string_view reason) {
+    std::string out;
+    http::ws::append_close(out, code, reason, nullptr);
+    return out;
+  }
+  // A WebSocket through `agent`'s tunnel, which the service has accepted. What is behind the head
+  // stays in text().
+  std::unique_ptr<Visitor> open(FakeAgent& agent, const std::string& target) {
+    const std::size_t before = agent.streams.size();
+    auto guest = visitor();
+    guest->get(target,
+               "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    EXPECT_TRUE(until(
+        [&] { return agent.streams.size() > before && agent.streams.back()->has("\r\n\r\n"); }));
+    agent.streams.back()->reply().send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+    EXPECT_TRUE(until([&] { return guest->has("\r\n\r\n"); })) << guest->text();
+    return guest;
+  }
+  // Of a visitor's messages, where that is the limit, and the end of it on both sides.
+  void expect_three(std::vector<control::TunnelRequest> tunnels, const std::string& target) {
+    const auto agent = online(std::move(tunnels));
+    const auto guest = open(*agent, target);
+    Served& served = *agent->streams.back();
+    // A message of two frames and a ping between them is one; pings are none.
+    const std::string good = frame(10) + frame(5, false) + frame(0, true, http::ws::Opcode::ping) +
+                             frame(5, true, http::ws::Opcode::continuation) + frame(70'000);
+    guest->send(good);
+    ASSERT_TRUE(until([&] { return behind_head(served).size() == good.size(); }));
+    EXPECT_EQ(behind_head(served), good);
+    EXPECT_FALSE(guest->over());
+    guest->send(frame(20) + frame(30));
+    ASSERT_TRUE(until([&] { return guest->has("LEAT_QUOTA_MESSAGES, resets in "); }));
+    EXPECT_EQ(guest->body().substr(2, 2), "\x03\xf0") << "1008";
+    ASSERT_TRUE(until([&] { return served.ended(); })) << "the service gets an end, not a reset";
+    const std::string seen = behind_head(served).substr(good.size());
+    EXPECT_EQ(static_cast<std::uint8_t>(seen.at(0)), 0x88) << "a close frame";
+    EXPECT_TRUE(seen.at(1) & 0x80) << "masked";
+    served.finish();
+    ASSERT_TRUE(until([&] { return guest->over(); }));
+    EXPECT_TRUE(guest->ended());
+    ASSERT_TRUE(until([&] { return agent->noticed.has_value(); }));
+    EXPECT_EQ(agent->noticed->code, Code::QUOTA_MESSAGES);
+  }
+  // What came to the service behind the head; a masked close frame is told by its first byte.
+  static std::string behind_head(const Served& served) {
+    return served.text().substr(served.text().find("\r\n\r\n") + 4);
+  }
+};
+
+TEST_F(MessageQuota, FromTheVisitorsSide) {
+  limit({.visitor_messages_per_minute = 3});
+  expect_three({http()}, "/tunnel/web/");
+}
+
+TEST_F(MessageQuota, FromTheVisitorsSideOfARoom) {
+  limit({.visitor_messages_per_minute = 3});
+  expect_three({control::TunnelRequest{"den", control::TunnelKind::ws, false, 0}},
+               "/client?room=den");
+}
+
+TEST_F(MessageQuota, FromTheAgentsSideAndByteByByte) {
+  limit({.agent_messages_per_minute = 2, .message = 300});
+  const auto agent = online({http()});
+  const auto guest = open(*agent, "/tunnel/web/");
+  Served& served = *agent->streams.back();
+  const std::string good = frame(200) + frame(130, false);
+  for (const char c : good + frame(200, true, http::ws::Opcode::continuation) + "never seen") {
+    served.send({&c, 1});
+    pass(100us);  // so that the relay gets each by itself
+  }
+  ASSERT_TRUE(until([&] { return guest->has("LEAT_QUOTA_MESSAGE_SIZE"); }));
+  EXPECT_EQ(guest->body(), good + close(http::ws::kTooBig, "LEAT_QUOTA_MESSAGE_SIZE"));
+  served.finish();
+  ASSERT_TRUE(until([&] { return guest->over(); }));
+}
+
+TEST_F(MessageQuota, FramesUnderWayAreFinishedAndNoMoreFollows) {
+  limit({.visitor_messages_per_minute = 1});
+  const auto agent = online({http()});
+  const auto guest = open(*agent, "/tunnel/web/");
+  Served& served = *agent->streams.back();
+  const std::string answer = frame(1000);
+  served.send(std::string_view(answer).substr(0, 500));
+  ASSERT_TRUE(until([&] { return guest->body().size() == 500; }));
+  guest->send(frame(1) + frame(1));
+  ASSERT_TRUE(until([&] { return served.ended(); }));
+  EXPECT_FALSE(guest->has("LEAT_"));
+  served.send(std::string_view(answer).substr(500)).send(frame(10));
+  ASSERT_TRUE(until([&] { return guest->has("LEAT_QUOTA_MESSAGES"); }));
+  EXPECT_EQ(guest->body().substr(0, answer.size()), answer);
+  EXPECT_EQ(static_cast<std::uint8_t>(guest->body().at(answer.size())), 0x88);
+}
+
+TEST_F(MessageQuota, AServiceThatDoesNotEndIsLeft) {
+  limit({.visitor_messages_per_minute = 1});
+  const auto agent = online({http()});
+  const auto guest = open(*agent, "/tunnel/web/");
+  guest->send(frame(1) + frame(1));
+  ASSERT_TRUE(until([&] { return guest->ended(); }));
+  ASSERT_TRUE(until([&] { return agent->streams.back()->was_reset(); }));
+}
+
+TEST_F(MessageQuota, BytesOfTheDayAreSaidToAWebSocketToo) {
+  limit({.bytes_per_day = 2000});
+  const auto agent = online({http()});
+  const auto guest = open(*agent, "/tunnel/web/");
+  for (int i = 0; i < 20 && !guest->over(); ++i) {
+    agent->streams.back()->send(frame(98));
+    pass(1ms);
+  }
+  ASSERT_TRUE(until([&] { return guest->over(); }));
+  // Whether the last byte was one of a frame's end is the day's choice: told, or cut.
+  EXPECT_TRUE(guest->has("LEAT_QUOTA_DAY, resets in ") || guest->failed());
+}
+
+TEST_F(MessageQuota, TeamHasNoLimit) {
+  limit({});
+  const auto agent = online({http()});
+  const auto guest = open(*agent, "/tunnel/web/");
+  std::string all;
+  for (int i = 0; i < 500; ++i) all += frame(1);
+  guest->send(all);
+  ASSERT_TRUE(until([&] { return behind_head(*agent->streams.back()).size() == all.size(); }));
+  EXPECT_EQ(behind_head(*agent->streams.back()), all);
 }
 
 }  // namespace

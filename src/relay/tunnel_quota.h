@@ -1,0 +1,13 @@
+// How many tunnels an owner has, over all of its agents, native and bare.
+#pragma once
+
+#include <string_view>
+
+#include "relay/context.h"
+
+namespace leat::relay {
+
+// Whether `tunnel` may be bound too; one that several agents serve is one.
+bool may_have_another(Context& context, const Account& account, std::string_view tunnel);
+
+}  // namespace leat::relay
