@@ -50,6 +50,7 @@ struct Options {
   std::vector<Service> services;
   std::vector<HostPort> direct;  // listens there for sealed sessions that come without the relay
   bool padding = false;          // of sealed records
+  bool send_governor = true;     // bounds what is on its way to the relay, by its path
 };
 
 struct TunnelStatus {

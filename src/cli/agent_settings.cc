@@ -156,6 +156,7 @@ Result<agent::Options> agent_options(const AgentArguments& arguments, Services s
   out.host_name = machine_name();
   out.direct = config->direct;
   out.padding = config->padding.value_or(false);
+  out.send_governor = config->send_governor.value_or(true);
   for (const config::ServiceConfig& service : config->services) {
     auto policy = visitor_policy(service);
     if (!policy) return tl::unexpected(policy.error());

@@ -88,6 +88,7 @@ int run_relay(const RelayArguments& arguments) {
   if (!relay) return report(advise(relay.error(), options->state_dir));
   const net::Fd lock = lock_state(options->state_dir);
   show((*relay)->info(), *options);
+  (*relay)->on_drain_asked([&] { daemon.stop(kExitStopped); });
   return daemon.run([&](Daemon::Done done) { (*relay)->drain(std::move(done)); },
                     relay_reload(arguments, **relay));
 }

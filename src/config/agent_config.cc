@@ -162,6 +162,7 @@ constexpr Key<AgentConfig> kAgentKeys[] = {
     {"proxy", "", set<&AgentConfig::proxy, parse_proxy>},
     {"direct", "", set<&AgentConfig::direct, parse_listeners>},
     {"padding", "", set<&AgentConfig::padding, parse_bool>},
+    {"send_governor", "", set<&AgentConfig::send_governor, parse_on_off>},
     {"services", "services", set_services},
     {"local_agent_url", "services", set_local_agent},
     {"log_level", "", set<&AgentConfig::log_level, parse_level>},

@@ -82,6 +82,10 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   bool session_lost() const { return session_lost_ && interim_ == 0; }
   bool reusable() const { return keep_alive_ && parts_.reader.body_done(); }
   bool response_begun() const { return phase_ > Phase::head; }
+  int status() const { return status_; }  // of the answer; 0: none yet
+  // Of the stream, from the visitor and to it.
+  std::uint64_t bytes_in() const { return bytes_in_; }
+  std::uint64_t bytes_out() const { return bytes_out_; }
   bool piped() const { return phase_ == Phase::raw; }
 
  private:
@@ -126,6 +130,8 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   bool finished_ = false;      // piped: the visitor was told so
   bool session_lost_ = false;
   int interim_ = 0;
+  int status_ = 0;
+  std::uint64_t bytes_in_ = 0, bytes_out_ = 0;
 };
 
 }  // namespace leat::relay

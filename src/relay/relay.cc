@@ -18,6 +18,7 @@
 #include "relay/arrival.h"
 #include "relay/bare_agent.h"
 #include "relay/context.h"
+#include "relay/event_stream.h"
 #include "relay/http_visitor.h"
 #include "relay/knock.h"
 #include "relay/sealed_visitor.h"
@@ -32,8 +33,10 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
       credentials(store, options),
       accounting(s, st, options.plans),
       rooms(st),
+      journal(s, metrics),
       ports(s, options.tcp_ports),
       budget(options.memory),
+      event_streams(s),
       sessions(s),
       bare_agents(s),
       knocks(s),
@@ -82,6 +85,7 @@ class RelayImpl final : public Relay {
         context_(shard, *store_, std::move(options)),
         store_timer_(shard, [this] { poll_store(); }),
         drain_timer_(shard, [this] { poll_drain(); }) {
+    context_.ask_to_drain = [this] { drain([] {}); };
     context_.accounting.on_spent = [this](const Account& account, Code code) {
       context_.sessions.for_each([&](AgentSession& session) { session.notice(account, code); });
     };
@@ -98,6 +102,9 @@ class RelayImpl final : public Relay {
   Result<void> open(const std::string& certificate_file);
   Result<std::vector<std::string>> reload(const Options& options) override;
   void drain(std::function<void()> done) override;
+  void on_drain_asked(std::function<void()> ask) override {
+    context_.ask_to_drain = std::move(ask);
+  }
   void set_plans(Plans plans) override { context_.accounting.set_plans(std::move(plans)); }
   Result<void> reload_keys() override { return context_.credentials.reload(); }
 
@@ -108,6 +115,7 @@ class RelayImpl final : public Relay {
   void set_public_url();
   bool names_lead_here() const;
   Result<void> write_state();
+  void open_journal();
   void poll_store();
   void poll_drain();
 
@@ -126,6 +134,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   Result<std::string> pin = net::certificate_pin(certificate_file);
   if (!pin) return tl::unexpected(pin.error());
   info_.pin = *pin;
+  context_.pin = *pin;
 
   if (Result<void> loaded = context_.credentials.reload(); !loaded) return loaded;
   if (Result<void> listening = listen(); !listening) return listening;
@@ -149,6 +158,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
     log::warn(
         "OPEN ROOMS: anybody may serve a room that nobody owns, and see what its visitors say");
   }
+  open_journal();
   store_timer_.arm_in(kStorePoll);
   return write_state();
 }
@@ -249,6 +259,15 @@ bool RelayImpl::names_lead_here() const {
     return names && context_.names.has_domain() &&
            std::ranges::find(*names, context_.names.host_of("*")) != names->end();
   });
+}
+
+// Nothing depends on it: a relay whose log cannot be opened says so and works.
+void RelayImpl::open_journal() {
+  const Options& options = context_.options;
+  if (options.connection_days.count() == 0 || options.connection_rows == 0) return;
+  const auto opened = context_.journal.open_log(options.state_dir + "/connections.db",
+                                                {options.connection_days, options.connection_rows});
+  if (!opened) log::write(log::Level::warn, "no connection log", opened.error());
 }
 
 Result<void> RelayImpl::write_state() {
@@ -380,6 +399,7 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   if (info_.pin != *pin) {
     log::warn("certificate key changed", {{"fingerprint", *pin}, {"was", info_.pin}});
     info_.pin = *pin;
+    context_.pin = *pin;
   }
   if (Result<void> written = write_state(); !written) return tl::unexpected(written.error());
 
@@ -400,6 +420,11 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   compare("wildcard", options.wildcard, then.wildcard);
   compare("trusted_proxies", options.trusted_proxies, then.trusted_proxies);
   compare("proxy_protocol", options.proxy_protocol, then.proxy_protocol);
+  compare("connection_days", options.connection_days, then.connection_days);
+  compare("connection_rows", options.connection_rows, then.connection_rows);
+  compare("connection_paths", options.connection_paths, then.connection_paths);
+  compare("public_registration", options.public_registration, then.public_registration);
+  compare("send_governor", options.send_governor, then.send_governor);
   compare("state_dir", options.state_dir, then.state_dir);
   return waits;
 }

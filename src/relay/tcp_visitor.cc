@@ -45,21 +45,30 @@ bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& 
                             {"kind", control::name(kind)},
                             {"visitor", transport->peer()},
                             {"request_id", preamble.request_id()}});
-  TcpVisitor& visitor = context.tcp_visitors.add(std::unique_ptr<TcpVisitor>(new TcpVisitor(
-      context, agent->driver(), *stream, std::move(transport), std::move(text), tunnel, account)));
+  const std::string address = transport->peer_host();
+  const Visit::About about{.kind = control::name(kind),
+                           .tunnel = tunnel,
+                           .owner = agent->credential_name(),
+                           .address = address,
+                           .request_id = preamble.request_id()};
+  TcpVisitor& visitor = context.tcp_visitors.add(std::unique_ptr<TcpVisitor>(
+      new TcpVisitor(context, agent->driver(), *stream, std::move(transport), std::move(text),
+                     tunnel, account, about)));
   visitor.splice_.start_sending(visitor);
   return true;
 }
 
 TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
                        std::unique_ptr<net::Transport> transport, std::string preamble,
-                       std::string tunnel, std::shared_ptr<Account> account)
+                       std::string tunnel, std::shared_ptr<Account> account,
+                       const Visit::About& about)
     : context_(context),
       reply_(limits::kOpenStreamMessage),
       reply_timer_(context.shard,
                    [this] { refuse(Code::AGENT_LOST, "the agent did not reply in time"); }),
       tunnel_(std::move(tunnel)),
       peer_(transport->peer()),
+      visit_(context, about),
       meter_(context.accounting, std::move(account), context.metrics.tcp, [this] { on_meter(); }),
       splice_(driver, stream, std::move(transport), std::move(preamble), *this) {
   splice_.set_meter(&meter_);
@@ -68,7 +77,9 @@ TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::Stream
 
 void TcpVisitor::on_meter() {
   if (over_) return;
-  if (!meter_.refused()) return splice_.poke();
+  const auto refused = meter_.refused();
+  if (!refused) return splice_.poke();
+  visit_.blame(*refused);
   reply_timer_.disarm();
   splice_.cut();
 }
@@ -77,12 +88,14 @@ TcpVisitor::~TcpVisitor() = default;
 
 void TcpVisitor::revoke(const std::string& tunnel) {
   if (over_ || tunnel_ != tunnel) return;
+  visit_.blame(Code::REVOKED);
   reply_timer_.disarm();
   splice_.cut();
 }
 
 void TcpVisitor::recheck(const std::string& tunnel, const Access& access) {
   if (over_ || tunnel_ != tunnel || access.allows(splice_.transport().peer_host())) return;
+  visit_.blame(Code::ADDRESS_REFUSED);
   reply_timer_.disarm();
   splice_.cut();
 }
@@ -99,6 +112,7 @@ std::size_t TcpVisitor::deliver(Bytes data) {
            reply.failure().text());
   } else {
     reply_timer_.disarm();
+    visit_.answered(0);
     splice_.start();  // the rest of `data` goes to the socket
   }
   return used;
@@ -116,6 +130,8 @@ void TcpVisitor::refuse(Code code, std::string_view detail) {
   reply_timer_.disarm();
   log::write(log::Level::info, "tcp visitor refused", Error{code, std::string(detail)},
              {{"tunnel", tunnel_}, {"visitor", peer_}});
+  visit_.blame(code);
+  visit_.end();
   splice_.cancel();
   context_.tcp_visitors.release(*this);
 }
@@ -124,6 +140,8 @@ void TcpVisitor::on_splice_end(net::Splice& splice, bool clean) {
   if (over_) return;
   over_ = true;
   reply_timer_.disarm();
+  visit_.moved(splice.bytes_sent(), splice.bytes_received());
+  visit_.end(clean);
   log::info("tcp visitor left", {{"tunnel", tunnel_},
                                  {"visitor", peer_},
                                  {"clean", clean},

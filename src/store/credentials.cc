@@ -16,6 +16,13 @@ std::string random_base32(std::size_t size) {
   return base32(Bytes(raw).first(size));
 }
 
+// The id points into `code`.
+std::pair<std::string_view, Secret> parts_of(const Secret& code) {
+  const std::string_view text = code.reveal();
+  const std::size_t dash = std::min(text.find('-'), text.size());
+  return {text.substr(0, dash), Secret(std::string(text.substr(std::min(dash + 1, text.size()))))};
+}
+
 // The same for everybody who looks at the key.
 std::string name_of(const PublicKey& identity) {
   return "agent-" + base32(Bytes(identity).first(kCodeId));
@@ -58,10 +65,7 @@ Result<std::optional<Joined>> SqliteStore::redeem(const Secret& code, std::strin
 Result<std::optional<Joined>> SqliteStore::redeem_in_transaction(const Secret& code,
                                                                  std::string_view purpose,
                                                                  const PublicKey& identity) {
-  const std::string_view text = code.reveal();
-  const std::size_t dash = std::min(text.find('-'), text.size());
-  const std::string_view id = text.substr(0, dash);
-  const Secret secret(std::string(text.substr(std::min(dash + 1, text.size()))));
+  const auto [id, secret] = parts_of(code);
   std::string hash, name, plan;
   {
     Query query(database_, find_code_, id, purpose, kCodeTries, now());
@@ -83,6 +87,35 @@ Result<std::optional<Joined>> SqliteStore::redeem_in_transaction(const Secret& c
   return join(name.empty() ? name_of(identity) : name, plan, identity).map([](Joined joined) {
     return std::optional(std::move(joined));
   });
+}
+
+Result<std::optional<CodeState>> SqliteStore::look_up_code(const Secret& code) {
+  const auto [id, secret] = parts_of(code);
+  std::string hash;
+  CodeState state;
+  {
+    Query query(database_, look_at_code_, id, kCodeTries, now());
+    const auto row = query.step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return std::nullopt;
+    hash = query.blob(0);
+    state.expires = std::chrono::sys_seconds(std::chrono::seconds(query.integer(1)));
+    if (query.optional_integer(2)) state.state = CodeState::State::used;
+  }
+  if (constant_time_equal(as_bytes(hash), hash_of(secret))) return state;
+  const auto counted = Query(database_, fail_code_, id).run();
+  if (!counted) return tl::unexpected(counted.error());
+  return std::nullopt;
+}
+
+Result<bool> SqliteStore::withdraw_code(const Secret& code) {
+  const auto found = look_up_code(code);
+  if (!found) return tl::unexpected(found.error());
+  if (!*found) return false;
+  const Durably durably(database_);
+  const auto dropped = Query(database_, drop_code_, parts_of(code).first).run();
+  if (!dropped) return tl::unexpected(dropped.error());
+  return true;
 }
 
 Result<Joined> SqliteStore::join(std::string_view name, std::string_view plan,
