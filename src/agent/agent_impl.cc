@@ -107,8 +107,7 @@ Result<void> Agent::Impl::open_gate() {
     if (options_.direct.empty()) return {};
     return fail(Code::CONFIG, "direct: no service is sealed");
   }
-  gate_ = std::make_unique<SealedGate>(shard_, identity_.sealing(), options_.state_dir,
-                                       options_.padding,
+  gate_ = std::make_unique<SealedGate>(shard_, identity_, options_.state_dir, options_.padding,
                                        SealedGate::Services{[this] { return sealed_services(); }});
   for (const HostPort& address : options_.direct) {
     if (auto opened = gate_->listen(address); !opened) return opened;

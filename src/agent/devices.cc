@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,12 +52,13 @@ Devices parse(const std::string& text) {
   for (const Json& json : file.at("pairings")) {
     Pairing& pairing = out.pairings.emplace_back();
     pairing.id = bytes_of(json.at("id"), Pairing::kIdSize);
-    pairing.secret = Secret(bytes_of(json.at("secret"), Pairing::kSecretSize));
+    const std::string hash = bytes_of(json.at("hash"), pairing.code.hash.size());
+    std::copy(hash.begin(), hash.end(), pairing.code.hash.begin());
+    pairing.code.ends = json.at("ends");
+    pairing.code.tries = json.at("tries");
+    pairing.code.used = json.at("used");
     pairing.name = json.at("name");
     pairing.scope = scope_of(json.at("scope"));
-    pairing.ends = json.at("ends");
-    pairing.tries = json.at("tries");
-    pairing.used = json.at("used");
   }
   return out;
 }
@@ -74,12 +74,12 @@ std::string serialise(const Devices& all) {
   }
   for (const Pairing& pairing : all.pairings) {
     pairings.push_back({{"id", base64url(as_bytes(pairing.id))},
-                        {"secret", base64url(as_bytes(pairing.secret.reveal()))},
+                        {"hash", base64url(pairing.code.hash)},
+                        {"ends", pairing.code.ends},
+                        {"tries", pairing.code.tries},
+                        {"used", pairing.code.used},
                         {"name", pairing.name},
-                        {"scope", scope_json(pairing.scope)},
-                        {"ends", pairing.ends},
-                        {"tries", pairing.tries},
-                        {"used", pairing.used}});
+                        {"scope", scope_json(pairing.scope)}});
   }
   return Json{{"devices", std::move(devices)}, {"pairings", std::move(pairings)}}.dump(
              2, ' ', false, Json::error_handler_t::replace) +
@@ -120,10 +120,16 @@ bool Scope::allows_target(std::string_view target) const {
   });
 }
 
-std::optional<Code> Pairing::refusal(std::int64_t now) const {
-  if (used) return Code::PAIRING_USED;
-  if (now >= ends || tries >= kTries) return Code::PAIRING_OVER;
-  return std::nullopt;
+std::optional<Code> refusal(OneTimeCode::State state) {
+  switch (state) {
+    case OneTimeCode::State::good:
+      return std::nullopt;
+    case OneTimeCode::State::used:
+      return Code::PAIRING_USED;
+    case OneTimeCode::State::over:
+      break;
+  }
+  return Code::PAIRING_OVER;
 }
 
 Device* Devices::by_name(std::string_view name) {
@@ -145,8 +151,7 @@ Result<std::string> Devices::enrol(std::string_view id, std::string_view name,
                                    const crypto::X25519Key& key, std::int64_t now) {
   Pairing* const by = pairing(id);
   if (by == nullptr) return fail(Code::PAIRING_OVER);
-  if (const auto refused = by->refusal(now)) return fail(*refused);
-  by->used = true;
+  if (const auto refused = refusal(by->code.use(now))) return fail(*refused);
   // The same device again, by a new link: it is one entry, and what it was is replaced.
   std::erase_if(devices, [&](const Device& device) { return device.key == key; });
   const std::string wanted = plain_name(by->name.empty() ? name : by->name);
@@ -178,19 +183,8 @@ Result<void> DeviceFile::update(const std::function<Result<void>(Devices&)>& cha
   if (auto done = change(*all); !done) return done;
   const std::int64_t now = unix_now();
   std::erase_if(all->pairings,
-                [&](const Pairing& pairing) { return pairing.ends + kRemember < now; });
+                [&](const Pairing& pairing) { return pairing.code.ends + kRemember < now; });
   return write_file(path_, serialise(*all), 0600, Code::STATE_DIR);
-}
-
-bool DeviceFile::changed() {
-  struct stat file {};
-  std::string now = "none";
-  if (::stat(path_.c_str(), &file) == 0) {
-    // Each write makes a new file.
-    now = std::to_string(file.st_ino) + ' ' + std::to_string(file.st_mtim.tv_sec) + ' ' +
-          std::to_string(file.st_mtim.tv_nsec) + ' ' + std::to_string(file.st_size);
-  }
-  return std::exchange(seen_, now) != now;
 }
 
 }  // namespace leat::agent

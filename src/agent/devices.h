@@ -13,7 +13,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/secret.h"
+#include "base/file_watch.h"
+#include "base/one_time_code.h"
 #include "crypto/x25519.h"
 
 namespace leat::agent {
@@ -39,20 +40,15 @@ struct Device {
 };
 
 struct Pairing {
-  static constexpr int kTries = 5;
-  static constexpr std::size_t kIdSize = 8, kSecretSize = 16;
+  static constexpr std::size_t kIdSize = 8;
 
   std::string id;    // raw bytes
-  Secret secret;     // likewise
+  OneTimeCode code;  // its hash is crypto::pairing_psk() of the secret
   std::string name;  // of the device to be, or empty: it says one
   Scope scope;       // of the device to be
-  std::int64_t ends = 0;
-  int tries = 0;  // that came to nothing
-  bool used = false;
-
-  // PAIRING_USED, PAIRING_OVER; nullopt: it may be used.
-  std::optional<Code> refusal(std::int64_t now) const;
 };
+// PAIRING_USED, PAIRING_OVER; nullopt: it may be used.
+std::optional<Code> refusal(OneTimeCode::State state);
 
 struct Devices {
   std::vector<Device> devices;
@@ -70,18 +66,18 @@ struct Devices {
 class DeviceFile {
  public:
   explicit DeviceFile(const std::string& state_dir)
-      : path_(state_dir + "/devices.json"), lock_(state_dir + "/devices.lock") {}
+      : path_(state_dir + "/devices.json"), lock_(state_dir + "/devices.lock"), watch_(path_) {}
 
   // None is there: nobody. STATE_DIR: it cannot be read, or others may read it.
   Result<Devices> read() const;
   // Reads, changes and writes while nobody else does; nothing is written after an error.
   Result<void> update(const std::function<Result<void>(Devices&)>& change) const;
   // Whether it is another than at the last call, or the first.
-  bool changed();
+  bool changed() { return watch_.changed(); }
 
  private:
   const std::string path_, lock_;
-  std::string seen_;  // which file, and when written
+  FileWatch watch_;
 };
 
 std::int64_t unix_now();

@@ -42,10 +42,12 @@ std::vector<std::string> own_addresses(bool v6) {
 
 }  // namespace
 
-SealedGate::SealedGate(net::Shard& shard, const crypto::KeyPair& key, const std::string& state_dir,
-                       bool padding, Services services)
+SealedGate::SealedGate(net::Shard& shard, const crypto::Identity& identity,
+                       const std::string& state_dir, bool padding, Services services)
     : shard_(shard),
-      key_(key),
+      identity_(identity),
+      key_path_(state_dir + "/identity.pem"),
+      key_file_(key_path_),
       padding_(padding),
       services_(std::move(services)),
       file_(state_dir),
@@ -55,9 +57,32 @@ SealedGate::SealedGate(net::Shard& shard, const crypto::KeyPair& key, const std:
 
 SealedGate::~SealedGate() = default;
 
+// --- the key ---
+
+const crypto::KeyPair& SealedGate::key() {
+  look_at_key();
+  return rotated_ ? rotated_->sealing() : identity_.sealing();
+}
+
+// A file that is no key of this agent's changes nothing: the one it has stays good.
+void SealedGate::look_at_key() {
+  if (!key_file_.changed()) return;
+  auto now = crypto::Identity::load(key_path_);
+  if (now && now->signing().public_key() != identity_.signing().public_key()) {
+    now = fail(Code::KEY_FILE, key_path_ + ": another identity; the agent must be started anew");
+  }
+  if (!now) return log::write(log::Level::error, "key.kept", now.error());
+  const crypto::KeyPair& before = rotated_ ? rotated_->sealing() : identity_.sealing();
+  if (now->sealing().public_key() == before.public_key()) return;
+  rotated_ = std::move(*now);
+  log::info("key.rotated", {{"sessions", peers_.size()}});
+  for (SealedPeer* peer : std::vector(peers_)) peer->key_is_gone();
+}
+
 // --- who ---
 
 void SealedGate::look() {
+  look_at_key();
   static_cast<void>(reload());
   look_.arm_in(kLook);
 }
@@ -91,14 +116,14 @@ Result<const Pairing*> SealedGate::pairing(std::string_view id) {
   if (auto loaded = reload(); !loaded) return tl::unexpected(loaded.error());
   const Pairing* const pairing = devices_.pairing(id);
   if (pairing == nullptr) return fail(Code::PAIRING_OVER);
-  if (const auto refused = pairing->refusal(unix_now())) return fail(*refused);
+  if (const auto refused = refusal(pairing->code.state(unix_now()))) return fail(*refused);
   return pairing;
 }
 
 void SealedGate::failed_try(std::string_view id) {
   log::warn("pairing.failed", {{"pairing", hex(as_bytes(id))}});
   const auto counted = file_.update([&](Devices& all) -> Result<void> {
-    if (Pairing* pairing = all.pairing(id)) ++pairing->tries;
+    if (Pairing* pairing = all.pairing(id)) pairing->code.fail();
     return {};
   });
   if (!counted) log::write(log::Level::error, "devices.unwritten", counted.error());

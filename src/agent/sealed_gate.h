@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "agent/egress.h"
 #include "agent/sealed_peer.h"
 #include "base/address.h"
+#include "base/file_watch.h"
 #include "crypto/identity.h"
 #include "net/shard.h"
 #include "net/socket.h"
@@ -25,8 +27,9 @@ class SealedGate final : private SealedPeer::Owner {
     // The services that are reached sealed, in the order of the configuration.
     std::function<std::vector<std::shared_ptr<Egress>>()> all;
   };
-  // `key` outlives the gate.
-  SealedGate(net::Shard& shard, const crypto::KeyPair& key, const std::string& state_dir,
+  // `identity`, which outlives the gate, is what identity.pem in STATE_DIR holds. A sealing key
+  // that is put there later is taken up, and ends every session under the one before.
+  SealedGate(net::Shard& shard, const crypto::Identity& identity, const std::string& state_dir,
              bool padding, Services services);
   ~SealedGate();
 
@@ -41,7 +44,8 @@ class SealedGate final : private SealedPeer::Owner {
   // --- for peers ---
 
   net::Shard& shard() { return shard_; }
-  const crypto::KeyPair& key() const { return key_; }
+  // As the file has it now; good until the next call.
+  const crypto::KeyPair& key();
   bool padding() const { return padding_; }
   // Whether one more may shake hands.
   bool has_room() const { return handshakes_ < kHandshakes && peers_.size() < kSessions; }
@@ -71,9 +75,13 @@ class SealedGate final : private SealedPeer::Owner {
   void on_peer_end(SealedPeer& peer) override;
   void look();
   Result<void> reload();
+  void look_at_key();
 
   net::Shard& shard_;
-  const crypto::KeyPair& key_;
+  const crypto::Identity& identity_;
+  const std::string key_path_;
+  FileWatch key_file_;
+  std::optional<crypto::Identity> rotated_;
   const bool padding_;
   const Services services_;
   DeviceFile file_;

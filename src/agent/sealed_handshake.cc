@@ -40,8 +40,9 @@ void SealedPeer::read_hello() {
 }
 
 void SealedPeer::answer(const crypto::Unit& unit) {
-  const std::string prologue = crypto::sealed_prologue(gate_.key().public_key());
-  auto handshake = crypto::Handshake::responder(unit.pattern(), as_bytes(prologue), gate_.key());
+  const crypto::KeyPair& key = gate_.key();
+  const std::string prologue = crypto::sealed_prologue(key.public_key());
+  auto handshake = crypto::Handshake::responder(unit.pattern(), as_bytes(prologue), key);
   std::array<std::uint8_t, crypto::kMaxPayload> payload;
   const auto size = handshake.read(unit.body, payload);
   // Made for another key than ours, or changed on the way: which, nobody can tell.
@@ -72,7 +73,7 @@ std::optional<Code> SealedPeer::choose(crypto::Handshake& handshake,
   if (!pairing) return pairing.error().code;
   pairing_ = hello.pairing();
   scope_ = (*pairing)->scope;
-  handshake.set_psk(crypto::pairing_psk(as_bytes((*pairing)->secret.reveal())));
+  handshake.set_psk(crypto::Key((*pairing)->code.hash));
   return std::nullopt;
 }
 

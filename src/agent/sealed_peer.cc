@@ -88,17 +88,22 @@ void SealedPeer::check() {
   const Device* const device = gate_.device(*device_);
   if (device != nullptr && !device->revoked) return;
   log::info("device.revoked", {{"peer", peer_}, {"device", device ? device->name : "unknown"}});
-  if (driver_) {
-    driver_->close(Code::REVOKED, "this device has been revoked");
-  } else {
-    give_up({Code::REVOKED, "this device has been revoked"});
-  }
+  end({Code::REVOKED, "this device has been revoked"});
+}
+
+void SealedPeer::key_is_gone() {
+  if (state_ == State::hello || state_ == State::over) return;
+  end({Code::KEY_CHANGED, "the agent's owner has given it another key"});
+}
+
+// Tells the device, where there is a session to tell it in.
+void SealedPeer::end(const Error& why) {
+  driver_ ? driver_->close(why.code, why.detail) : give_up(why);
 }
 
 void SealedPeer::drain() {
   draining_ = true;
-  if (!driver_) return give_up({Code::DRAINING, "the agent is stopping"});
-  if (streams_.size() == 0) driver_->close(Code::DRAINING, "the agent is stopping");
+  if (!driver_ || streams_.size() == 0) end({Code::DRAINING, "the agent is stopping"});
 }
 
 std::shared_ptr<Egress> SealedPeer::find(std::string_view service) {

@@ -52,6 +52,8 @@ class SealedPeer final : public StreamHost,
   void start();
   // The list of devices has changed: ends the session of one that is not in it any more.
   void check();
+  // The agent's key is another than when this began: ends what was begun with the old one.
+  void key_is_gone();
   // Takes no further stream, and closes with DRAINING when the last has ended.
   void drain();
   bool direct() const { return tunnel_.empty(); }
@@ -90,6 +92,7 @@ class SealedPeer final : public StreamHost,
   void on_stream(mux::StreamHandle stream) override;
   void on_ended(const Error& why) override;
   void give_up(const Error& why);
+  void end(const Error& why);
   void finish_handshake();
   void over();
 

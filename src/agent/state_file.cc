@@ -3,11 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/calendar.h"
 #include "base/crypto_util.h"
 #include "base/file.h"
 
@@ -15,15 +14,6 @@ namespace leat::agent {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// RFC 3339, in UTC.
-std::string utc(std::chrono::system_clock::time_point when) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(when);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  std::array<char, 32> text;
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
 
 Json error_json(const std::optional<Error>& error) {
   if (!error) return nullptr;
@@ -62,7 +52,7 @@ std::string state_json(const Status& status, long pid) {
   return dump({{"state", name(status.state)},
                {"pid", pid},
                {"relay", status.relay},
-               {"since", utc(status.since)},
+               {"since", rfc3339(status.since)},
                {"tunnels", std::move(tunnels)},
                {"ways", ways_json(status.ways)},
                {"last_error", error_json(status.last_error)}});

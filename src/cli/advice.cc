@@ -29,6 +29,9 @@ Advice advise(Error error, const std::string& state_dir) {
             "Run it as the user who owns the directory (with sudo, if that is root), or choose "
             "another --state-dir."};
   }
+  if (error.code == Code::STATE_DIR && says(error, "another relay")) {
+    return {std::move(error), "Stop the other one, or name another --state-dir."};
+  }
   return {std::move(error), ""};
 }
 

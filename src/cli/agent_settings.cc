@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "cli/joined.h"
+#include "cli/relay_address.h"
 #include "cli/visitor_policy.h"
 #include "config/agent_config.h"
 #include "config/files.h"
@@ -148,6 +149,10 @@ Result<agent::Options> agent_options(const AgentArguments& arguments, Services s
   out.joined_dir = std::move(joined);
   out.relay = config->relay->address;
   out.carrier = carrier(config->relay->carrier);
+  if (out.carrier == agent::Carrier::plain_websocket && !is_loopback(out.relay)) {
+    log::warn("relay.clear", {{"relay", out.relay.text()},
+                              {"what", "ws:// sends the credential and all bytes in the clear"}});
+  }
   if (config->proxy && !config->proxy->address.host.empty()) {
     out.proxy = net::Proxy{config->proxy->address, config->proxy->credentials};
   }

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/process.h"
 #include "cli/terminal.h"
+#include "cli/visitor_policy.h"
 #include "config/files.h"
 #include "config/preset.h"
 
@@ -38,6 +39,12 @@ int run_config(const ConfigArguments& arguments) {
   const auto config = config::read_any_file(arguments.file);
   if (!config) return report(config.error());
   const auto* agent = std::get_if<config::AgentConfig>(&*config);
+  // The files it names are read as a start would read them.
+  if (agent != nullptr) {
+    for (const config::ServiceConfig& service : agent->services) {
+      if (const auto policy = visitor_policy(service); !policy) return report(policy.error());
+    }
+  }
   print(arguments.file + ": valid, of " + (agent != nullptr ? "an agent" : "a relay") + "\n" +
         (agent != nullptr ? described(*agent) : std::string()));
   return kExitStopped;

@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/process.h"
 #include "config/paths.h"
+#include "config/proxy_variables.h"
 #include "config/values.h"
 #include "connect/client.h"
 #include "connect/stdio.h"
@@ -26,9 +27,10 @@ Result<std::string> link_text(const ConnectArguments& arguments) {
   if (arguments.link_file == "-") {
     text = std::string(std::istreambuf_iterator<char>(std::cin), {});
   } else {
-    text = read_file(arguments.link_file, Code::BAD_LINK);
+    const auto link = read_private_file(arguments.link_file, Code::BAD_LINK);
+    if (!link) return tl::unexpected(link.error());
+    text = link->reveal();
   }
-  if (!text) return text;
   return text->substr(0, text->find_last_not_of(" \t\r\n") + 1);
 }
 
@@ -54,6 +56,13 @@ Result<connect::Options> options_of(const ConnectArguments& arguments) {
     if (!parsed) return fail(Code::USAGE, "--direct: " + parsed.error().detail);
     out.direct.push_back(std::move(*parsed));
   }
+  const auto proxy = config::ProxyVariables::read();
+  if (!proxy) return tl::unexpected(proxy.error());
+  out.proxy = [proxy = *proxy](std::string_view host) -> std::optional<net::Proxy> {
+    const auto found = proxy.on_the_way_to(host);
+    if (!found) return std::nullopt;
+    return net::Proxy{found->address, found->credentials};
+  };
   out.by_relay = arguments.way != "direct";
   out.by_direct = arguments.way != "relay";
   out.suite = arguments.suite == "nacl" ? crypto::Suite::nacl : crypto::Suite::aesgcm;

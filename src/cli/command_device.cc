@@ -2,6 +2,7 @@
 #include <string>
 
 #include "agent/devices.h"
+#include "base/calendar.h"
 #include "base/crypto_util.h"
 #include "cli/commands.h"
 #include "cli/process.h"
@@ -23,14 +24,18 @@ std::string joined(const std::vector<std::string>& list, const char* none) {
   return out.empty() ? none : out;
 }
 
+std::string minute(std::int64_t unix_seconds) {
+  return day_and_minute(TimeOfDay(std::chrono::seconds(unix_seconds)));
+}
+
 std::string table(const agent::Devices& all) {
   std::size_t width = 4;
   for (const agent::Device& device : all.devices) width = std::max(width, device.name.size());
   std::string out = padded("NAME", width + 2) + padded("PAIRED (UTC)", 18) + padded("STATE", 26) +
                     padded("SERVICES", 20) + "PATHS\n";
   for (const agent::Device& device : all.devices) {
-    out += padded(device.name, width + 2) + padded(day_and_minute(device.paired), 18) +
-           padded(device.revoked ? "revoked " + day_and_minute(*device.revoked) : "in force", 26) +
+    out += padded(device.name, width + 2) + padded(minute(device.paired), 18) +
+           padded(device.revoked ? "revoked " + minute(*device.revoked) : "in force", 26) +
            padded(joined(device.scope.services, "all"), 20) + joined(device.scope.paths, "all") +
            "\n";
   }
@@ -79,7 +84,9 @@ int run_key(const KeyArguments& arguments) {
   print("identity     " + hex(identity->signing().public_key()) + "\nsealing key  " +
         base64url(identity->sealing().public_key().bytes) + "\n");
   if (rotate) {
-    print("Restart the agent. Every device refuses it from then on, until it is paired anew.\n");
+    print(
+        "The agent takes it up by itself, if it runs: the sessions there are end now. Every device "
+        "refuses it from here on, until it is paired anew ('leat pair').\n");
   }
   return kExitStopped;
 }

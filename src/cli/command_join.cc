@@ -5,6 +5,7 @@
 #include "base/crypto_util.h"
 #include "base/join_url.h"
 #include "base/log.h"
+#include "cli/advice.h"
 #include "cli/agent_settings.h"
 #include "cli/commands.h"
 #include "cli/joined.h"
@@ -42,7 +43,14 @@ int run_join(const JoinArguments& arguments) {
         result = tl::unexpected(saved.error());
       }
     }
-    if (!result) return daemon.end(report(result.error()));
+    if (!result) {
+      Advice advice{result.error(), ""};
+      if (url->pin.empty() && advice.error.code == Code::CERTIFICATE_REFUSED) {
+        advice.next =
+            "The URL has no pin at its end: copy all of it, or name an authority with --ca.";
+      }
+      return daemon.end(report(advice));
+    }
     print("Joined " + result->relay + " as " + result->name + "; the credential is in " +
           directory + ".\nNow publish a service, for example:\n\n  leat http 11434\n\n");
     daemon.end(kExitStopped);

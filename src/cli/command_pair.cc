@@ -1,4 +1,6 @@
-#include <qrcodegen/qrcodegen.hpp>
+#include <algorithm>
+#include <array>
+#include <cstdio>
 #include <string>
 
 #include "agent/devices.h"
@@ -6,50 +8,30 @@
 #include "base/crypto_util.h"
 #include "cli/commands.h"
 #include "cli/process.h"
+#include "cli/qr.h"
 #include "cli/sealed_state.h"
 #include "cli/terminal.h"
 #include "connect/link.h"
+#include "crypto/handshake.h"
 #include "crypto/identity.h"
 
 namespace leat::cli {
 namespace {
 
-// Two modules a character, dark on light whatever the terminal's colours are; a quiet zone of two.
-std::string qr_code(const std::string& text) {
-  using qrcodegen::QrCode;
-  constexpr int kQuiet = 2;
-  try {
-    const QrCode code = QrCode::encodeText(text.c_str(), QrCode::Ecc::LOW);
-    const auto dark = [&](int x, int y) { return code.getModule(x, y); };
-    std::string out;
-    for (int y = -kQuiet; y < code.getSize() + kQuiet; y += 2) {
-      out += "\x1b[30;47m";
-      for (int x = -kQuiet; x < code.getSize() + kQuiet; ++x) {
-        const bool upper = dark(x, y), lower = dark(x, y + 1);
-        out += upper && lower ? "█" : upper ? "▀" : lower ? "▄" : " ";
-      }
-      out += "\x1b[0m\n";
-    }
-    return out;
-  } catch (const qrcodegen::data_too_long&) {
-    return {};  // the link alone will do
-  }
-}
-
 Result<connect::Link> offer(const PairArguments& arguments, const std::string& directory,
                             const agent::SealedAgent& known) {
   const auto identity = crypto::Identity::load_or_create(directory + "/identity.pem");
   if (!identity) return tl::unexpected(identity.error());
-  std::string id(agent::Pairing::kIdSize, '\0'), secret(agent::Pairing::kSecretSize, '\0');
-  for (std::string* each : {&id, &secret}) {
-    random_bytes({reinterpret_cast<std::uint8_t*>(each->data()), each->size()});
-  }
+  std::array<std::uint8_t, agent::Pairing::kIdSize> id;
+  random_bytes(id);
+  const Secret secret = OneTimeCode::make_secret();
+  const crypto::Key psk = crypto::pairing_psk(as_bytes(secret.reveal()));
   agent::Pairing pairing;
-  pairing.id = id;
-  pairing.secret = Secret(std::move(secret));
+  pairing.id = as_chars(id);
+  std::ranges::copy(psk.reveal(), pairing.code.hash.begin());
   pairing.name = arguments.name;
   pairing.scope = {split_list(arguments.services), split_list(arguments.paths)};
-  pairing.ends = agent::unix_now() + std::int64_t{60} * arguments.minutes;
+  pairing.code.ends = agent::unix_now() + std::int64_t{60} * arguments.minutes;
   const auto written =
       agent::DeviceFile(directory).update([&](agent::Devices& all) -> Result<void> {
         all.pairings.push_back(pairing);
@@ -64,8 +46,8 @@ Result<connect::Link> offer(const PairArguments& arguments, const std::string& d
   link.agent.name = known.ways.name;
   link.agent.pin = known.ways.pin;
   link.pairing = pairing.id;
-  link.secret = pairing.secret;
-  link.ends = pairing.ends;
+  link.secret = secret;
+  link.ends = pairing.code.ends;
   return link;
 }
 
@@ -84,6 +66,10 @@ int run_pair(const PairArguments& arguments) {
   }
   const auto link = offer(arguments, *directory, *known);
   if (!link) return report(link.error());
+  if (known->state != "online") {
+    std::fprintf(stderr, "The agent is %s: a device can pair once it is online again.\n",
+                 known->state.c_str());
+  }
   const std::string text = connect::format(*link, arguments.page);
   if (arguments.no_qr) {
     print(text + "\n");

@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <string>
+#include <system_error>
+#include <utility>
 
-#include "base/log.h"
+#include "base/file.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
@@ -47,8 +50,7 @@ void show(const relay::Info& info, const relay::Options& options) {
         "\nWithout --domain the address below is a guess, and URLs and certificate say localhost."
         "\nStart it with --domain YOUR-PUBLIC-NAME-OR-IP.\n";
   }
-  const std::string command =
-      "leat http 11434 --relay " + agent_address(info, options).text() + " --pin " + info.pin;
+  const std::string command = "leat http 11434 " + agent_door(info, options).flags();
   if (info.first_token) {
     out +=
         "\nA token was made; it is shown this once. At home, for a service on port 11434:\n\n  "
@@ -64,15 +66,21 @@ void show(const relay::Info& info, const relay::Options& options) {
           options.state_dir + " --name laptop\n\n";
     }
   }
-  if (info.join_code) out += invitation_text(agent_address(info, options), info, *info.join_code);
+  if (info.join_code) out += invitation_text(agent_door(info, options), *info.join_code);
   print(out);
 }
 
-// Held while the relay runs. A second one may follow while the first drains, so this is a warning.
-net::Fd lock_state(const std::string& directory) {
-  net::Fd lock(::open((directory + "/relay.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    log::warn("state.shared", {{"state_dir", directory}, {"error", "another relay uses it"}});
+// Held until the relay drains: relay.json tells of one relay, and the next may start while this one
+// lets its visitors end.
+Result<net::Fd> lock_state(const std::string& directory) {
+  if (auto made = make_directory(directory, Code::STATE_DIR); !made) {
+    return tl::unexpected(made.error());
+  }
+  const std::string path = directory + "/relay.lock";
+  net::Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock) return fail(Code::STATE_DIR, path + ": " + std::generic_category().message(errno));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(Code::STATE_DIR, directory + " is used by another relay, which runs");
   }
   return lock;
 }
@@ -84,13 +92,17 @@ int run_relay(const RelayArguments& arguments) {
   if (!options) return report(options.error());
   net::Shard shard;
   Daemon daemon(shard);
+  auto lock = lock_state(options->state_dir);
+  if (!lock) return report(advise(lock.error(), options->state_dir));
   const auto relay = relay::Relay::start(shard, *options);
   if (!relay) return report(advise(relay.error(), options->state_dir));
-  const net::Fd lock = lock_state(options->state_dir);
   show((*relay)->info(), *options);
   (*relay)->on_drain_asked([&] { daemon.stop(kExitStopped); });
-  return daemon.run([&](Daemon::Done done) { (*relay)->drain(std::move(done)); },
-                    relay_reload(arguments, **relay));
+  const auto drain = [&](Daemon::Done done) {
+    lock->reset();
+    (*relay)->drain(std::move(done));
+  };
+  return daemon.run(drain, relay_reload(arguments, **relay));
 }
 
 }  // namespace leat::cli

@@ -4,10 +4,10 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <system_error>
 #include <vector>
 
+#include "base/calendar.h"
 #include "base/file.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
@@ -19,14 +19,6 @@
 
 namespace leat::cli {
 namespace {
-
-std::string day_and_minute(std::chrono::sys_seconds time) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm utc;
-  ::gmtime_r(&seconds, &utc);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &utc)};
-}
 
 std::string padded(std::string text, std::size_t width) {
   text.resize(std::max(text.size() + 1, width), ' ');
@@ -64,10 +56,26 @@ Result<std::unique_ptr<store::Store>> open_store(const std::string& directory, b
   return fail(Code::STATE_DIR, directory + ": " + std::generic_category().message(errno));
 }
 
+// One that the relay does not have would quietly come to its default. Where no relay has run yet
+// nothing is known of its plans.
+Result<void> check_plan(const std::string& plan, const std::string& directory) {
+  const auto relay = relay_at_work(directory);
+  if (plan.empty() || !relay || std::ranges::find(relay->plans, plan) != relay->plans.end()) {
+    return {};
+  }
+  std::string known;
+  for (const std::string& each : relay->plans) known.append(known.empty() ? "" : ", ").append(each);
+  return fail(Code::USAGE, "--plan: the relay has no plan called " + plan +
+                               (known.empty() ? "; it runs without plans" : ", but " + known));
+}
+
 }  // namespace
 
 int run_token(const TokenArguments& arguments) {
   const std::string directory = arguments.state_dir.value_or(config::default_state_dir());
+  if (const auto known = check_plan(arguments.plan, directory); !known) {
+    return report(known.error());
+  }
   const bool prepare = arguments.verb == TokenArguments::Verb::create && arguments.state_dir;
   const auto store = open_store(directory, prepare);
   if (!store) return report(advise(store.error(), directory));
@@ -83,7 +91,7 @@ int run_token(const TokenArguments& arguments) {
       if (!relay) return report(relay.error());
       const auto code = (*store)->create_code({.name = arguments.name, .plan = arguments.plan});
       if (!code) return report(code.error());
-      print(invitation_text(agent_address(relay->info, relay->options), relay->info, *code));
+      print(invitation_text(relay->door, *code));
       break;
     }
     case TokenArguments::Verb::list: {

@@ -38,13 +38,22 @@ std::string outward_address() {
 
 }  // namespace
 
+bool is_loopback(const HostPort& address) {
+  return address.host.starts_with("127.") || address.host == "::1" || address.host == "localhost";
+}
+
 bool everywhere(const HostPort& address) {
   return address.host == "0.0.0.0" || address.host == "::";
 }
 
-HostPort agent_address(const relay::Info& info, const relay::Options& options) {
+AgentDoor agent_door(const relay::Info& info, const relay::Options& options) {
   HostPort address = info.listen;
   const auto visitors = config::parse_url_address(options.public_url);
+  // Only what is in front of the plain port can be reached from elsewhere.
+  if (visitors && info.plain_listen && is_loopback(info.listen) &&
+      options.public_url.starts_with("https://")) {
+    return {*visitors, {}};
+  }
   if (!options.domain.empty()) {
     address.host = options.domain;
   } else if (visitors) {
@@ -55,7 +64,12 @@ HostPort agent_address(const relay::Info& info, const relay::Options& options) {
   if (visitors && visitors->host == address.host && !info.plain_listen) {
     address.port = visitors->port;
   }
-  return address;
+  return {std::move(address), info.pin};
+}
+
+std::string AgentDoor::flags() const {
+  return pin.empty() ? "--relay wss://" + address.text()
+                     : "--relay " + address.text() + " --pin " + pin;
 }
 
 Result<RelayAtWork> relay_at_work(const std::string& state_dir) {
@@ -64,27 +78,28 @@ Result<RelayAtWork> relay_at_work(const std::string& state_dir) {
   if (!text) return fail(Code::STATE_DIR, text.error().detail + "; has the relay been started?");
   try {
     const auto json = nlohmann::json::parse(*text);
-    RelayAtWork out;
+    relay::Info info;
+    relay::Options options;
     const auto listen = parse_host_port(json.at("listen").get<std::string>());
     if (!listen) return fail(Code::STATE_DIR, path + ": is damaged");
-    out.info.listen = *listen;
-    out.info.pin = json.at("fingerprint");
-    out.options.public_url = json.at("url");
-    out.options.domain = json.value("domain", "");
-    if (json.contains("plain_listen")) out.info.plain_listen = HostPort{};
-    const auto visitors = config::parse_url_address(out.options.public_url);
+    info.listen = *listen;
+    info.pin = json.at("fingerprint");
+    options.public_url = json.at("url");
+    options.domain = json.value("domain", "");
+    if (json.contains("plain_listen")) info.plain_listen = HostPort{};
+    const auto visitors = config::parse_url_address(options.public_url);
     if (visitors && visitors->host == "localhost" && everywhere(*listen)) {
-      out.options.public_url.clear();  // a guess, and agent_address() has a better one
+      options.public_url.clear();  // a guess, and agent_address() has a better one
     }
-    return out;
+    return RelayAtWork{agent_door(info, options), json.value("plans", std::vector<std::string>())};
   } catch (const nlohmann::json::exception&) {
     return fail(Code::STATE_DIR, path + ": is damaged");
   }
 }
 
-std::string invitation_text(const HostPort& relay, const relay::Info& info, const Secret& code) {
-  const auto pin = parse_pin(info.pin);
-  const Secret url = JoinUrl{relay, code, pin ? *pin : std::string()}.text();
+std::string invitation_text(const AgentDoor& door, const Secret& code) {
+  const auto pin = parse_pin(door.pin);
+  const Secret url = JoinUrl{door.address, code, pin ? *pin : std::string()}.text();
   std::string out =
       "To let one machine join, once and within 15 minutes, run there:\n\n  leat join ";
   out.append(url.reveal()).append("\n\n");

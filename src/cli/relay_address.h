@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/address.h"
 #include "base/error.h"
@@ -11,19 +12,26 @@
 namespace leat::cli {
 
 bool everywhere(const HostPort& address);  // 0.0.0.0 or [::]
+bool is_loopback(const HostPort& address);
 
-// What an agent is to be given as --relay. Where a proxy of this machine's ends TLS, the public URL
-// is the proxy's, and its port not the one with the pinned key.
-HostPort agent_address(const relay::Info& info, const relay::Options& options);
+// How agents come to a relay. Behind a proxy of this machine's, which ends TLS at the public URL,
+// it is a WebSocket, and the certificate is the proxy's.
+struct AgentDoor {
+  HostPort address;
+  std::string pin;  // empty: behind such a proxy
 
-// What relay.json says of a relay that another process runs, as far as agent_address() asks.
+  std::string flags() const;  // "--relay … --pin …"
+};
+AgentDoor agent_door(const relay::Info& info, const relay::Options& options);
+
+// What relay.json says of a relay that another process runs.
 struct RelayAtWork {
-  relay::Info info;
-  relay::Options options;
+  AgentDoor door;
+  std::vector<std::string> plans;
 };
 Result<RelayAtWork> relay_at_work(const std::string& state_dir);
 
 // `leat join …`, and the QR code where there is a terminal.
-std::string invitation_text(const HostPort& relay, const relay::Info& info, const Secret& code);
+std::string invitation_text(const AgentDoor& door, const Secret& code);
 
 }  // namespace leat::cli

@@ -1,16 +1,16 @@
 #include "cli/sample_api.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <ctime>
+#include <chrono>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <tl/expected.hpp>
 #include <utility>
 #include <vector>
 
+#include "base/calendar.h"
 #include "base/crypto_util.h"
+#include "cli/version.h"
 
 namespace leat::cli {
 namespace {
@@ -43,14 +43,8 @@ std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string rfc3339(std::uint64_t us) {
-  const std::time_t seconds = static_cast<std::time_t>(us / 1'000'000);
-  std::tm utc;
-  ::gmtime_r(&seconds, &utc);
-  std::array<char, 40> date;
-  const std::size_t n = std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::snprintf(date.data() + n, date.size() - n, ".%06uZ", static_cast<unsigned>(us % 1'000'000));
-  return date.data();
+std::string date(std::uint64_t unix_us) {
+  return rfc3339_micros(TimeOfDay(std::chrono::microseconds(unix_us)));
 }
 
 SampleAnswer json_answer(const Json& json, int status = 200) {
@@ -212,7 +206,7 @@ SampleAnswer tags(std::uint64_t now_us) {
   const Json details = {{"format", "text"}, {"family", kSampleModel}, {"parameter_size", "0"}};
   return json_answer({{"models", Json::array({{{"name", name},
                                                {"model", name},
-                                               {"modified_at", rfc3339(now_us)},
+                                               {"modified_at", date(now_us)},
                                                {"size", kText.size()},
                                                {"digest", hex(sha256(as_bytes(kText)))},
                                                {"details", details}}})}});
@@ -224,6 +218,8 @@ SampleAnswer root(std::uint64_t) {
       .body =
           "leat sample server. Try GET /v1/models, POST /v1/chat/completions, POST /api/chat.\n"};
 }
+
+SampleAnswer version(std::uint64_t) { return json_answer({{"version", version_line()}}); }
 
 SampleAnswer healthz(std::uint64_t) {
   return {.content_type = "text/plain; charset=utf-8", .body = "ok\n"};
@@ -240,6 +236,7 @@ constexpr Page kPages[] = {
     {"/healthz", healthz, nullptr},
     {"/v1/models", models, nullptr},
     {"/v1/chat/completions", nullptr, openai_chat},
+    {"/api/version", version, nullptr},
     {"/api/tags", tags, nullptr},
     {"/api/chat", nullptr, ollama_chat},
 };
@@ -373,7 +370,7 @@ std::string Generation::openai_whole(std::uint64_t now_us) const {
 
 std::string Generation::ollama_line(std::string_view token, std::uint64_t now_us) const {
   return dump({{"model", options_.model},
-               {"created_at", rfc3339(now_us)},
+               {"created_at", date(now_us)},
                {"message", {{"role", "assistant"}, {"content", token}}},
                {"done", false},
                {"leat_sent_us", now_us}}) +
@@ -384,7 +381,7 @@ std::string Generation::ollama_line(std::string_view token, std::uint64_t now_us
 std::string Generation::ollama_end(std::string_view text, std::uint64_t now_us) const {
   const std::uint64_t ns = (now_us - std::min(begun_us_, now_us)) * 1000;
   return dump({{"model", options_.model},
-               {"created_at", rfc3339(now_us)},
+               {"created_at", date(now_us)},
                {"message", {{"role", "assistant"}, {"content", text}}},
                {"done", true},
                {"done_reason", options_.cut ? "length" : "stop"},

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <ctime>
 #include <utility>
 
+#include "base/calendar.h"
 #include "base/limits.h"
 
 namespace leat::cli {
@@ -17,15 +17,6 @@ std::uint64_t unix_us() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(now).count());
-}
-
-// RFC 9110 §5.6.7.
-std::string http_date() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc;
-  ::gmtime_r(&now, &utc);
-  std::array<char, 40> date;
-  return {date.data(), std::strftime(date.data(), date.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc)};
 }
 
 std::string chunk(std::string_view data) {
@@ -164,7 +155,9 @@ void SampleServer::Connection::respond() {
 std::string SampleServer::Connection::head(int status, std::string_view type) const {
   std::string out("HTTP/1.1 ");
   out.append(std::to_string(status)).append(" ").append(http::reason_phrase(status));
-  out.append("\r\nDate: ").append(http_date()).append("\r\nServer: leat-sample\r\n");
+  out.append("\r\nDate: ")
+      .append(http_date(std::chrono::system_clock::now()))
+      .append("\r\nServer: leat-sample\r\n");
   out.append("Content-Type: ").append(type).append("\r\n");
   if (last_) out.append("Connection: close\r\n");
   return out;

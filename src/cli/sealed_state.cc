@@ -1,7 +1,5 @@
 #include "cli/sealed_state.h"
 
-#include <array>
-#include <ctime>
 #include <filesystem>
 #include <system_error>
 
@@ -33,14 +31,6 @@ std::vector<std::string> split_list(const std::string& text) {
     at = end + 1;
   }
   return out;
-}
-
-std::string day_and_minute(std::int64_t unix_seconds) {
-  const auto seconds = static_cast<std::time_t>(unix_seconds);
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  std::array<char, 32> text;
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M", &utc)};
 }
 
 }  // namespace leat::cli

@@ -16,7 +16,4 @@ Result<std::string> sealed_state_dir(const std::optional<std::string>& named);
 // "a, b" apart; empty: none.
 std::vector<std::string> split_list(const std::string& text);
 
-// "2026-01-31 12:00", in UTC.
-std::string day_and_minute(std::int64_t unix_seconds);
-
 }  // namespace leat::cli

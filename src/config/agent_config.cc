@@ -9,6 +9,7 @@
 #include "base/names.h"
 #include "config/keys.h"
 #include "config/preset.h"
+#include "config/proxy_variables.h"
 
 namespace leat::config {
 namespace {
@@ -237,15 +238,9 @@ Result<void> apply_gateway_variables(AgentConfig& config) {
 
 Result<void> apply_proxy_variables(AgentConfig& config) {
   if (config.proxy || !config.relay) return {};
-  for (const char* name : {"https_proxy", "HTTPS_PROXY"}) {
-    const std::string url = variable(name);
-    if (url.empty()) continue;
-    const std::string exempt =
-        variable("no_proxy").empty() ? variable("NO_PROXY") : variable("no_proxy");
-    if (exempt_from_proxy(exempt, config.relay->address.host)) return {};
-    const Setting proxy{"proxy", url, name};
-    return apply(config, std::span(&proxy, 1), Code::USAGE);
-  }
+  const auto variables = ProxyVariables::read();
+  if (!variables) return tl::unexpected(variables.error());
+  config.proxy = variables->on_the_way_to(config.relay->address.host);
   return {};
 }
 

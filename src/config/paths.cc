@@ -10,7 +10,7 @@ std::string default_state_dir(std::string_view leaf) {
   const char* const state = std::getenv("XDG_STATE_HOME");
   const char* const home = std::getenv("HOME");
   std::string path = "/var/lib/leat";
-  if (::geteuid() != 0 && state != nullptr && *state == '/') {
+  if (state != nullptr && *state == '/') {
     path = std::string(state) + "/leat";
   } else if (::geteuid() != 0 && home != nullptr && *home == '/') {
     path = std::string(home) + "/.local/state/leat";

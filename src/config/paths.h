@@ -6,8 +6,9 @@
 
 namespace leat::config {
 
-// /var/lib/leat for root, else $XDG_STATE_HOME/leat or ~/.local/state/leat (XDG Base Directory
-// Specification: a relative XDG_STATE_HOME is ignored); with `leaf` a folder in it.
+// $XDG_STATE_HOME/leat where that is set, else /var/lib/leat for root and ~/.local/state/leat for
+// others (XDG Base Directory Specification: a relative XDG_STATE_HOME is ignored); with `leaf` a
+// folder in it.
 std::string default_state_dir(std::string_view leaf = {});
 
 }  // namespace leat::config

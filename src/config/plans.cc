@@ -40,7 +40,8 @@ constexpr Key<Plan> kPlanKeys[] = {
     {"body", "", set_limit<&Plan::body, parse_size>},
 };
 
-constexpr Key<Plans> kKeys[] = {{"default", "", set<&Plans::fallback, parse_host>}};
+constexpr Key<Plans> kKeys[] = {{"default", "", set<&Plans::fallback, parse_host>},
+                                {"operator", "", set<&Plans::operators, parse_host>}};
 
 Result<Plan> read_plan(const Document& document, const Mapping& item, const std::string& path) {
   Plan plan;
@@ -85,8 +86,12 @@ Result<Plans> read_plans(const std::string& path) {
     }
   }
   if (out.all.empty()) return fail(Code::CONFIG, path + ": no plans");
-  if (!out.fallback.empty() && out.find(out.fallback) == nullptr) {
-    return fail(Code::CONFIG, path + ": default: no plan is called " + out.fallback);
+  for (const auto& [key, name] :
+       {std::pair("default", &out.fallback), {"operator", &out.operators}}) {
+    const auto called = [&](const Plan& plan) { return plan.name == *name; };
+    if (!name->empty() && std::ranges::none_of(out.all, called)) {
+      return fail(Code::CONFIG, path + ": " + key + ": no plan is called " + *name);
+    }
   }
   return out;
 }

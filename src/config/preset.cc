@@ -91,6 +91,30 @@ void add(std::vector<Effect>& out, const char* key, const std::optional<T>& writ
   }
 }
 
+bool asks_nothing(const ServiceConfig& service) {
+  return !service.visitor_tokens && !service.visitor_users && !service.visitor_jwt_keys &&
+         service.allow.empty();
+}
+
+// Who is let in.
+std::string visitors(const ServiceConfig& service) {
+  std::string out;
+  const auto add_word = [&](bool is, std::string_view word) {
+    if (is) out.append(out.empty() ? "" : " or ").append(word);
+  };
+  add_word(service.visitor_tokens.has_value(), "a token");
+  add_word(service.visitor_users.has_value(), "a password");
+  add_word(service.visitor_jwt_keys.has_value(), "a JWT");
+  if (out.empty()) {
+    const bool secret = speaks_http(service) && !service.is_public && !service.host;
+    out = service.sealed ? "paired devices" : secret ? "who knows the id" : "everybody";
+  }
+  for (const std::string& network : service.allow) {
+    out.append(&network == &service.allow.front() ? ", from " : " ").append(network);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string_view name(Preset preset) {
@@ -124,6 +148,7 @@ std::vector<Effect> effects(const ServiceConfig& service) {
   if (service.preset) {
     out.push_back({"preset", std::string(name(*service.preset)), "as written"});
   }
+  out.push_back({"visitors", visitors(service), asks_nothing(service) ? "default" : "as written"});
   const bool http = speaks_http(service);
   const auto both = [&](const char* key, auto field) {
     add(out, key, service.*field, preset.*field, resolved.*field);

@@ -5,8 +5,16 @@
 namespace leat::config {
 namespace {
 
+// Where strangers come in: a port alone, which elsewhere is this machine's, would say too little.
+Result<HostPort> parse_door(std::string_view text) {
+  if (!parse_port(text)) return parse_listen(text);
+  const std::string port = ":" + std::string(text);
+  return expected(port + " for every address, or 127.0.0.1" + port + " for this machine alone",
+                  text);
+}
+
 constexpr Key<RelayConfig> kKeys[] = {
-    {"listen", "", set<&RelayConfig::listen, parse_listen>},
+    {"listen", "", set<&RelayConfig::listen, parse_door>},
     {"plain_listen", "", set<&RelayConfig::plain_listen, parse_listen>},
     {"admin_listen", "", set<&RelayConfig::admin_listen, parse_listen>},
     {"domain", "", set<&RelayConfig::domain, parse_host>},

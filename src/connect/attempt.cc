@@ -39,13 +39,20 @@ Attempt::~Attempt() {
 // --- to a pipe ---
 
 void Attempt::start() {
-  dial_ = net::Dial::start(shard_, way_.address, limits::kDialTimeout,
-                           [this](Result<net::Fd> fd) { on_dialled(std::move(fd)); });
+  auto done = [this](Result<net::Fd> fd) { on_dialled(std::move(fd)); };
+  dial_ = way_.proxy
+              ? net::Dial::start_through(shard_, *way_.proxy, way_.address, limits::kDialTimeout,
+                                         std::move(done))
+              : net::Dial::start(shard_, way_.address, limits::kDialTimeout, std::move(done));
 }
 
 void Attempt::on_dialled(Result<net::Fd> fd) {
   shard_.dispose(std::move(dial_));
-  if (!fd) return failed(Code::RELAY_UNREACHABLE, way_.text() + ": " + fd.error().detail);
+  if (!fd) {
+    const bool by_proxy = fd.error().code == Code::PROXY_REFUSED;
+    return failed(by_proxy ? Code::PROXY_REFUSED : Code::RELAY_UNREACHABLE,
+                  way_.text() + ": " + fd.error().detail);
+  }
   transport_ = way_.tls != nullptr
                    ? net::make_tls_transport(shard_, fd->release(), *way_.tls, way_.address.host)
                    : net::make_plain_transport(shard_, fd->release());

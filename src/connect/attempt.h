@@ -56,6 +56,7 @@ class Attempt final : private net::TransportOwner {
     HostPort address;
     const net::TlsContext* tls = nullptr;  // of a relay; null: plain
     std::string tunnel;                    // at a relay; empty: directly
+    std::optional<net::Proxy> proxy;       // in front of the relay
     std::string text() const;              // "relay relay.example.com:443", "direct 192.0.2.7:4443"
   };
 

@@ -97,7 +97,7 @@ std::vector<Attempt::Way> Client::ways() const {
   std::vector<Attempt::Way> out;
   const auto add_direct = [&](HostPort address) {
     const auto same = [&](const Attempt::Way& way) { return way.address == address; };
-    if (std::ranges::none_of(out, same)) out.push_back({std::move(address), nullptr, {}});
+    if (std::ranges::none_of(out, same)) out.push_back({std::move(address), nullptr, {}, {}});
   };
   if (options_.by_direct) {
     for (const HostPort& address : options_.direct) add_direct(address);
@@ -108,7 +108,9 @@ std::vector<Attempt::Way> Client::ways() const {
   if (options_.by_relay && !known_.agent.tunnel.empty()) {
     for (const std::string& text : known_.agent.relays) {
       if (auto relay = parse_relay(text)) {
-        out.push_back({relay->first, relay->second ? &tls_ : nullptr, known_.agent.tunnel});
+        Attempt::Way& way = out.emplace_back();
+        way = {relay->first, relay->second ? &tls_ : nullptr, known_.agent.tunnel, {}};
+        if (options_.proxy) way.proxy = options_.proxy(way.address.host);
       }
     }
   }
@@ -126,11 +128,14 @@ void Client::connect() {
   session_->start();
 }
 
+void Client::on_usable() {
+  for (auto& local : std::exchange(waiting_, {})) join(std::move(local));
+}
+
 void Client::on_connected(const std::string& way) {
   backoff_.succeeded();
   remember();
   events_.on_connected(known_.agent.name.empty() ? known_.file : known_.agent.name, way);
-  for (auto& local : std::exchange(waiting_, {})) join(std::move(local));
 }
 
 // The agent has opened a session: a pairing has come through, and where it listens is known anew.

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "connect/known_agent.h"
@@ -27,6 +28,8 @@ struct Options {
   net::Fd stdio;                 // else: the one local connection there is
   std::vector<HostPort> direct;  // beside those known
   bool by_relay = true, by_direct = true;
+  // On the way to a relay of this name.
+  std::function<std::optional<net::Proxy>(std::string_view host)> proxy;
   crypto::Suite suite = crypto::Suite::aesgcm;
   bool padding = false;  // of what is sent
 };
@@ -56,6 +59,7 @@ class Client final : private Session::Owner, private LocalPipe::Owner, private L
   Client(net::Shard& shard, Options options, KnownAgent known, net::TlsContext tls,
          Listener& events);
 
+  void on_usable() override;
   void on_connected(const std::string& way) override;
   void on_session_end(const Error& why) override;
   void on_pipe_end(LocalPipe& pipe, const Error* why) override;

@@ -39,7 +39,7 @@ class LocalHttp final : private net::TransportOwner,
   // The driver outlives it.
   LocalHttp(net::SessionDriver& driver, std::unique_ptr<net::Transport> local, std::string service,
             Owner& owner);
-  ~LocalHttp();
+  ~LocalHttp() override;
   void start() { driver_.shard().defer(*this); }
 
  private:

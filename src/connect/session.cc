@@ -1,7 +1,6 @@
 #include "connect/session.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "base/limits.h"
@@ -16,7 +15,6 @@ Session::Session(net::Shard& shard, Plan plan, Owner& owner)
       }) {}
 
 Session::~Session() {
-  if (carrier_) carrier_->set_owner(nullptr);
   if (driver_) driver_->mux().end_all();
 }
 
@@ -40,7 +38,7 @@ void Session::on_ready(Attempt& attempt) {
 // A hello of a pairing counts as a try, so that one is made at a time.
 void Session::ask_next() {
   const bool one = plan_.credential.pairing.has_value();
-  while (!ready_.empty() && !carrier_ && (asking_ == 0 || !one)) {
+  while (!ready_.empty() && !driver_ && (asking_ == 0 || !one)) {
     Attempt* const next = ready_.front();
     ready_.erase(ready_.begin());
     ++asking_;
@@ -65,13 +63,13 @@ void Session::on_failed(Attempt& attempt, const Error& why) {
     told_by_agent_ = by_agent;
   }
   release(attempt);
-  if (carrier_ || driver_ || over_) return;
+  if (driver_ || over_) return;
   ask_next();
   if (attempts_.empty()) end(*told_);
 }
 
 void Session::on_replied(Attempt& attempt) {
-  if (carrier_ || driver_ || over_) return release(attempt);
+  if (driver_ || over_) return release(attempt);
   way_ = attempt.way().text();
   for (const auto& service : attempt.reply().services()) {
     const auto kind = control::from_wire(service.kind());
@@ -80,41 +78,25 @@ void Session::on_replied(Attempt& attempt) {
   for (const std::string& address : attempt.reply().direct()) {
     direct_.push_back(control::printable(address, 64));
   }
-  carrier_ = attempt.take();
-  carrier_->set_owner(this);
+  auto carrier = attempt.take();
   ready_.clear();
   for (auto& other : attempts_) shard_.dispose(std::move(other));
   attempts_.clear();
   deadline_.arm_in(limits::kLinkHandshake);
-  carrier_->write_first(as_bytes(sealed::open_chunk()));
-  carrier_->flush();
-  on_transport();
+  carrier->write_first(as_bytes(sealed::open_chunk()));
+  // What the first streams have to say goes with it: the answer is waited for by nobody (§8.2).
+  carrier->expect_opened([this] {
+    deadline_.disarm();
+    owner_.on_connected(way_);
+  });
+  net::SessionDriver::Owner& owner = *this;
+  driver_ = std::make_unique<net::SessionDriver>(shard_, mux::Config::native(mux::Role::client),
+                                                 owner, std::move(carrier));
+  driver_->start({});
+  if (!over_) owner_.on_usable();
 }
 
 // --- the session ---
-
-void Session::on_transport() {
-  std::array<std::uint8_t, 4096> buffer;
-  while (carrier_ && !over_) {
-    const net::IoResult got = carrier_->read(buffer);
-    if (got.status == net::IoStatus::would_block) return;
-    if (got.status == net::IoStatus::end) {
-      return end({Code::CARRIER_CUT, "the agent ended the session before it began"});
-    }
-    if (got.status == net::IoStatus::failed) return end(carrier_->error());
-    std::size_t used = 0;
-    const Bytes received = Bytes(buffer).first(got.n);
-    const auto state = opened_.feed(received, used);
-    if (state == sealed::OpenedReader::State::error) return end(opened_.error());
-    if (state == sealed::OpenedReader::State::more) continue;
-    deadline_.disarm();
-    net::SessionDriver::Owner& owner = *this;
-    driver_ = std::make_unique<net::SessionDriver>(shard_, mux::Config::native(mux::Role::client),
-                                                   owner, std::move(carrier_));
-    driver_->start(received.subspan(used));
-    if (!over_) owner_.on_connected(way_);
-  }
-}
 
 void Session::on_stream(mux::StreamHandle stream) { driver_->mux().reset(stream); }
 

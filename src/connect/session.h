@@ -13,7 +13,7 @@
 #include "net/session_driver.h"
 #include "net/shard.h"
 #include "net/tls.h"
-#include "sealed/opening.h"
+#include "sealed/sealed_transport.h"
 
 namespace leat::connect {
 
@@ -22,13 +22,14 @@ struct Service {
   control::TunnelKind kind;
 };
 
-class Session final : private Attempt::Owner,
-                      private net::TransportOwner,
-                      private net::SessionDriver::Owner {
+class Session final : private Attempt::Owner, private net::SessionDriver::Owner {
  public:
   class Owner {
    public:
-    // `way`: "relay relay.example.com:443" or "direct 192.0.2.7:4443".
+    // It is the agent who answers: there is a driver, and what is sent on it goes at once.
+    virtual void on_usable() = 0;
+    // The agent has opened the session. `way`: "relay relay.example.com:443" or "direct
+    // 192.0.2.7:4443".
     virtual void on_connected(const std::string& way) = 0;
     // It could not be made, or has ended. Called once; give it to Shard::dispose.
     virtual void on_session_end(const Error& why) = 0;
@@ -48,7 +49,7 @@ class Session final : private Attempt::Owner,
   ~Session();
 
   void start();
-  // Null before on_connected.
+  // Null before on_usable.
   net::SessionDriver* driver() { return driver_.get(); }
   // What the agent said: its services that this device may use, and its own addresses.
   const std::vector<Service>& services() const { return services_; }
@@ -63,7 +64,6 @@ class Session final : private Attempt::Owner,
   void ask_next();
   void release(Attempt& attempt);
 
-  void on_transport() override;
   void on_stream(mux::StreamHandle stream) override;
   void on_ended(const Error& why) override;
   void end(const Error& why);
@@ -79,8 +79,6 @@ class Session final : private Attempt::Owner,
   std::string way_;
   std::vector<Service> services_;
   std::vector<std::string> direct_;
-  std::unique_ptr<sealed::SealedTransport> carrier_;  // until the agent has opened the session
-  sealed::OpenedReader opened_;
   net::Timer deadline_;
   std::unique_ptr<net::SessionDriver> driver_;
   bool over_ = false;

@@ -149,15 +149,15 @@ Result<Identity> Identity::rotate(const std::string& path) {
 }
 
 Result<Identity> Identity::load(const std::string& path) {
-  auto signing = SigningKey::load_or_create(path);
-  if (!signing) return tl::unexpected(signing.error());
   const auto contents = read_contents(path);
   if (!contents) return tl::unexpected(contents.error());
+  auto signing = SigningKey::load_or_create(path);
+  if (!signing) return tl::unexpected(signing.error());
   Key secret;
   std::size_t size = kKeySize;
   if (!contents->sealing ||
       EVP_PKEY_get_raw_private_key(contents->sealing.get(), secret.fill().data(), &size) != 1) {
-    return fail(Code::KEY_FILE, path + ": it has lost its X25519 key");
+    return fail(Code::KEY_FILE, path + ": there is no X25519 key in it");
   }
   KeyPair sealing(std::move(secret));
   if (!verify(signing->public_key(), as_bytes(signed_input(sealing.public_key())),

@@ -17,6 +17,8 @@ class Identity {
   // file that others can read, that holds anything else, or whose signature does not verify
   // (LEAT_KEY_FILE).
   static Result<Identity> load_or_create(const std::string& path);
+  // The same where both keys are there already.
+  static Result<Identity> load(const std::string& path);
   // A new sealing key under the same identity; the file is replaced at once. Every device that was
   // paired with the old one refuses the agent from then on and has to be paired anew.
   static Result<Identity> rotate(const std::string& path);
@@ -27,7 +29,6 @@ class Identity {
  private:
   Identity(SigningKey signing, KeyPair sealing)
       : signing_(std::move(signing)), sealing_(std::move(sealing)) {}
-  static Result<Identity> load(const std::string& path);
 
   SigningKey signing_;
   KeyPair sealing_;

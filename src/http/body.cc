@@ -55,7 +55,8 @@ bool BodyScanner::step(std::uint8_t c) {
     case Chunk::size:
       if (const int digit = detail::hex_value(c); digit >= 0) {
         left_ = left_ << 4 | static_cast<std::uint64_t>(digit);
-        return ++digits_ <= kMaxDigits;
+        // Whoever counts in 64 bits behind us can shift and add to 56; nginx refuses 60.
+        return ++digits_ <= kMaxDigits && left_ >> 56 == 0;
       }
       chunk_ = Chunk::size_lf;
       return c == '\r' && digits_ > 0;

@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/bytes.h"
 
@@ -61,6 +62,12 @@ class Sink {
   // written onward: its credit goes back to the peer. The rest stays with the session, in order,
   // until the owner calls Session::resume.
   virtual std::size_t deliver(Bytes data) = 0;
+  // The same for several pieces (at least one, at most kMaxPieces) that follow each other and lie
+  // apart, for sinks that can pass them on together. Whoever takes all of one is offered the rest.
+  static constexpr std::size_t kMaxPieces = 8;
+  virtual std::size_t deliver_pieces(std::span<const Bytes> pieces) {
+    return deliver(pieces.front());
+  }
   // FIN, after the last byte has been taken.
   virtual void end() = 0;
   // The stream is over before its time: bytes not yet taken are gone, and nothing more is sent. May

@@ -33,12 +33,23 @@ Bytes ReceiveBuffer::front() const {
   return {first_->data() + first_->begin, first_->end - first_->begin};
 }
 
+Pieces ReceiveBuffer::oldest() const {
+  Pieces pieces;
+  for (Block* block = first_; block != nullptr && !pieces.full(); block = block->next) {
+    pieces.add({block->data() + block->begin, block->end - block->begin});
+  }
+  return pieces;
+}
+
 void ReceiveBuffer::consume(std::size_t n, BlockPool& pool) {
-  assert(n <= front().size());
-  if (n == 0) return;
-  first_->begin += static_cast<std::uint32_t>(n);
+  assert(n <= size_);
   size_ -= n;
-  if (first_->begin == first_->end) drop_first(pool);
+  while (n > 0) {
+    const std::size_t of_first = std::min<std::size_t>(n, first_->end - first_->begin);
+    first_->begin += static_cast<std::uint32_t>(of_first);
+    n -= of_first;
+    if (first_->begin == first_->end) drop_first(pool);
+  }
 }
 
 void ReceiveBuffer::clear(BlockPool& pool) {

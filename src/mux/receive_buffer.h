@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "mux/block_pool.h"
+#include "mux/pieces.h"
 
 namespace leat::mux {
 
@@ -22,7 +23,9 @@ class ReceiveBuffer {
   // The oldest bytes that lie together; empty if there are none. Valid until the next call but
   // append.
   Bytes front() const;
-  // Drops the first n bytes of front().
+  // As many of the blocks that follow each other from there as there is room for.
+  Pieces oldest() const;
+  // Drops the first n bytes, n <= size().
   void consume(std::size_t n, BlockPool& pool);
   void clear(BlockPool& pool);
 

@@ -70,7 +70,7 @@ Session::Session(const Config& config, Events& events, Time now)
     : impl_(std::make_unique<Impl>(config, events, now)) {}
 Session::~Session() = default;
 
-Fatal Session::feed(Bytes in, Time now) { return impl_->feed(in, now); }
+Fatal Session::feed(Bytes in, Time now, bool more) { return impl_->feed(in, now, more); }
 bool Session::wants_feed() const { return !impl_->feed_paused; }
 std::size_t Session::pull(MutableBytes out, Time now) { return impl_->pull(out, now); }
 bool Session::wants_pull() const { return impl_->wants_pull(); }

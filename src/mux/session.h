@@ -110,8 +110,11 @@ class Session {
 
   // --- towards the carrier ---
 
-  // Takes all of `in`. Any chunking of the peer's bytes gives the same events.
-  Fatal feed(Bytes in, Time now);
+  // Takes all of `in`. Any chunking of the peer's bytes gives the same events. With `more`, further
+  // bytes are fed at once and this span stays as it is until they have been: the data of frames
+  // that follow each other may then reach its sink together, at the latest with the first feed
+  // without `more`, whose span may be empty.
+  Fatal feed(Bytes in, Time now, bool more = false);
   // False while so much lies undelivered that the driver should leave bytes in the carrier (§1.9);
   // Events::on_want_feed follows. Who feeds all the same loses streams to reset(pressure), not
   // memory.

@@ -23,6 +23,7 @@
 #include "mux/frame.h"
 #include "mux/holders.h"
 #include "mux/id_history.h"
+#include "mux/pieces.h"
 #include "mux/scheduler.h"
 #include "mux/session.h"
 #include "mux/stream.h"
@@ -36,7 +37,7 @@ struct Session::Impl {
   ~Impl();
 
   // --- receiving ---
-  Fatal feed(Bytes in, Time now);
+  Fatal feed(Bytes in, Time now, bool more);
   Fatal feed_header(Bytes& in);
   Fatal feed_payload(Bytes& in);
   Fatal on_frame(const Header& header);
@@ -47,8 +48,9 @@ struct Session::Impl {
   Fatal admit(const Header& header, Stream*& stream);
   Fatal apply(Stream& stream, const Header& header);
   void on_fin(Stream& stream);
-  Fatal receive(Stream& stream, Bytes data);
-  std::size_t offer(Stream& stream, Bytes data);
+  Fatal receive(StreamHandle handle, Bytes data);
+  Fatal hand_over();
+  void offer(Stream& stream, Pieces& pieces);
   Fatal store(Stream& stream, Bytes data);
   Fatal shed_stalled();
   Fatal shed(Stream* victim);
@@ -131,6 +133,11 @@ struct Session::Impl {
     std::uint32_t remaining = 0;  // bytes of payload to come
     bool fin = false;             // FIN follows the last of them
   } payload;
+
+  // Data of one stream that its sink has not been offered yet, since more of it may follow. Nobody
+  // outside is called meanwhile.
+  StreamHandle gathered_for;
+  Pieces gathered;
 
   // Our ping.
   Time heard;  // when the last byte came

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 #include "mux/session_impl.h"
 
@@ -18,15 +19,19 @@ constexpr Duration kStallCheckInterval = Duration(limits::kStalled) / 50;
 
 }  // namespace
 
-Fatal Session::Impl::feed(Bytes in, Time now) {
+Fatal Session::Impl::feed(Bytes in, Time now, bool more) {
   clock = now;
   if (over()) return fatal;
   if (!in.empty()) heard = now;
-  while (!in.empty()) {
-    const Fatal fault = payload.remaining > 0 ? feed_payload(in) : feed_header(in);
-    if (fault != Fatal::none) return die(fault);
+  Fatal fault = Fatal::none;
+  while (!in.empty() && fault == Fatal::none) {
+    fault = payload.remaining > 0 ? feed_payload(in) : feed_header(in);
   }
-  return Fatal::none;
+  if (!more || fault != Fatal::none) {
+    const Fatal late = hand_over();  // what came before the fault was good
+    if (fault == Fatal::none) fault = late;
+  }
+  return fault == Fatal::none ? fault : die(fault);
 }
 
 Fatal Session::Impl::feed_header(Bytes& in) {
@@ -44,7 +49,11 @@ Fatal Session::Impl::feed_header(Bytes& in) {
     partial_size = 0;
   }
   Header header;
-  const Fatal fault = decode(raw, header);
+  Fatal fault = decode(raw, header);
+  // What may call somebody outside comes after the data before it. Credit and pings do not.
+  if (fault == Fatal::none && (header.flags != 0 || header.type == Type::go_away)) {
+    fault = hand_over();
+  }
   return fault != Fatal::none ? fault : on_frame(header);
 }
 
@@ -52,12 +61,13 @@ Fatal Session::Impl::feed_payload(Bytes& in) {
   const Bytes chunk = in.first(std::min<std::size_t>(in.size(), payload.remaining));
   in = in.subspan(chunk.size());
   payload.remaining -= static_cast<std::uint32_t>(chunk.size());
-  if (Stream* const stream = table.get(payload.stream)) {
+  if (table.get(payload.stream) != nullptr) {
     stats.data_in += chunk.size();
-    const Fatal fault = receive(*stream, chunk);
+    const Fatal fault = receive(payload.stream, chunk);
     if (fault != Fatal::none) return fault;
   }
   if (payload.remaining == 0 && payload.fin) {
+    if (const Fatal fault = hand_over(); fault != Fatal::none) return fault;
     if (Stream* const stream = table.get(payload.stream)) on_fin(*stream);
   }
   return Fatal::none;
@@ -191,37 +201,56 @@ void Session::Impl::on_fin(Stream& stream) {
   settle(stream);
 }
 
-Fatal Session::Impl::receive(Stream& stream, Bytes data) {
-  if (stream.buffer.empty()) {
-    const StreamHandle handle = stream.handle;
-    const std::size_t taken = offer(stream, data);
-    if (table.get(handle) == nullptr) return Fatal::none;
-    data = data.subspan(taken);
+Fatal Session::Impl::receive(const StreamHandle handle, Bytes data) {
+  if (handle != gathered_for || gathered.full()) {
+    const Fatal fault = hand_over();
+    if (fault != Fatal::none) return fault;
   }
-  return data.empty() ? Fatal::none : store(stream, data);
+  Stream* const stream = table.get(handle);
+  if (stream == nullptr) return Fatal::none;  // reset by whoever was handed the data before
+  if (!stream->buffer.empty()) return store(*stream, data);
+  gathered_for = handle;
+  gathered.add(data);
+  return Fatal::none;
+}
+
+Fatal Session::Impl::hand_over() {
+  if (gathered.empty()) return Fatal::none;
+  Pieces pieces = std::exchange(gathered, {});
+  const StreamHandle handle = std::exchange(gathered_for, {});
+  Stream* const stream = table.get(handle);
+  if (stream == nullptr) return Fatal::none;
+  offer(*stream, pieces);
+  while (!pieces.empty() && table.get(handle) != nullptr) {
+    const Bytes piece = pieces.left().front();
+    pieces.drop(piece.size());
+    if (const Fatal fault = store(*stream, piece); fault != Fatal::none) return fault;
+    // Storing may have made somebody take everything.
+    if (table.get(handle) != nullptr && stream->buffer.empty()) offer(*stream, pieces);
+  }
+  return Fatal::none;
 }
 
 // Lets the sink take what it wants, or several sinks in turn: a sink may attach the next owner of
-// the stream after the bytes that were its own. Returns how much was taken; the stream may be gone.
-std::size_t Session::Impl::offer(Stream& stream, Bytes data) {
+// the stream after the bytes that were its own. What is left in `pieces` was not taken; the stream
+// may be gone.
+void Session::Impl::offer(Stream& stream, Pieces& pieces) {
   const StreamHandle handle = stream.handle;
-  std::size_t taken = 0;
   stream.delivering = true;
-  while (stream.sink != nullptr && taken < data.size()) {
+  while (stream.sink != nullptr && !pieces.empty()) {
     stream.reattached = stream.resumed = false;
-    const std::size_t n = stream.sink->deliver(data.subspan(taken));
-    assert(n <= data.size() - taken);
-    taken += n;
-    if (table.get(handle) == nullptr) return taken;
+    const std::size_t first = pieces.left().front().size();
+    const std::size_t n = stream.sink->deliver_pieces(pieces.left());
+    pieces.drop(n);
+    if (table.get(handle) == nullptr) return;
     if (n > 0) {
       stream.taken = clock;
       stream.receive.consume(static_cast<std::uint32_t>(n));
       if (may_receive(stream.state) && stream.receive.due()) owe(stream, owed::window);
     }
-    if (!stream.reattached && !(stream.resumed && n > 0)) break;
+    if (n < first && !stream.reattached && !(stream.resumed && n > 0)) break;
   }
   stream.delivering = false;
-  return taken;
 }
 
 Fatal Session::Impl::store(Stream& stream, Bytes data) {
@@ -270,13 +299,15 @@ Fatal Session::Impl::shed(Stream* victim) {
 void Session::Impl::drain(Stream& stream) {
   const StreamHandle handle = stream.handle;
   while (stream.sink != nullptr && !stream.buffer.empty()) {
-    const std::size_t offered = stream.buffer.front().size();
-    const std::size_t taken = offer(stream, stream.buffer.front());
+    Pieces pieces = stream.buffer.oldest();
+    const std::size_t before = stream.receive.held();
+    offer(stream, pieces);
     if (table.get(handle) == nullptr) return;
+    const std::size_t taken = before - stream.receive.held();
     stats.buffered -= taken;
     stream.buffer.consume(taken, pool);
     holders.update(stream);
-    if (taken < offered) break;
+    if (!pieces.empty()) break;
   }
   stream.unblocked = stream.buffer.empty();
   relieve();

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <memory>
 
 #include "base/limits.h"
@@ -10,6 +12,8 @@ namespace {
 // From so many bytes on a write is taken for bulk: more is likely to follow in this batch. A token
 // or a head leaves at once.
 constexpr std::size_t kBulk = 4 * limits::KiB;
+
+constexpr std::size_t kPieces = 16;  // in one system call
 
 class PlainTransport final : public SocketTransport, private Deferred {
  public:
@@ -45,18 +49,21 @@ class PlainTransport final : public SocketTransport, private Deferred {
     return {IoStatus::ok, total};
   }
 
-  IoResult write(Bytes from) override {
+  IoResult write(Bytes from) override { return write_pieces({&from, 1}); }
+
+  IoResult write_pieces(std::span<const Bytes> from) override {
     if (failed()) return {IoStatus::failed};
-    std::size_t total = 0;
-    while (total < from.size() && writable()) {
-      const iovec piece{const_cast<std::uint8_t*>(from.data()) + total, from.size() - total};
-      const IoResult result = send({&piece, 1}, from.size() >= kBulk);
-      if (result.status == IoStatus::failed) return result;
-      total += result.n;
+    std::array<iovec, kPieces> pieces;
+    std::size_t count = 0, size = 0;
+    for (const Bytes piece : from.first(std::min(from.size(), kPieces))) {
+      pieces[count++] = {const_cast<std::uint8_t*>(piece.data()), piece.size()};
+      size += piece.size();
     }
-    if (total == 0) return {IoStatus::would_block};
-    if (from.size() >= kBulk) shard_.defer(*this);
-    return {IoStatus::ok, total};
+    if (size == 0 || !writable()) return {IoStatus::would_block};
+    const IoResult result = send(std::span(pieces).first(count), size >= kBulk);
+    // What was taken in part has met a full socket: there is no second call to be made.
+    if (result.status == IoStatus::ok && size >= kBulk) shard_.defer(*this);
+    return result;
   }
 
   void finish() override {

@@ -210,7 +210,7 @@ void SendGovernor::end_drain(Time now) {
 double SendGovernor::own_bound() const {
   double gain = kSteadyGain, floor = kLeastOutstanding;
   if (mode_ == Mode::startup) gain = kStartupGain;
-  if (mode_ == Mode::drain) gain = kDrainGain, floor = kLeastOutstanding / 2;
+  if (mode_ == Mode::drain) gain = kDrainGain, floor = 0.5 * kLeastOutstanding;
   return std::max(floor, gain * static_cast<double>(recent_rate()) * seconds(at_least(base_rtt_)));
 }
 

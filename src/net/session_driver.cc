@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/limits.h"
-#include "net/tcp_path.h"
 
 namespace leat::net {
 namespace {
@@ -112,6 +111,8 @@ void SessionDriver::feed(Bytes received) {
   if (closing_) return;  // what comes now answers nothing
   const LinkFault fault = link_.feed(received, shard_.now());
   if (ended_) return;
+  if (fatal_ == mux::Fatal::none) fatal_ = mux_.feed({}, shard_.now());  // what it still gathers
+  if (ended_) return;
   mux_.set_rtt(link_.stats().rtt);
   if (fatal_ != mux::Fatal::none) {
     return close(Code::PROTOCOL, mux::name(fatal_));
@@ -133,7 +134,7 @@ void SessionDriver::feed(Bytes received) {
 
 bool SessionDriver::on_link_data(Bytes data) {
   if (ended_ || fatal_ != mux::Fatal::none) return false;
-  fatal_ = mux_.feed(data, shard_.now());
+  fatal_ = mux_.feed(data, shard_.now(), true);
   return fatal_ == mux::Fatal::none && !ended_;
 }
 
@@ -224,6 +225,7 @@ std::size_t SessionDriver::may_send() {
   if (shard_.now() - sampled_ >= governor_.sample_every()) sample_path();
   std::size_t room = governor_.allowance(since_sample_);
   if (room < kLeastRecord) {
+    carrier_->flush();  // what the kernel can send at once does not count
     sample_path();
     room = governor_.allowance(since_sample_);
   }
@@ -235,16 +237,15 @@ std::size_t SessionDriver::may_send() {
 }
 
 void SessionDriver::sample_path() {
-  carrier_->flush();  // what is in the ring the kernel does not know of
   // Not the batch's time: several questions may fall into one batch.
   const Time now = std::chrono::steady_clock::now();
-  const std::optional<PathSample> path = read_path(carrier_->fd(), now);
+  const std::optional<PathSample> path = path_.read(carrier_->fd(), carrier_->counters().sent, now);
   governed_ = path.has_value();
   if (!path) return;
   governor_.sample(*path, held_back_);
   if (governor_.wants_bbr()) use_bbr(carrier_->fd());
   sampled_ = now;
-  since_sample_ = 0;
+  since_sample_ = carrier_->unsent();
   held_back_ = true;
 }
 

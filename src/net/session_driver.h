@@ -17,6 +17,7 @@
 #include "net/link.h"
 #include "net/send_governor.h"
 #include "net/shard.h"
+#include "net/tcp_path.h"
 #include "net/transport.h"
 
 namespace leat::net {
@@ -92,13 +93,14 @@ class SessionDriver final : private TransportOwner,
   Link link_;
   mux::Session mux_;
   mux::Fatal fatal_ = mux::Fatal::none;
+  TcpPath path_;
   SendGovernor governor_;
   Timer deadline_;
   Timer pace_;  // the governor's bound is met: look again soon
   Timer closing_timer_;
   Bytes pending_;                 // pulled, and not yet taken by the carrier
   Time sampled_{};                // of the clock, long ago: asks at once
-  std::size_t since_sample_ = 0;  // handed to the carrier since then
+  std::size_t since_sample_ = 0;  // what the kernel did not know of then, and all that came since
   bool held_back_ = true;         // since then, there was always more to send than was allowed
   bool governed_ = true;          // false: not TCP, or switched off
   bool read_more_ = false;        // stopped reading by the batch's quota, not by would_block

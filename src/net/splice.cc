@@ -75,15 +75,21 @@ mux::Produced Splice::produce(MutableBytes out) {
   return mux::Produced::error();
 }
 
-std::size_t Splice::deliver(Bytes data) {
-  if (broken_) return data.size();
-  if (meter_ != nullptr) data = data.first(meter_->allow(data.size()));
-  if (data.empty()) return 0;
-  const IoResult result = transport_->write(data);
+std::size_t Splice::deliver_pieces(std::span<const Bytes> pieces) {
+  std::size_t size = 0;
+  for (const Bytes piece : pieces) size += piece.size();
+  if (broken_) return size;
+  Bytes allowed = pieces.front();
+  if (meter_ != nullptr && meter_->allow(size) < size) {  // what is scarce goes piece by piece
+    allowed = allowed.first(meter_->allow(allowed.size()));
+    pieces = {&allowed, 1};
+  }
+  if (allowed.empty()) return 0;
+  const IoResult result = transport_->write_pieces(pieces);
   if (result.status == IoStatus::failed) {
     on_broken();
     driver_.mux().wake(stream_);
-    return data.size();
+    return size;
   }
   if (result.n > 0) {
     if (meter_ != nullptr) meter_->moved(Meter::Direction::out, result.n);

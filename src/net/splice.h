@@ -59,7 +59,8 @@ class Splice final : private TransportOwner,
  private:
   void on_transport() override;
   mux::Produced produce(MutableBytes out) override;
-  std::size_t deliver(Bytes data) override;
+  std::size_t deliver(Bytes data) override { return deliver_pieces({&data, 1}); }
+  std::size_t deliver_pieces(std::span<const Bytes> pieces) override;
   void end() override;
   void reset(mux::ResetReason reason) override;
   void on_deferred() override;

@@ -25,27 +25,29 @@ bool use_bbr(int fd) { return use(fd, "bbr"); }
 
 bool use_window_control(int fd) { return use(fd, "cubic") || use(fd, "reno"); }
 
-std::optional<PathSample> read_path(int fd, Time now) {
+std::optional<PathSample> TcpPath::read(int fd, std::uint64_t written, Time now) {
   tcp_info info{};
   socklen_t size = sizeof info;
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-      size < offsetof(tcp_info, tcpi_bytes_received)) {
+      size < offsetof(tcp_info, tcpi_min_rtt)) {
     return std::nullopt;
   }
-  int outstanding = 0, unsent = 0;
-  if (::ioctl(fd, SIOCOUTQ, &outstanding) != 0 || ::ioctl(fd, SIOCOUTQNSD, &unsent) != 0) {
-    return std::nullopt;
+  if (!before_) {
+    int queued = 0;
+    if (::ioctl(fd, SIOCOUTQ, &queued) != 0) return std::nullopt;
+    before_ = static_cast<std::uint64_t>(queued) + info.tcpi_bytes_acked - written;
   }
+  const std::uint64_t outstanding = *before_ + written - info.tcpi_bytes_acked;
   // Behind a hole nothing is acknowledged, though it has arrived; what is lost is on the wire only
   // once it has been sent again.
   const std::uint64_t arrived = std::uint64_t{info.tcpi_sacked} * info.tcpi_snd_mss;
   const std::uint64_t lost = std::uint64_t{info.tcpi_lost} * info.tcpi_snd_mss;
   const std::uint64_t again = std::uint64_t{info.tcpi_retrans} * info.tcpi_snd_mss;
-  const auto queued = static_cast<std::uint64_t>(outstanding) + std::min(again, lost);
+  const std::uint64_t queued = outstanding + std::min(again, lost);
   return PathSample{.at = now,
                     .acked = info.tcpi_bytes_acked + arrived,
                     .outstanding = queued - std::min(queued, arrived + lost),
-                    .unsent = static_cast<std::size_t>(unsent),
+                    .unsent = info.tcpi_notsent_bytes,
                     .rtt = std::chrono::microseconds(info.tcpi_rtt),
                     .resent = info.tcpi_total_retrans};
 }

@@ -2,6 +2,7 @@
 // congestion control beneath it.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "base/time.h"
@@ -17,7 +18,18 @@ bool use_bbr(int fd);
 // the system's own stays.
 bool use_window_control(int fd);
 
-// nullopt: not a connected TCP socket. Three system calls.
-std::optional<PathSample> read_path(int fd, Time now);
+// Asks the kernel again and again how one connection gets on. One system call: what is outstanding
+// is what was written less what has been acknowledged.
+class TcpPath {
+ public:
+  // `written`: bytes that the owner has handed to the kernel, counted from anywhere. nullopt: not a
+  // connected TCP socket.
+  std::optional<PathSample> read(int fd, std::uint64_t written, Time now);
+
+ private:
+  // To be added to `written` before acknowledged bytes are taken off: what somebody else wrote
+  // earlier, and the SYN.
+  std::optional<std::uint64_t> before_;
+};
 
 }  // namespace leat::net

@@ -55,6 +55,7 @@ class TlsTransport final : public SocketTransport, private Deferred {
     send_unsent(true);
     return write_room() > 0;
   }
+  std::size_t unsent() const override { return unsent_.size(); }
   bool flush() override;
   void finish() override;
   void abort() override;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/address.h"
@@ -68,6 +69,9 @@ class Transport {
   // through, but for the incomplete last segment of a large write; TLS encrypts into its ring. Both
   // go out with flush(), when there is more, or after the batch.
   virtual IoResult write(Bytes from) = 0;
+  // The same for several pieces (at least one) in one system call, where that saves any: a prefix
+  // of them all, or only of the first.
+  virtual IoResult write_pieces(std::span<const Bytes> pieces) { return write(pieces.front()); }
   // The write that makes best use of a record; room is counted in these.
   virtual std::size_t best_write() const { return limits::kTlsRecord; }
   // Bytes that write() would take without sending: for TLS in whole records of 16 KiB, and exactly.
@@ -77,6 +81,8 @@ class Transport {
   // may keep the last, incomplete segment until flush(). True: there is room for a record. False
   // also after a failure, which write() then tells.
   virtual bool make_room() { return write_room() > 0; }
+  // Bytes in the ring, as they will leave.
+  virtual std::size_t unsent() const { return 0; }
   // Hands what is in the ring to the kernel. True: the ring is empty, be it because the transport
   // has failed and dropped it. False: on_transport follows.
   virtual bool flush() = 0;

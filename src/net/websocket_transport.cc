@@ -51,6 +51,7 @@ class WebSocketTransport final : public Transport, private TransportOwner, priva
     const std::size_t room = inner_->write_room();
     return room / limits::kTlsRecord * kPayload;
   }
+  std::size_t unsent() const override { return queue_.size() + inner_->unsent(); }
   bool make_room() override { return send_queue() && inner_->make_room() && write_room() > 0; }
   bool flush() override;
   void finish() override;

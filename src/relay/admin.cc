@@ -6,9 +6,9 @@
 #include <optional>
 #include <utility>
 
+#include "base/calendar.h"
 #include "base/crypto_util.h"
 #include "relay/admin_apps.h"
-#include "relay/admin_json.h"
 #include "relay/admin_visits.h"
 #include "relay/agent_session.h"
 #include "relay/bare_agent.h"
@@ -26,8 +26,8 @@ AdminAnswer answer(const Json& json, int status = 200) {
   return {status, json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"};
 }
 
-Json utc_or_null(const std::optional<std::chrono::sys_seconds>& when) {
-  return when ? Json(utc(*when)) : Json(nullptr);
+Json rfc3339_or_null(const std::optional<std::chrono::sys_seconds>& when) {
+  return when ? Json(rfc3339(*when)) : Json(nullptr);
 }
 
 Json limit(const Plan::Limit& value) { return value ? Json(*value) : Json(nullptr); }
@@ -106,7 +106,7 @@ Result<AdminAnswer> get_agents(Context& context, const AdminRequest&) {
                       {"name", about.host_name},
                       {"software", about.software},
                       {"address", about.peer},
-                      {"since", utc(about.since)},
+                      {"since", rfc3339(about.since)},
                       {"tunnels", about.tunnels},
                       {"streams", about.streams},
                       {"bytes_in", about.bytes_in},
@@ -170,7 +170,7 @@ Result<AdminAnswer> get_tunnels(Context& context, const AdminRequest&) {
                          {"owner", session->credential_name()},
                          {"identity", hex(session->identity())},
                          {"agent", about.host_name},
-                         {"since", utc(about.since)},
+                         {"since", rfc3339(about.since)},
                          {"public", bound->is_public},
                          {"guarded", session->access(id) != nullptr}});
     }
@@ -213,9 +213,9 @@ Result<AdminAnswer> get_tokens(Context& context, const AdminRequest&) {
     tokens.push_back({{"name", token.name},
                       {"kind", kind_name(token.kind)},
                       {"plan", token.plan},
-                      {"created", utc(token.created)},
-                      {"last_used", utc_or_null(token.last_used)},
-                      {"revoked", utc_or_null(token.revoked)}});
+                      {"created", rfc3339(token.created)},
+                      {"last_used", rfc3339_or_null(token.last_used)},
+                      {"revoked", rfc3339_or_null(token.revoked)}});
   }
   return answer({{"tokens", std::move(tokens)}});
 }

@@ -2,12 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/calendar.h"
 #include "base/crypto_util.h"
 #include "base/join_url.h"
 #include "base/log.h"
 #include "base/network.h"
 #include "net/tls.h"
-#include "relay/admin_json.h"
 
 namespace leat::relay {
 namespace {
@@ -50,7 +50,8 @@ Result<AdminAnswer> look_at_pairing(Context& context, const AdminRequest& reques
                              [&](const Secret& code) { return context.store.look_up_code(code); });
   if (!found) return tl::unexpected(found.error());
   if (!*found) return fail(Code::ADMIN_NO_SUCH);
-  return answer({{"state", name_of((*found)->state)}, {"expires", utc((*found)->expires)}}, 200);
+  return answer({{"state", name_of((*found)->state)}, {"expires", rfc3339((*found)->expires)}},
+                200);
 }
 
 Result<AdminAnswer> end_pairing(Context& context, const AdminRequest& request) {

@@ -2,15 +2,12 @@
 // folder.
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <vector>
 
 #include "store/connection_log.h"
 
 namespace leat::relay {
-
-std::string utc(std::chrono::sys_seconds when);  // RFC 3339
 
 // An object, on one line. Names come from agents and visitors and may hold anything.
 std::string connections_json(const std::vector<store::Connection>& rows);  // a list of them

@@ -1,12 +1,12 @@
 // What the admin API tells of visits: the connection log, with its search.
 #include "relay/admin_visits.h"
 
-#include <array>
 #include <charconv>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/calendar.h"
 #include "relay/admin_json.h"
 #include "relay/event_stream.h"
 
@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 Json to_json(const store::Connection& row) {
   const auto began = std::chrono::floor<std::chrono::seconds>(row.began);
   return {{"id", row.id},
-          {"began", utc(began)},
+          {"began", rfc3339(began)},
           {"duration_ms", row.duration.count()},
           {"first_byte_ms", row.first_byte ? Json(row.first_byte->count()) : Json(nullptr)},
           {"request_id", row.request_id},
@@ -69,14 +69,6 @@ std::optional<store::ConnectionQuery> read(const std::map<std::string, std::stri
 }
 
 }  // namespace
-
-std::string utc(std::chrono::sys_seconds when) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(when);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  std::array<char, 32> text;
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
 
 std::string connections_json(const std::vector<store::Connection>& rows) {
   Json list = Json::array();

@@ -339,10 +339,11 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
     tunnels_.erase(tunnel.id);
     context_.registry.unbind(tunnel.id, this);
     auto lent = context_.ports.lend(
-        tunnel.remote_port, [&context = context_, id = tunnel.id](net::Fd socket) {
-          Knock::start(context, std::move(socket), false, [&context, id](Knock::Guest guest) {
-            TcpVisitor::start(context, std::move(guest), id, control::TunnelKind::tcp);
-          });
+        tunnel.id, tunnel.remote_port, [&context = context_, id = tunnel.id](net::Fd socket) {
+          Knock::start(context, std::move(socket), Knock::Door::tcp,
+                       [&context, id](Knock::Guest guest) {
+                         TcpVisitor::start(context, std::move(guest), id, control::TunnelKind::tcp);
+                       });
         });
     if (!lent) return tl::unexpected(lent.error());
     held.port = std::move(*lent);
@@ -444,7 +445,13 @@ std::vector<std::string> AgentSession::urls_of(const std::string& tunnel) const 
 }
 
 std::vector<std::string> AgentSession::urls(const control::TunnelRequest& tunnel) const {
-  if (tunnel.kind == control::TunnelKind::ws) return {room_url(context_.public_url, tunnel.id)};
+  if (tunnel.kind == control::TunnelKind::ws) {
+    std::vector<std::string> urls = {room_url(context_.public_url, tunnel.id)};
+    if (!context_.names_first) return urls;
+    const std::string host = context_.url_of(context_.names.host_of(tunnel.id));
+    urls.push_back("ws" + host.substr(std::string_view("http").size()) + "/");
+    return urls;
+  }
   const bool tls = tunnel.kind == control::TunnelKind::tls;
   if (!tls && tunnel.kind != control::TunnelKind::http) return {};
   const auto url = [&](const std::string& host) {

@@ -132,7 +132,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::vector<Asked> binds_;  // of the bytes that are being fed
   struct Tunnel {
     control::TunnelRequest request;
-    std::unique_ptr<Ports::Lease> port;  // tcp only
+    std::shared_ptr<Ports::Lease> port;  // tcp only; of all that serve the tunnel
     std::vector<std::unique_ptr<Names::Hold>> hosts;
   };
   absl::flat_hash_map<std::string, Tunnel> tunnels_;

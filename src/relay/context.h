@@ -78,9 +78,9 @@ class Counted {
 // How many of something each address has; those that have none are not in it.
 using CountOfAddress = absl::flat_hash_map<std::string, std::size_t>;
 
-// A TLS connection that has not yet shown what it wants, from accept to the first head or the
-// accepted Hello: at most limits::kHandshakes of them, and limits::kHandshakesOfAddress from one
-// address (threat 15).
+// A connection that has not yet shown what it wants, from accept to the first head or the accepted
+// Hello: at most limits::kHandshakes of them with TLS, and, with and without, at most
+// limits::kHandshakesOfAddress from one address (threat 15).
 class Waiting {
  public:
   explicit Waiting(std::size_t& all) : all_(all) {}
@@ -142,6 +142,8 @@ struct Context {
   bool draining = false;
   std::size_t waiting = 0;  // see Waiting
   CountOfAddress waiting_of;
+  std::size_t plain_waiting = 0;  // the same of visitors who come without TLS, as many as there are
+  CountOfAddress plain_waiting_of;
 
   // How fast each token may have new ids written down, in rows and in waits for the disk.
   struct WritePace {

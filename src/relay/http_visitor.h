@@ -31,7 +31,7 @@ class HttpVisitor final : private net::TransportOwner,
                           private HttpExchange::Owner {
  public:
   // `tunnels`: whether this door leads to tunnels, or to the relay's own pages only;
-  // `waiting` unset for a connection that nothing counts (plain listeners).
+  // `waiting` unset for a connection that nothing counts.
   HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels,
               std::optional<Waiting> waiting);
   ~HttpVisitor() override;
@@ -55,6 +55,7 @@ class HttpVisitor final : private net::TransportOwner,
   void watch();
   void read_heads();
   void handle(http::Request request);
+  bool is_room(const std::string& tunnel) const;
   void open(http::Request request, Route route);
   void open_room(http::Request request, Route route);
   bool admit(http::Request& request, Route& route, const AgentSession& agent, bool keep_alive);
@@ -68,6 +69,7 @@ class HttpVisitor final : private net::TransportOwner,
   void note_progress();
   void end_visit(bool clean);
   void settle();  // acts on the exchange's outcome
+  void refuse_head(Code code);
   void answer(Code code, bool keep_alive);
   void answer(int status, std::string_view body, bool keep_alive,
               std::string_view extra_fields = {}, std::string_view type = "application/json");

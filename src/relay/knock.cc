@@ -25,39 +25,43 @@ std::string neighbours(const std::string& address) {
   return std::string(as_chars(Bytes(bytes).first(8)));
 }
 
+}  // namespace
+
 // False: the address has as many that wait as one may.
-bool counted(Context& context, Knock::Guest& guest, const std::string& address) {
+bool Knock::counted(Context& context, Guest& guest, const std::string& address, Door door) {
+  if (door == Door::tcp) return true;  // it has nothing to say first
+  const bool tls = door == Door::tls;
+  // A proxy that ends TLS for many has their requests in its own name.
+  if (!tls && contains(context.options.trusted_proxies, address)) return true;
+  CountOfAddress& counts = tls ? context.waiting_of : context.plain_waiting_of;
   const std::string key = neighbours(address);
-  const auto found = context.waiting_of.find(key);
-  if (found != context.waiting_of.end() && found->second >= limits::kHandshakesOfAddress) {
-    return false;
-  }
-  guest.waiting.emplace(context.waiting, context.waiting_of, key);
+  const auto found = counts.find(key);
+  if (found != counts.end() && found->second >= limits::kHandshakesOfAddress) return false;
+  guest.waiting.emplace(tls ? context.waiting : context.plain_waiting, counts, key);
   return true;
 }
 
-}  // namespace
-
-void Knock::start(Context& context, net::Fd socket, bool tls, OnOpen on_open) {
+void Knock::start(Context& context, net::Fd socket, Door door, OnOpen on_open) {
+  const bool tls = door == Door::tls;
   if (tls && context.waiting >= limits::kHandshakes) return;  // the descriptor closes
   Guest guest;
   const std::string peer = net::SocketAddress::peer(socket.get()).host_port().host;
   const bool header = contains(context.options.proxy_protocol, peer);
   guest.socket = std::move(socket);
-  if (!header && !tls) return on_open(std::move(guest));
   if (tls) guest.waiting.emplace(context.waiting);  // of a proxy that has to say for whom
-  if (tls && !header && !counted(context, guest, peer)) return;
+  if (!header && !counted(context, guest, peer, door)) return;
+  if (!header && !tls) return on_open(std::move(guest));
   guest.deadline = context.shard.now() + limits::kHandshakeTimeout;
   Knock& knock = context.knocks.add(std::unique_ptr<Knock>(
-      new Knock(context, std::move(guest), header, tls, std::move(on_open))));
+      new Knock(context, std::move(guest), header, door, std::move(on_open))));
   if (!context.shard.watch(knock.guest_.socket.get(), knock)) knock.give_up("out of memory");
 }
 
-Knock::Knock(Context& context, Guest guest, bool header, bool tls, OnOpen on_open)
+Knock::Knock(Context& context, Guest guest, bool header, Door door, OnOpen on_open)
     : context_(context),
       guest_(std::move(guest)),
+      door_(door),
       header_(header),
-      tls_(tls),
       on_open_(std::move(on_open)),
       timer_(context.shard, [this] { give_up("nothing came in time"); }) {
   timer_.arm(guest_.deadline);
@@ -96,7 +100,7 @@ Knock::Look Knock::look() {
     const Bytes received = Bytes(buffer).first(static_cast<std::size_t>(n));
     if (!header_) return look_at_hello(received);
     const Look seen = look_at_header(received);
-    if (seen != Look::done || !tls_) return seen;
+    if (seen != Look::done || door_ != Door::tls) return seen;
   }
 }
 
@@ -109,7 +113,7 @@ Knock::Look Knock::look_at_header(Bytes received) {
   guest_.visitor = header.source;
   header_ = false;
   wanted_ = 1;
-  if (tls_ && header.source && !counted(context_, guest_, header.source->host)) return Look::bad;
+  if (header.source && !counted(context_, guest_, header.source->host, door_)) return Look::bad;
   return Look::done;
 }
 

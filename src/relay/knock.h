@@ -25,21 +25,25 @@ class Knock final : private net::Watched {
     net::Fd socket;
     std::optional<HostPort> visitor;  // whom a proxy speaks for
     std::string server_name;          // of the ClientHello; lower case
-    std::optional<Waiting> waiting;   // of a connection that is to be TLS
+    std::optional<Waiting> waiting;   // where it is counted
     Time deadline = kNever;           // until then it is to have said what it wants
   };
   using OnOpen = std::function<void(Guest)>;
 
-  // Whether connections from there begin with a PROXY header is the configuration's to say.
-  // `tls`: on_open waits for a ClientHello, or for what cannot become one. Called at most once,
-  // perhaps from here.
-  static void start(Context& context, net::Fd socket, bool tls, OnOpen on_open);
+  // What comes first: with TLS on_open waits for a ClientHello, or for what cannot become one.
+  enum class Door : std::uint8_t { tls, plain, tcp };
+
+  // Whether connections from there begin with a PROXY header is the configuration's to say. on_open
+  // is called at most once, perhaps from here.
+  static void start(Context& context, net::Fd socket, Door door, OnOpen on_open);
   ~Knock() override;
 
  private:
   enum class Look : std::uint8_t { more, done, bad };
 
-  Knock(Context& context, Guest guest, bool header, bool tls, OnOpen on_open);
+  Knock(Context& context, Guest guest, bool header, Door door, OnOpen on_open);
+
+  static bool counted(Context& context, Guest& guest, const std::string& address, Door door);
 
   void on_ready() override;
   Look look();
@@ -49,7 +53,8 @@ class Knock final : private net::Watched {
 
   Context& context_;
   Guest guest_;
-  bool header_, tls_;  // still to come
+  const Door door_;
+  bool header_;  // still to come
   OnOpen on_open_;
   std::size_t wanted_ = 1;  // with fewer bytes there is nothing new to be seen
   net::Timer timer_;

@@ -11,12 +11,18 @@ constexpr std::size_t kTries = 32;  // ports that other programs hold, in one ca
 
 }  // namespace
 
-Ports::Lease::Lease(Ports& ports, std::uint16_t port, std::unique_ptr<net::Listener> listener)
-    : ports_(ports), port_(port), listener_(std::move(listener)) {
+Ports::Lease::Lease(Ports& ports, std::string tunnel, std::uint16_t port,
+                    std::unique_ptr<net::Listener> listener)
+    : ports_(ports), tunnel_(std::move(tunnel)), port_(port), listener_(std::move(listener)) {
   std::erase(ports_.free_, port_);
 }
 
-Ports::Lease::~Lease() { ports_.free_.push_back(port_); }
+Ports::Lease::~Lease() {
+  // That of a tunnel with two ports may be another one.
+  const auto found = ports_.leases_.find(tunnel_);
+  if (found != ports_.leases_.end() && found->second.expired()) ports_.leases_.erase(found);
+  ports_.free_.push_back(port_);
+}
 
 Ports::Ports(net::Shard& shard, PortRange range) : shard_(shard), range_(range) {
   if (range.high == 0) return;
@@ -25,29 +31,35 @@ Ports::Ports(net::Shard& shard, PortRange range) : shard_(shard), range_(range) 
   }
 }
 
-Result<std::unique_ptr<Ports::Lease>> Ports::lend(std::uint16_t wanted,
+Result<std::shared_ptr<Ports::Lease>> Ports::lend(const std::string& tunnel, std::uint16_t wanted,
                                                   net::Listener::OnAccept on_accept) {
   if (range_.high == 0) return fail(Code::PORT_REFUSED, "the relay lends no ports");
+  if (const auto found = leases_.find(tunnel); found != leases_.end()) {
+    auto lease = found->second.lock();
+    if (wanted == 0 || wanted == lease->port()) return lease;
+  }
   if (wanted != 0) {
     if (!range_.contains(wanted)) return fail(Code::PORT_REFUSED, std::to_string(wanted));
     if (std::ranges::find(free_, wanted) == free_.end()) {
       return fail(Code::PORT_TAKEN, std::to_string(wanted));
     }
-    return open(wanted, std::move(on_accept));
+    return open(tunnel, wanted, std::move(on_accept));
   }
   for (std::size_t tries = std::min(kTries, free_.size()); tries > 0; --tries) {
-    if (auto lease = open(free_.front(), on_accept)) return lease;
+    if (auto lease = open(tunnel, free_.front(), on_accept)) return lease;
     free_.push_back(free_.front());
     free_.pop_front();
   }
   return fail(Code::PORT_TAKEN, "no port of the range is free");
 }
 
-Result<std::unique_ptr<Ports::Lease>> Ports::open(std::uint16_t port,
+Result<std::shared_ptr<Ports::Lease>> Ports::open(const std::string& tunnel, std::uint16_t port,
                                                   net::Listener::OnAccept on_accept) {
   auto listener = net::Listener::open(shard_, {host_, port}, std::move(on_accept));
   if (!listener) return fail(Code::PORT_TAKEN, listener.error().detail);
-  return std::make_unique<Lease>(*this, port, std::move(*listener));
+  auto lease = std::make_shared<Lease>(*this, tunnel, port, std::move(*listener));
+  leases_.try_emplace(tunnel, lease);
+  return lease;
 }
 
 }  // namespace leat::relay

@@ -2,6 +2,8 @@
 // that a visitor who still uses it does not meet somebody else there.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -19,7 +21,8 @@ class Ports {
   // Listens, until it goes. Outlived by the Ports it came from.
   class Lease {
    public:
-    Lease(Ports& ports, std::uint16_t port, std::unique_ptr<net::Listener> listener);
+    Lease(Ports& ports, std::string tunnel, std::uint16_t port,
+          std::unique_ptr<net::Listener> listener);
     ~Lease();
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -27,6 +30,7 @@ class Ports {
 
    private:
     Ports& ports_;
+    const std::string tunnel_;
     const std::uint16_t port_;
     const std::unique_ptr<net::Listener> listener_;
   };
@@ -37,15 +41,20 @@ class Ports {
   void listen_at(std::string host) { host_ = std::move(host); }
 
   // `wanted` 0: any. LEAT_PORT_REFUSED, or LEAT_PORT_TAKEN, be it by another tunnel or by another
-  // program; of any, so many are tried as one call may take time for.
-  Result<std::unique_ptr<Lease>> lend(std::uint16_t wanted, net::Listener::OnAccept on_accept);
+  // program; of any, so many are tried as one call may take time for. A tunnel that several agents
+  // serve has one port: who asks for the same, or for any, shares it, and the first on_accept.
+  Result<std::shared_ptr<Lease>> lend(const std::string& tunnel, std::uint16_t wanted,
+                                      net::Listener::OnAccept on_accept);
 
  private:
-  Result<std::unique_ptr<Lease>> open(std::uint16_t port, net::Listener::OnAccept on_accept);
+  Result<std::shared_ptr<Lease>> open(const std::string& tunnel, std::uint16_t port,
+                                      net::Listener::OnAccept on_accept);
 
   net::Shard& shard_;
   const PortRange range_;
   std::string host_;
+  absl::flat_hash_map<std::string, std::weak_ptr<Lease>>
+      leases_;                      // by tunnel, the first; none has expired
   std::deque<std::uint16_t> free_;  // the one that was given back last at the end
 };
 

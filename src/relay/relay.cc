@@ -140,16 +140,17 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   if (Result<void> listening = listen(); !listening) return listening;
   set_public_url();
   context_.names_first = names_lead_here();
+  const Options& options = context_.options;
   // Shown once, so not made by a start that fails.
   const Result<std::vector<store::TokenInfo>> tokens = store_->tokens();
   if (!tokens) return tl::unexpected(tokens.error());
   if (tokens->empty()) {
-    Result<Secret> token = store_->create_token("first");
+    Result<Secret> token = store_->create_token("first", options.plans.operators);
     if (!token) return tl::unexpected(token.error());
     info_.first_token = std::move(*token);
   }
   // Not worth a start that fails: a database that cannot be written serves those it knows.
-  if (Result<Secret> code = store_->create_code({}); code) {
+  if (Result<Secret> code = store_->create_code({.plan = options.plans.operators}); code) {
     info_.join_code = std::move(*code);
   } else {
     log::write(log::Level::warn, "no join code", code.error());
@@ -167,7 +168,7 @@ Result<void> RelayImpl::listen() {
   net::Shard& shard = context_.shard;
   Result<std::unique_ptr<net::Listener>> tls =
       net::Listener::open(shard, context_.options.listen, [this](net::Fd socket) {
-        Knock::start(context_, std::move(socket), true,
+        Knock::start(context_, std::move(socket), Knock::Door::tls,
                      [this](Knock::Guest guest) { admit(std::move(guest)); });
       });
   if (!tls) return tl::unexpected(tls.error());
@@ -182,7 +183,7 @@ Result<void> RelayImpl::listen() {
     Result<std::unique_ptr<net::Listener>> opened =
         net::Listener::open(shard, *address, [this, tunnels](net::Fd socket) {
           if (!tunnels) return accept_plain({std::move(socket)}, false);
-          Knock::start(context_, std::move(socket), false,
+          Knock::start(context_, std::move(socket), Knock::Door::plain,
                        [this](Knock::Guest guest) { accept_plain(std::move(guest), true); });
         });
     if (!opened) return tl::unexpected(opened.error());
@@ -215,7 +216,8 @@ void RelayImpl::accept_plain(Knock::Guest guest, bool tunnels) {
   if (!transport) return;
   if (guest.visitor) transport->speak_for(*guest.visitor);
   context_.http_visitors
-      .add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels, std::nullopt))
+      .add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels,
+                                         std::move(guest.waiting)))
       .start();
 }
 
@@ -278,6 +280,7 @@ Result<void> RelayImpl::write_state() {
   if (!context_.options.domain.empty()) state["domain"] = context_.options.domain;
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
+  for (const Plan& plan : context_.options.plans.all) state["plans"].push_back(plan.name);
   return write_file(context_.options.state_dir + "/relay.json", state.dump(2) + "\n", 0644,
                     Code::STATE_DIR);
 }

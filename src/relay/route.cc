@@ -48,11 +48,19 @@ bool misdirected(std::string_view host, std::string_view sni) {
   return !host.empty() && !address && !http::iequal(bare_name(host), bare_name(sni));
 }
 
-Route route_host(const http::Request& request, std::string tunnel) {
+Route route_host(const http::Request& request, std::string tunnel, bool room) {
   std::optional<std::string> target = request.target;
   if (request.target != "*") target = http::canonical_target(request.target);
   if (!target) return {.kind = Route::Kind::invalid};
-  return {.kind = Route::Kind::tunnel, .tunnel = std::move(tunnel), .target = std::move(*target)};
+  return {.kind = room ? Route::Kind::room : Route::Kind::tunnel,
+          .tunnel = std::move(tunnel),
+          .target = std::move(*target)};
+}
+
+Route route_unclaimed(const http::Request& request) {
+  Route way = route(request, true);
+  if (way.kind == Route::Kind::agent && request.upgrade) return way;
+  return route_host(request, {});
 }
 
 Route route(const http::Request& request, bool tunnels) {

@@ -37,8 +37,12 @@ inline constexpr char kRoomDoor[] = "/client";
 // `tunnels`: whether this door leads to tunnels at all (the admin listener's does not).
 Route route(const http::Request& request, bool tunnels);
 
-// The same for a tunnel that has the host for itself: no path of it is the relay's.
-Route route_host(const http::Request& request, std::string tunnel);
+// The same for a tunnel, or a room, that has the host for itself: no path of it is the relay's.
+Route route_host(const http::Request& request, std::string tunnel, bool room = false);
+
+// The same for a host that is not the relay's and, now, no tunnel's either: agents may know the
+// relay by a name that it does not know itself. There is nothing else.
+Route route_unclaimed(const http::Request& request);
 
 // Whether the Host field asks for another host than the TLS connection was made for (threat 14): a
 // browser that shares a connection among the names of a certificate is told so with 421 (RFC 9110

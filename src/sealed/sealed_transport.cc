@@ -47,6 +47,8 @@ IoStatus SealedTransport::open_next() {
     switch (opened.event) {
       case crypto::Opened::Event::data:
         content_ = opened.content;
+        if (opened_ && !take_opened()) return IoStatus::failed;
+        if (content_.empty()) continue;
         return IoStatus::ok;
       case crypto::Opened::Event::rekey:
         continue;
@@ -74,6 +76,23 @@ IoStatus SealedTransport::open_next() {
              : Error{Code::CARRIER_CUT, peer() + ": cut short, without a sealed end"});
     return IoStatus::failed;
   }
+}
+
+void SealedTransport::expect_opened(std::function<void()> done) {
+  opened_.emplace();
+  on_opened_ = std::move(done);
+}
+
+bool SealedTransport::take_opened() {
+  std::size_t used = 0;
+  const auto state = opened_->feed(content_, used);
+  content_ = content_.subspan(used);
+  if (state == OpenedReader::State::error) return fail(opened_->error()), false;
+  if (state == OpenedReader::State::opened) {
+    opened_.reset();
+    std::exchange(on_opened_, nullptr)();
+  }
+  return true;
 }
 
 // --- sent ---

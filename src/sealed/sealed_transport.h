@@ -11,12 +11,15 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "crypto/channel.h"
 #include "net/shard.h"
 #include "net/transport.h"
+#include "sealed/opening.h"
 
 namespace leat::sealed {
 
@@ -34,6 +37,10 @@ class SealedTransport final : public net::Transport, private net::TransportOwner
 
   // confirmed() and peer() of it say who is there.
   const crypto::Channel& channel() const { return channel_; }
+  // Client: the agent's answer to open_chunk() (opening.h) is taken off what is received, and
+  // `done` called when it has come, from inside read(). Another answer is the failure of the
+  // transport.
+  void expect_opened(std::function<void()> done);
   // Seals up to a record, whether there is room for it or not: for the few bytes a session begins
   // with. Before the first write().
   void write_first(Bytes content);
@@ -70,6 +77,7 @@ class SealedTransport final : public net::Transport, private net::TransportOwner
   void on_room() override;
 
   net::IoStatus open_next();
+  bool take_opened();
   bool seal(Bytes content);
   void put(Bytes records);
   bool send_rest();
@@ -85,6 +93,8 @@ class SealedTransport final : public net::Transport, private net::TransportOwner
   std::array<std::uint8_t, 2 * crypto::kMaxRecord> buffer_;
   std::size_t begin_ = 0, end_ = 0;
   Bytes content_;
+  std::optional<OpenedReader> opened_;  // until it has come
+  std::function<void()> on_opened_;
   std::string rest_;  // of records, what the pipe has not taken
   bool finishing_ = false, shut_ = false;
   bool ended_ = false, failed_ = false;

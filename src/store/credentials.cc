@@ -1,19 +1,22 @@
 // Credentials that are not tokens from the start: codes that become one, and subjects of JWTs.
+#include <algorithm>
 #include <array>
 #include <utility>
 
 #include "base/names.h"
+#include "base/one_time_code.h"
 #include "store/sqlite_store.h"
 
 namespace leat::store {
 namespace {
 
-constexpr std::size_t kCodeId = 5, kCodeSecret = 10;  // bytes
+constexpr std::size_t kCodeId = 5;  // bytes
+static_assert(Store::kCodeTries == OneTimeCode::kTries);
 
-std::string random_base32(std::size_t size) {
-  std::array<std::uint8_t, kCodeSecret> raw;
-  random_bytes(std::span(raw).first(size));
-  return base32(Bytes(raw).first(size));
+std::string random_base32() {
+  std::array<std::uint8_t, kCodeId> raw;
+  random_bytes(raw);
+  return base32(raw);
 }
 
 // The id points into `code`.
@@ -21,6 +24,17 @@ std::pair<std::string_view, Secret> parts_of(const Secret& code) {
   const std::string_view text = code.reveal();
   const std::size_t dash = std::min(text.find('-'), text.size());
   return {text.substr(0, dash), Secret(std::string(text.substr(std::min(dash + 1, text.size()))))};
+}
+
+// Of a row of find_code_.
+OneTimeCode code_of(const Query& row) {
+  OneTimeCode code;
+  const std::string hash = row.blob(0);
+  std::copy_n(hash.begin(), std::min(hash.size(), code.hash.size()), code.hash.begin());
+  code.ends = row.integer(1);
+  code.tries = static_cast<int>(row.integer(2));
+  code.used = row.optional_integer(3).has_value();
+  return code;
 }
 
 // The same for everybody who looks at the key.
@@ -36,8 +50,8 @@ Result<Secret> SqliteStore::create_code(const Invitation& invitation) {
   if (!invitation.name.empty() && !valid_token_name(invitation.name)) {
     return fail(Code::USAGE, std::string(kTokenNameRule));
   }
-  const std::string id = random_base32(kCodeId);
-  const Secret secret(random_base32(kCodeSecret));
+  const std::string id = random_base32();
+  const Secret secret(base32(as_bytes(OneTimeCode::make_secret().reveal())));
   const std::int64_t time = now();
   if (const auto done = Query(database_, forget_codes_, time).run(); !done) {
     return tl::unexpected(done.error());
@@ -66,44 +80,48 @@ Result<std::optional<Joined>> SqliteStore::redeem_in_transaction(const Secret& c
                                                                  std::string_view purpose,
                                                                  const PublicKey& identity) {
   const auto [id, secret] = parts_of(code);
-  std::string hash, name, plan;
+  OneTimeCode kept;
+  std::string name, plan;
   {
-    Query query(database_, find_code_, id, purpose, kCodeTries, now());
+    Query query(database_, find_code_, id, purpose);
     const auto row = query.step();
     if (!row) return tl::unexpected(row.error());
     if (!*row) return std::nullopt;
-    hash = query.blob(0);
-    name = query.text(1);
-    plan = query.text(2);
+    kept = code_of(query);
+    name = query.text(4);
+    plan = query.text(5);
   }
-  if (!constant_time_equal(as_bytes(hash), hash_of(secret))) {
-    const auto counted = Query(database_, fail_code_, id).run();
-    if (!counted) return tl::unexpected(counted.error());
-    return std::nullopt;
-  }
-  if (const auto used = Query(database_, use_code_, id, now()).run(); !used) {
-    return tl::unexpected(used.error());
-  }
+  const bool good = kept.redeem(hash_of(secret), now());
+  const auto written = good ? Query(database_, use_code_, id, kept.hash, now()).run()
+                            : Query(database_, fail_code_, id, std::int64_t{kept.tries}).run();
+  if (!written) return tl::unexpected(written.error());
+  if (!good) return std::nullopt;
   return join(name.empty() ? name_of(identity) : name, plan, identity).map([](Joined joined) {
     return std::optional(std::move(joined));
   });
 }
 
+// The secret of one that was used is not known any more; that it was used is no secret.
 Result<std::optional<CodeState>> SqliteStore::look_up_code(const Secret& code) {
   const auto [id, secret] = parts_of(code);
-  std::string hash;
-  CodeState state;
+  OneTimeCode kept;
   {
-    Query query(database_, look_at_code_, id, kCodeTries, now());
+    Query query(database_, find_code_, id, "agent");
     const auto row = query.step();
     if (!row) return tl::unexpected(row.error());
     if (!*row) return std::nullopt;
-    hash = query.blob(0);
-    state.expires = std::chrono::sys_seconds(std::chrono::seconds(query.integer(1)));
-    if (query.optional_integer(2)) state.state = CodeState::State::used;
+    kept = code_of(query);
   }
-  if (constant_time_equal(as_bytes(hash), hash_of(secret))) return state;
-  const auto counted = Query(database_, fail_code_, id).run();
+  CodeState found;
+  found.expires = std::chrono::sys_seconds(std::chrono::seconds(kept.ends));
+  if (kept.state(now()) == OneTimeCode::State::over) return std::nullopt;
+  if (kept.used) {
+    found.state = CodeState::State::used;
+    return found;
+  }
+  if (constant_time_equal(kept.hash, hash_of(secret))) return found;
+  kept.fail();
+  const auto counted = Query(database_, fail_code_, id, std::int64_t{kept.tries}).run();
   if (!counted) return tl::unexpected(counted.error());
   return std::nullopt;
 }
@@ -111,7 +129,7 @@ Result<std::optional<CodeState>> SqliteStore::look_up_code(const Secret& code) {
 Result<bool> SqliteStore::withdraw_code(const Secret& code) {
   const auto found = look_up_code(code);
   if (!found) return tl::unexpected(found.error());
-  if (!*found) return false;
+  if (!*found || (*found)->state == CodeState::State::used) return false;
   const Durably durably(database_);
   const auto dropped = Query(database_, drop_code_, parts_of(code).first).run();
   if (!dropped) return tl::unexpected(dropped.error());
@@ -130,7 +148,7 @@ Result<Joined> SqliteStore::join(std::string_view name, std::string_view plan,
       changed_here_ = true;
     } else {
       // Somebody else's, made since the code was: told apart by the key.
-      chosen += "-" + random_base32(kCodeId);
+      chosen += "-" + random_base32();
     }
   }
   Secret credential = make_token();

@@ -102,7 +102,7 @@ class Store {
   virtual Result<std::optional<TokenInfo>> verify(const Secret& token) = 0;
   virtual Result<bool> is_live(std::int64_t token) = 0;  // exists and is not revoked
 
-  // "ID-SECRET" in lower-case base32, 40 and 80 random bits. LEAT_USAGE as create_token().
+  // "ID-SECRET" in lower-case base32, 40 and 128 random bits. LEAT_USAGE as create_token().
   virtual Result<Secret> create_code(const Invitation& invitation) = 0;
   // The credential for a code: single use, kCodeTries wrong secrets for each id. nullopt: there is
   // no such code for that purpose, or no longer. A credential that this identity joined for before

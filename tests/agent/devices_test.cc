@@ -25,8 +25,7 @@ crypto::X25519Key key(int n) {
 Pairing pairing(char id, std::int64_t ends = kNow + 600) {
   Pairing out;
   out.id = std::string(Pairing::kIdSize, id);
-  out.secret = Secret(std::string(Pairing::kSecretSize, 's'));
-  out.ends = ends;
+  out.code = {.hash = {7}, .ends = ends};
   return out;
 }
 
@@ -63,7 +62,7 @@ TEST(Devices, APairingEnrolsOnceWithinItsTimeAndTries) {
   EXPECT_EQ(all.enrol(std::string(8, 'a'), "thief", key(2), kNow).error().code, Code::PAIRING_USED);
   EXPECT_EQ(all.enrol(std::string(8, 'b'), "late", key(2), kNow).error().code, Code::PAIRING_OVER);
   EXPECT_EQ(all.enrol(std::string(8, 'x'), "none", key(2), kNow).error().code, Code::PAIRING_OVER);
-  all.pairings[2].tries = Pairing::kTries;
+  all.pairings[2].code.tries = OneTimeCode::kTries;
   EXPECT_EQ(all.enrol(std::string(8, 'c'), "guess", key(2), kNow).error().code, Code::PAIRING_OVER);
   EXPECT_EQ(all.devices.size(), 1u);
 }
@@ -88,7 +87,7 @@ TEST(DeviceFile, KeepsAllOfItAndForOthersEyesNothing) {
   ASSERT_TRUE(file.update([](Devices& all) -> Result<void> {
     all.devices.push_back({"phone", key(7), {{"den"}, {"/v1"}}, kNow, kNow + 1});
     all.pairings.push_back(pairing('a', unix_now() + 600));
-    all.pairings.back().tries = 3;
+    all.pairings.back().code.tries = 3;
     all.pairings.push_back(pairing('o', 1));  // long over
     return {};
   }));
@@ -98,8 +97,8 @@ TEST(DeviceFile, KeepsAllOfItAndForOthersEyesNothing) {
   EXPECT_EQ(read.devices[0].scope.paths, std::vector<std::string>{"/v1"});
   EXPECT_EQ(read.devices[0].revoked, kNow + 1);
   ASSERT_EQ(read.pairings.size(), 1u);
-  EXPECT_EQ(read.pairings[0].tries, 3);
-  EXPECT_EQ(read.pairings[0].secret, Secret(std::string(16, 's')));
+  EXPECT_EQ(read.pairings[0].code.tries, 3);
+  EXPECT_EQ(read.pairings[0].code.hash, Sha256{7});
   for (const char* name : {"devices.json", "devices.lock"}) {
     struct stat about {};
     ASSERT_EQ(::stat((dir / name).c_str(), &about), 0);

@@ -313,6 +313,8 @@ TEST(Arguments, AMisspeltWordIsNamedWithTheOneMeant) {
   EXPECT_EQ(said({"relay", "--tcp", "1-2"}), "not known here: --tcp; did you mean --tcp-ports?");
   EXPECT_EQ(said({"realy"}), "not known here: realy; did you mean relay?");
   EXPECT_EQ(said({"token", "make"}), "not known here: make");
+  EXPECT_EQ(said({"help", "realy"}), "not known here: realy; did you mean relay?");
+  EXPECT_EQ(said({"help", "token", "bogus"}), "not known here: bogus");
   EXPECT_EQ(said({"relay", "--nonsense"}), "not known here: --nonsense");
   for (const auto& words : {std::initializer_list<const char*>{"http", "80", "--token", "leat_x"},
                             {"http", "80", "--token=leat_x"},

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <filesystem>
@@ -29,6 +30,7 @@ class Program {
     arguments.insert(arguments.begin(), "leat");
     environment.emplace_back("TMPDIR=" +
                              std::string(::getenv("TMPDIR") ? ::getenv("TMPDIR") : "/tmp"));
+    environment.push_back("XDG_STATE_HOME=" + state_.path());
     for (std::array<int, 2>* pipe : {&out_, &err_}) EXPECT_EQ(::pipe2(pipe->data(), O_CLOEXEC), 0);
     pid_ = ::fork();
     if (pid_ == 0) {
@@ -106,6 +108,7 @@ class Program {
   }
 
   pid_t pid_ = -1;
+  const test::TempDir state_;
   std::array<int, 2> out_{}, err_{};
 };
 
@@ -115,6 +118,8 @@ TEST(Binary, UsageErrorsExitWithTwoAndSaySo) {
       {"nonsense"},
       {"relay", "--nonsense"},
       {"relay", "--listen", "nowhere"},
+      {"relay", "--listen", "8443"},  // it would not say who may come
+      {"help", "bogus"},
       {"http"},
       {"http", "80"},
       {"token", "create"},
@@ -151,9 +156,39 @@ TEST(Binary, ConfigCheckNamesFileLineAndKey) {
   ASSERT_TRUE(write_file(path, "listen: 127.0.0.1:0\n", 0600, Code::CONFIG));
   Program good({"config", "check", path});
   EXPECT_EQ(good.wait(), 0);
+  ASSERT_TRUE(write_file(path, "services:\n  - target: 80\n    visitor_tokens: /nowhere\n", 0600,
+                         Code::CONFIG));
+  Program names_a_file({"config", "check", path});
+  EXPECT_EQ(names_a_file.wait(), 2);
+  EXPECT_THAT(names_a_file.err, HasSubstr("/nowhere"));
   Program missing({"config", "check", path + ".none"});
   EXPECT_EQ(missing.wait(), 2);
   EXPECT_THAT(missing.err, StartsWith("LEAT_CONFIG_FILE: "));
+}
+
+TEST(Binary, APairingLinkThatOthersCanReadIsRefused) {
+  const test::TempDir directory;
+  const std::string path = directory.path() + "/link";
+  ASSERT_TRUE(write_file(path, "leat://pair\n", 0644, Code::CONFIG));
+  Program connect({"connect", "--link-file", path, "--local", "0"});
+  EXPECT_EQ(connect.wait(), 1);
+  EXPECT_THAT(connect.err, StartsWith("LEAT_BAD_LINK: "));
+  EXPECT_THAT(connect.err, HasSubstr("0600"));
+}
+
+TEST(Binary, APlanThatTheRelayDoesNotHaveIsRefused) {
+  const test::TempDir directory;
+  const std::string plans = directory.path() + "/plans.yaml", state = directory.path() + "/state";
+  ASSERT_TRUE(write_file(plans, "plans:\n  - name: pro\n  - name: team\n", 0600, Code::CONFIG));
+  Program relay({"relay", "--listen", "127.0.0.1:0", "--state-dir", state, "--plans", plans});
+  ASSERT_TRUE(relay.says("--pin sha256:"));
+  for (const char* verb : {"create", "invite"}) {
+    Program known({"token", verb, "a", "--plan", "pro", "--state-dir", state});
+    EXPECT_EQ(known.wait(), 0) << known.err;
+    Program unknown({"token", verb, "b", "--plan", "gold", "--state-dir", state});
+    EXPECT_EQ(unknown.wait(), 2);
+    EXPECT_THAT(unknown.err, HasSubstr("no plan called gold, but pro, team"));
+  }
 }
 
 // Every example of docs/configuration.md is a file that can be used as it stands.
@@ -253,20 +288,25 @@ TEST(Binary, AStartThatFailsUsesUpNoToken) {
   EXPECT_TRUE(first.says("LEAT_TOKEN=leat_"));
 }
 
-TEST(Binary, ASecondRelayOnTheSameStateIsWarnedOf) {
+TEST(Binary, ASecondRelayOnTheSameStateIsRefusedUntilTheFirstDrains) {
   const test::TempDir directory;
   const std::vector<std::string> arguments = {"relay", "--listen", "127.0.0.1:0", "--state-dir",
                                               directory.path()};
   Program first(arguments);
   ASSERT_TRUE(first.says("--pin sha256:"));
+  const auto state = [&] {
+    return read_file(directory.path() + "/relay.json", Code::STATE_DIR).value();
+  };
+  const auto before = state();
   Program second(arguments);
-  ASSERT_TRUE(second.says("--pin sha256:"));
-  for (Program* each : {&first, &second}) {
-    each->signal(SIGTERM);
-    EXPECT_EQ(each->wait(), 0);
-  }
-  EXPECT_THAT(first.err, testing::Not(HasSubstr("state.shared")));
-  EXPECT_THAT(second.err, HasSubstr("state.shared"));
+  EXPECT_EQ(second.wait(), 1);
+  EXPECT_THAT(second.err, StartsWith("LEAT_STATE_DIR: "));
+  EXPECT_THAT(second.err, HasSubstr("another --state-dir"));
+  EXPECT_EQ(state(), before);
+  first.signal(SIGTERM);
+  EXPECT_EQ(first.wait(), 0);
+  Program third(arguments);
+  EXPECT_TRUE(third.says("--pin sha256:")) << third.err;
 }
 
 TEST(Binary, TheAgentsCommandSaysHowTheRelayIsReached) {
@@ -278,11 +318,17 @@ TEST(Binary, TheAgentsCommandSaysHowTheRelayIsReached) {
       {{"--public-url", "https://r.example:8443"}, "--relay r.example:8443 --pin"},
       {{"--public-url", "https://r.example", "--plain-listen", "127.0.0.1:0"},
        "--relay r.example:"},
+      {{"--public-url", "https://r.example", "--plain-listen", "127.0.0.1:0", "--listen",
+        "127.0.0.1:0"},
+       "--relay wss://r.example:443\n"},
   };
   for (const auto& each : kCases) {
     const test::TempDir directory;
-    std::vector<std::string> words = {"relay", "--listen", ":0", "--state-dir", directory.path()};
+    std::vector<std::string> words = {"relay", "--state-dir", directory.path()};
     words.insert(words.end(), each.arguments.begin(), each.arguments.end());
+    if (std::ranges::find(words, "--listen") == words.end()) {
+      words.insert(words.end(), {"--listen", ":0"});
+    }
     Program relay(words);
     EXPECT_TRUE(relay.says(each.command)) << relay.out << relay.err;
     EXPECT_THAT(relay.out, testing::Not(HasSubstr("guess")));

@@ -227,7 +227,7 @@ TEST_F(Files, AnyFileIsTakenForWhatItSays) {
     if (!config) return "wrong";
     return std::holds_alternative<AgentConfig>(*config) ? "agent" : "relay";
   };
-  EXPECT_STREQ(kind("listen: 80\nstate_dir: /x\n"), "relay");
+  EXPECT_STREQ(kind("listen: :80\nstate_dir: /x\n"), "relay");
   EXPECT_STREQ(kind("state_dir: /x\nservices: []\n"), "agent");
   EXPECT_STREQ(kind("state_dir: /x\nrelay: a\n"), "agent");
   EXPECT_STREQ(kind("state_dir: /x\n"), "relay");

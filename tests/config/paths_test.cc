@@ -41,6 +41,12 @@ TEST(StateDir, OfAUserFollowsXdg) {
   }
 }
 
+TEST(StateDir, OfRootFollowsXdgOnlyWhereItIsSet) {
+  const Variable home("HOME", "/root");
+  const Variable state("XDG_STATE_HOME", "/elsewhere");
+  EXPECT_EQ(default_state_dir("relay"), "/elsewhere/leat/relay");
+}
+
 TEST(StateDir, WithoutAHomeIsTheSystems) {
   const Variable home("HOME", nullptr);
   const Variable state("XDG_STATE_HOME", nullptr);

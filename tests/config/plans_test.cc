@@ -25,6 +25,7 @@ TEST(Plans, TheExampleSaysWhatIsPromised) {
   EXPECT_EQ(free->tunnels, 0u);
   EXPECT_EQ(pro->tunnels, 1u);
   EXPECT_EQ(team->tunnels, std::nullopt);
+  EXPECT_EQ(plans->operators, "team") << "what the relay's first command can use";
   for (const Plan* plan : {free, pro}) {
     EXPECT_EQ(plan->bytes_per_day, 500'000'000u);
     EXPECT_EQ(plan->bytes_per_month, 10'000'000'000u);
@@ -40,6 +41,7 @@ TEST(Plans, WhatIsWrongIsNamed) {
       {"plans: free\n", "expected a list"},
       {"plans:\n  - tunnels: 1\n", "name is missing"},
       {"plans:\n  - name: a\n  - name: a\n", "another plan is called a"},
+      {"operator: b\nplans:\n  - name: a\n", "operator: no plan is called b"},
       {"default: b\nplans:\n  - name: a\n", "no plan is called b"},
       {"plans:\n  - name: a\n    tunnels: many\n", ":3: plans[0].tunnels: expected a whole number"},
       {"plans:\n  - name: a\n    tunnels: -1\n", "expected a whole number"},

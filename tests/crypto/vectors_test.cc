@@ -163,6 +163,45 @@ TEST(Wycheproof, Hkdf) {
 
 #ifdef LEAT_CRYPTOGRAPHY_VECTORS
 
+// "NAME = value" lines; `last` is the name that ends a case.
+template <typename Try>
+std::size_t each_case(const std::string& path, std::string_view last, Try attempt) {
+  std::ifstream file(LEAT_CRYPTOGRAPHY_VECTORS + path);
+  std::map<std::string, std::string> field;
+  std::size_t tried = 0;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t equals = line.find('=');
+    if (line.starts_with('#') || equals == line.npos) continue;
+    const std::string name = line.substr(0, line.find(' '));
+    field[name] = line.substr(std::min(equals + 2, line.size()));
+    if (name != last) continue;
+    SCOPED_TRACE("COUNT " + field["COUNT"]);
+    attempt(field);
+    ++tried;
+  }
+  return tried;
+}
+
+TEST(CryptographyVectors, X25519) {
+  const std::size_t tried =
+      each_case("/asymmetric/X25519/rfc7748.txt", "OUTPUT_U", [](auto& field) {
+        const KeyPair own(key_from_hex(field["INPUT_SCALAR"]));
+        const auto shared = own.agree(public_from(from_hex(field["INPUT_U"])));
+        ASSERT_TRUE(shared);
+        EXPECT_EQ(hex(shared->reveal()), field["OUTPUT_U"]);
+      });
+  EXPECT_EQ(tried, 3u);
+}
+
+TEST(CryptographyVectors, HkdfSha256) {
+  const std::size_t tried = each_case("/KDF/rfc-5869-HKDF-SHA256.txt", "OKM", [](auto& field) {
+    Buffer out(std::stoul(field["L"]));
+    hkdf_sha256(from_hex(field["salt"]), from_hex(field["IKM"]), from_hex(field["info"]), out);
+    EXPECT_EQ(hex(out), field["OKM"]);
+  });
+  EXPECT_EQ(tried, 3u);
+}
+
 // NIST's CAVP file: "Name = value" lines, "[Name = value]" for what follows, and FAIL for a tag
 // that must be refused; a tag of 128 bits and a nonce of 96 are ours.
 TEST(Nist, AesGcm256) {

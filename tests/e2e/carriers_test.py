@@ -97,6 +97,11 @@ class CarriersTest(harness.Case):
         _, tunnel = self.agent_to(relay, f"wss://{relay.address}", "--pin", relay.pin)
         self.check(relay, tunnel)
 
+    def test_websocket_to_the_address_of_a_relay_with_a_domain(self):
+        relay = self.relay("--domain", "relay.test")
+        _, tunnel = self.agent_to(relay, f"wss://{relay.address}", "--pin", relay.pin)
+        self.check(relay, tunnel)
+
     def test_websocket_in_the_clear(self):
         relay = self.relay("--plain-listen", "127.0.0.1:0")
         host, port = relay.plain()

@@ -55,7 +55,8 @@ class DoorsTest(harness.Case):
             # Not waited for by its output: what it leaves running holds that open.
             process = subprocess.Popen(["bash", script], cwd=work, stdin=subprocess.DEVNULL, stdout=errors,
                                        stderr=errors, start_new_session=True,
-                                       env={**os.environ, "PATH": path, "HOME": str(work)})
+                                       env={**os.environ, "PATH": path, "HOME": str(work),
+                                            "XDG_STATE_HOME": str(self.folder / "state")})
             try:
                 code = process.wait(60 * harness.PATIENCE)
             finally:

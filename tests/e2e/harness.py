@@ -106,7 +106,8 @@ class Process(subprocess.Popen):
         self.expected_exit = 0
         with open(self.log_path, "ab") as log:
             options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **options}
-            super().__init__([str(part) for part in command], env={**os.environ, **(env or {})},
+            super().__init__([str(part) for part in command],
+                             env={**os.environ, "XDG_STATE_HOME": str(folder), **(env or {})},
                              preexec_fn=_die_with_parent, **options)
 
     def log(self):

@@ -61,6 +61,8 @@ class Join(harness.Case):
         self.assertEqual(credential["relay"], relay.address)
         self.assertEqual(credential["pin"], relay.pin)
         self.assertNotIn(credential["credential"], made.stdout + made.stderr)
+        told = run_leat("doctor", "--state-dir", self.joined_folder(), "--json", env=self.env)
+        self.assertIn('"ok": true', told.stdout, told)
         again = self.join(url)
         self.assertEqual(again.returncode, 3)
         self.assertIn("LEAT_BAD_CODE", again.stderr)

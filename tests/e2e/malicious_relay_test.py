@@ -8,65 +8,18 @@ import os
 import random
 import socket
 import struct
+import subprocess
 import threading
 
 import harness
 from harness import LEAT, SOON, wait_until
 from meddler import DOWN, UP, Meddler, memory_of
-from sealed import SealedCase, curl
+from sealed import SealedCase, by_way_of, curl
 from wire import Client, Origin, answer, body_pieces
 
 SEED = int(os.environ.get("LEAT_SEED", "0")) or random.randrange(1, 1 << 31)
-BODY = random.Random(7).randbytes(150_000)  # several records
-INDICES = 3 if harness.SANITIZED else 6
-
-
-def varint(value):
-    out = b""
-    while value >= 128:
-        out += bytes([value & 127 | 128])
-        value >>= 7
-    return out + bytes([value])
-
-
-def fields_of(message):
-    """[(number, wire type, value)] of a protobuf message."""
-    out, at = [], 0
-
-    def number():
-        nonlocal at
-        value, shift = 0, 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while at < len(message):
-        key = number()
-        if key & 7 == 0:
-            out.append((key >> 3, 0, number()))
-        else:
-            size = number()
-            out.append((key >> 3, 2, message[at:at + size]))
-            at += size
-    return out
-
-
-def by_way_of(link, relay, key=None):
-    """The link with another relay in it, and perhaps another agent's key."""
-    page, text = link.split("#leat1=")
-    message = b""
-    for number, kind, value in fields_of(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))):
-        if number == 5:
-            value = relay.encode()
-        if number == 1 and key is not None:
-            value = key
-        message += varint(number << 3 | kind)
-        message += varint(value) if kind == 0 else varint(len(value)) + value
-    return page + "#leat1=" + base64.urlsafe_b64encode(message).decode().rstrip("=")
+BODY = random.Random(7).randbytes(80_000)  # several records
+HALF = 50_000
 
 
 class MaliciousRelayTest(SealedCase):
@@ -75,13 +28,16 @@ class MaliciousRelayTest(SealedCase):
         self.fired = threading.Event()
         self.origin = Origin(self, self.serve)
         self.undetected = []
+        self.counting = False
         relay = self.relay("--plain-listen", "127.0.0.1:0")
         self.home(("http", self.origin.address, "den"), relay=relay)
         self.lines = 0
 
     def serve(self, request, connection):
         """Half of an answer; the rest when the attack has been made and was not noticed."""
-        connection.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + BODY[:100_000])
+        connection.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + BODY[:HALF])
+        if self.counting:
+            return False
         if self.fired.wait(2 * harness.PATIENCE):
             connection.sock.settimeout(12.0 * harness.PATIENCE)  # a ping is due after 2 s, death after 6
             try:
@@ -92,7 +48,7 @@ class MaliciousRelayTest(SealedCase):
             except OSError:
                 pass  # the agent cut it
             return False
-        connection.send(BODY[100_000:])
+        connection.send(BODY[HALF:])
         return False
 
     def device(self, meddler, name):
@@ -127,7 +83,8 @@ class MaliciousRelayTest(SealedCase):
         return body, clean
 
     def attack(self, make, directions=(UP, DOWN), first=0):
-        """make(passage, direction, index, unit, state) at each index, of every session; all must be noticed."""
+        """make(passage, direction, index, unit, state) at each message that a session has, one session for
+        each; all must be noticed."""
         current = {}
 
         def change(passage, direction, index, unit):
@@ -139,32 +96,37 @@ class MaliciousRelayTest(SealedCase):
             return units
 
         states = {}
-        meddler = Meddler(self, self.server.plain(), change)
-        current.update(at=None)
+        meddler = Meddler(self, self.server.plain(), lambda passage, direction, index, unit: [unit])
         name = self.device(meddler, "device")
-        fired = 0
+        self.counting = True
+        self.assertEqual(self.attempt(meddler, name), (BODY[:HALF], True))
+        self.counting = False
+        counts = {way: len(meddler.passages[-1].seen[way]) for way in (UP, DOWN)}
+        meddler.attack = change
         for direction in directions:
-            for index in range(first, INDICES):
+            indices = range(first, counts[direction])
+            self.assertGreaterEqual(len(indices), 2)
+            fired = 0
+            for index in indices[:2] if harness.SANITIZED else indices:
                 self.fired.clear()
                 self.undetected.clear()
                 current.update(at=(direction, index))
                 body, clean = self.attempt(meddler, name)
                 if not self.fired.is_set():
-                    continue  # the session had fewer messages
+                    continue  # this session put into fewer messages what it had to say
                 fired += 1
                 where = f"{direction} {index}, LEAT_SEED={SEED}"
                 self.assertTrue(BODY.startswith(body), where)
                 self.assertLess(len(body), len(BODY), where)
                 self.assertEqual(self.undetected, [], where)
                 self.assertFalse(clean and body, where)
-        self.assertGreaterEqual(fired, len(directions) * 2)
+            self.assertGreaterEqual(fired, min(len(indices) - 1, 2), direction)
         for request in self.origin.requests:
             self.assertEqual(request.words, ["GET", "/", "HTTP/1.1"])
 
     def test_nothing_is_wrong_without_an_attack(self):
         meddler = Meddler(self, self.server.plain())
-        body, clean = self.attempt(meddler, self.device(meddler, "device"))
-        self.assertEqual((body == BODY, clean), (True, True))
+        self.assertEqual(self.attempt(meddler, self.device(meddler, "device")), (BODY, True))
 
     def test_flips(self):
         chance = random.Random(SEED)
@@ -178,6 +140,36 @@ class MaliciousRelayTest(SealedCase):
     def test_shortens(self):
         self.attack(lambda passage, direction, index, unit, state:
                     [struct.pack(">H", len(unit) - 3) + unit[2:]])
+
+    def test_cuts_in_the_middle_and_calls_it_an_end(self):
+        def cut(passage, direction, index, unit, state):
+            passage.send(direction, unit[:len(unit) // 2])
+            passage.end()
+            return []
+
+        self.attack(cut)
+
+    def test_swaps_keys(self):
+        """The ephemeral key of either message of the handshake: another, or one of low order."""
+        for key in (bytes(32), b"\1" + bytes(31), random.Random(SEED).randbytes(31) + b"\x40"):
+            for direction in (UP, DOWN):
+                with self.subTest(key=key.hex(), direction=direction):
+                    self.swap_key(key, direction)
+
+    def swap_key(self, key, direction):
+        self.fired.clear()
+
+        def swap(passage, way, index, unit):
+            if (way, index) != (direction, 0):
+                return [unit]
+            self.fired.set()
+            return [unit[:3] + key + unit[3 + len(key):]]
+
+        meddler = Meddler(self, self.server.plain(), swap)
+        before = len(self.origin.requests)
+        body, _ = self.attempt(meddler, self.device(meddler, f"{direction}-{key.hex()[:8]}"))
+        self.assertTrue(self.fired.is_set())
+        self.assertEqual((body, len(self.origin.requests)), (b"", before))
 
     def test_drops(self):
         self.attack(lambda *_: [], first=1)
@@ -327,9 +319,18 @@ class ListeningRelayTest(SealedCase):
         secret = {part: f"SENTINEL{part}{chance.getrandbits(96):024x}".encode()
                   for part in ("path", "field", "body", "answer", "reply")}
 
+        half = threading.Event()  # the second half of an answer may come
+        half.set()
+
         def serve(request, connection):
             b"".join(body_pieces(connection.reader, request))
-            return answer(connection, secret["answer"] * 1000, "200 OK", f"X-Secret: {secret['reply'].decode()}")
+            body = secret["answer"] * 1000
+            connection.send(b"HTTP/1.1 200 OK\r\nX-Secret: %b\r\nContent-Length: %d\r\n\r\n"
+                            % (secret["reply"], len(body)) + body[:len(body) // 2])
+            if not half.wait(SOON):
+                return False
+            connection.send(body[len(body) // 2:])
+            return True
 
         self.origin = Origin(self, serve)
         relay = self.relay("--plain-listen", "127.0.0.1:0")
@@ -353,14 +354,23 @@ class ListeningRelayTest(SealedCase):
         link = by_way_of(self.link(), "ws://" + inner.address)
         device = self.connect(link)
         text = {part: value.decode() for part, value in secret.items()}
+        request = ["/" + text["path"], "-H", "X-Secret: " + text["field"], "-d", text["body"] * 100, "-D", "-"]
         for _ in range(20):
-            done = curl(device.port, "/" + text["path"], "-H", "X-Secret: " + text["field"],
-                        "-d", text["body"] * 100, "-D", "-")
+            done = curl(device.port, *request)
             self.assertIn(secret["answer"], done.stdout)
             self.assertIn(secret["reply"], done.stdout)
+        # And once more, with an answer half on its way while the relay is looked at.
+        half.clear()
+        with subprocess.Popen(["curl", "-sS", "-N", "--max-time", "60", "-o", self.folder / "late",
+                               f"http://127.0.0.1:{device.port}{request[0]}", *request[1:5]]) as late:
+            wait_until(lambda: (self.folder / "late").exists() and (self.folder / "late").stat().st_size,
+                       "the answer has begun", alive=[late])
+            memory = b"".join(memory_of(relay.process.pid))
+            half.set()
+            self.assertEqual(late.wait(SOON), 0)
         searched = {"between agent and relay": b"".join(outer.noted),
                     "between device and relay": b"".join(inner.noted),
-                    "in the relay's memory": b"".join(memory_of(relay.process.pid))}
+                    "in the relay's memory": memory}
         self.assertGreater(len(searched["between device and relay"]), 20 * 1000 * len(secret["answer"]))
         self.assertGreater(len(searched["between agent and relay"]), 20 * 1000 * len(secret["answer"]))
         self.assertIn(b"/sealed/den", searched["between device and relay"])

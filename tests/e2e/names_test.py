@@ -159,6 +159,35 @@ class NamesTest(harness.Case):
         self.assertIn(("Retry-After", "2"), fields)
         self.assertIn(b"LEAT_AGENT_OFFLINE", body)
 
+    def test_agents_come_by_any_name_that_is_no_tunnels(self):
+        server = self.relay("--domain", DOMAIN, "--plain-listen", "127.0.0.1:0")
+        upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                   "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=="]
+        token = server.token()
+        doors = (("/agent", upgrade + ["Sec-WebSocket-Protocol: leat.1"]),
+                 ("/agent?room=notes", upgrade + [f"Authorization: Bearer {token}"]))
+        for host in (DOMAIN, "alias.example", "127.0.0.1", f"127.0.0.1:{server.port}", "[::1]", "localhost"):
+            for path, fields in doors:
+                with self.subTest(host=host, path=path):
+                    client = self.plain_visitor(server)
+                    client.request("GET", path, *fields, host=host)
+                    self.assertEqual(client.head().status, 101)
+        client = self.visitor(server, "alias.example")
+        client.request("GET", *doors[0][:1], *doors[0][1], host="alias.example")
+        self.assertEqual(client.head().status, 101)
+        # A tunnel's host is the tunnel's, and of a stranger's there is nothing but this door.
+        self.publish(server, "shop", "--host", "shop.example")
+        for host, path, fields, status in (("photos." + DOMAIN, *doors[0], 503), ("a.b." + DOMAIN, *doors[0], 503),
+                                           ("alias.example", "/agent", [], 503),
+                                           ("alias.example", "/healthz", [], 503),
+                                           ("alias.example", "/client?room=notes", upgrade, 503),
+                                           ("alias.example", "/tunnel/shop/", [], 503),
+                                           ("shop.example", *doors[0], 200)):
+            with self.subTest(host=host, path=path):
+                client = self.plain_visitor(server)
+                client.request("GET", path, *fields, host=host)
+                self.assertEqual(client.response()[0].status, status)
+
     def test_another_host_than_that_of_the_connection(self):
         server = self.relay("--domain", DOMAIN)
         self.publish(server, "a", "--host", "shop.example.com")

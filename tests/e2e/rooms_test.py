@@ -47,6 +47,27 @@ class RoomsTest(harness.Case):
             self.assertEqual(client.wait(harness.SOON), 0, client.log())
             self.assertEqual(json.loads(output), {"messages": 1014, "code": 4321})
 
+    def test_a_room_has_a_host_of_its_own(self):
+        origin = Origin(self, accept_upgrade)
+        relay = self.relay("--domain", "relay.test", "--wildcard")
+        agent = self.room(relay, f"ws://{origin.address}", "--room", "notes")
+        port = relay.port
+        self.assertEqual(agent.online()["tunnels"][0]["urls"], [f"wss://relay.test:{port}/client?room=notes",
+                                                                f"wss://notes.relay.test:{port}/"])
+        for target in ("/", "/doc?x=1", "/client/doc?room=other", "/agent"):
+            with self.subTest(target), WebSocket(relay.connect(), target, "Origin: https://notes.relay.test",
+                                                 host="notes.relay.test") as visitor:
+                self.assertEqual(visitor.status, 101)
+                self.assertEqual(visitor.answer.get("set-cookie"), "a=b; Path=/")  # the host is the room's alone
+                seen, fields = json.loads(visitor.receive()[2])
+                fields = {name.lower(): value for name, value in fields}
+                self.assertEqual(seen, target)
+                self.assertEqual(fields["origin"], f"http://{origin.address}")
+                self.assertNotIn("x-forwarded-prefix", fields)
+        with Client(relay.connect()) as visitor:  # what is no WebSocket is not the server's to answer
+            visitor.request("GET", "/", host="notes.relay.test")
+            self.assertEqual(visitor.response()[0].status, 426)
+
     def test_what_the_server_at_home_sees(self):
         origin = Origin(self, accept_upgrade)
         relay = self.relay()

@@ -1,6 +1,7 @@
 """What the tests of sealed sessions share: an agent with sealed services, its pairing links, and
 `leat connect` beside it."""
 
+import base64
 import re
 import subprocess
 
@@ -36,11 +37,11 @@ class SealedCase(harness.Case):
         lines = self.command("device", "list").splitlines()[1:]
         return {line.split()[0]: line.split() for line in lines}
 
-    def connect(self, agent, *arguments, name="connect", wait=True, state=None):
+    def connect(self, agent, *arguments, name="connect", wait=True, state=None, env=None):
         """`leat connect` with a local port; `.port` is it, `.way` how it went."""
         keys = self.folder / (state or "keys")
         process = self.start(name, [LEAT, "connect", agent, "--local", "127.0.0.1:0", "--state-dir", keys,
-                                    "--name", name, *arguments])
+                                    "--name", name, *arguments], env=env)
         listening = wait_until(lambda: re.search(r"listening on 127\.0\.0\.1:(\d+)", process.log()),
                                f"{name} listens", alive=[process] if wait else ())
         process.port = int(listening.group(1))
@@ -56,6 +57,54 @@ class SealedCase(harness.Case):
                         self.folder / (state or "keys"), *arguments, seconds=harness.SOON)
         self.assertNotEqual(done.returncode, 0, done)
         return done.stderr
+
+
+def varint(value):
+    out = b""
+    while value >= 128:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+
+
+def fields_of(message):
+    """[(number, wire type, value)] of a protobuf message."""
+    out, at = [], 0
+
+    def number():
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        key = number()
+        if key & 7 == 0:
+            out.append((key >> 3, 0, number()))
+        else:
+            size = number()
+            out.append((key >> 3, 2, message[at:at + size]))
+            at += size
+    return out
+
+
+def by_way_of(link, relay, key=None):
+    """The link with another relay in it, and perhaps another agent's key."""
+    page, text = link.split("#leat1=")
+    message = b""
+    for number, kind, value in fields_of(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))):
+        if number == 5:
+            value = relay.encode()
+        if number == 1 and key is not None:
+            value = key
+        message += varint(number << 3 | kind)
+        message += varint(value) if kind == 0 else varint(len(value)) + value
+    return page + "#leat1=" + base64.urlsafe_b64encode(message).decode().rstrip("=")
 
 
 def curl(port, path="/", *arguments, seconds=60):

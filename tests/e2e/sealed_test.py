@@ -1,6 +1,7 @@
 """Sealed services: pairing, reaching them by `leat connect`, scopes, revocation, keys that change, and
 the way without the relay."""
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -13,8 +14,9 @@ import time
 
 import harness
 from harness import MiB, SOON, run_leat, scaled, wait_until
-from sealed import SealedCase, curl
-from wire import Data, Origin, answer, body_pieces, chunk
+from meddler import DOWN, Meddler
+from sealed import SealedCase, by_way_of, curl
+from wire import Data, Origin, Reader, answer, body_pieces, chunk
 
 
 def echo(request, connection):
@@ -193,15 +195,15 @@ class SealedTest(SealedCase):
         link = self.link()
         state = json.loads(path.read_text())
         pairing = next(each for each in state["pairings"] if each["ends"] != 1)
-        right = pairing["secret"]
-        pairing["secret"] = "AAAAAAAAAAAAAAAAAAAAAA"
+        right = pairing["hash"]
+        pairing["hash"] = "A" * 43
         rewrite(path, state)
         for number in range(5):
             # What the agent has is not what the link says: the device notices, and the agent counts.
             self.assertIn("LEAT_KEY_CHANGED", self.refused(link, state=f"guess-{number}"))
             wait_until(lambda: tries(path, pairing["id"]) == number + 1, "the try is counted")
         state = json.loads(path.read_text())
-        next(each for each in state["pairings"] if each["id"] == pairing["id"])["secret"] = right
+        next(each for each in state["pairings"] if each["id"] == pairing["id"])["hash"] = right
         rewrite(path, state)
         self.assertIn("LEAT_PAIRING_OVER", self.refused(link, state="sixth"))
 
@@ -240,21 +242,36 @@ class SealedTest(SealedCase):
 
     def test_another_key_is_refused_with_an_explanation(self):
         agent = self.publish()
-        device = self.connect(self.link())
-        device.stop()
+        device = self.connect(self.link("--name", "phone"))
+        self.assertEqual(curl(device.port).returncode, 0)
         shown = self.command("key", "show")
+        # A file that is no key of its own changes nothing, and nobody is sent away for it.
+        identity = agent.folder / "identity.pem"
+        whole = identity.read_text()
+        run_leat("key", "show", "--state-dir", self.folder)
+        other = (self.folder / "identity.pem").read_text()
+        for text, why in (("nothing", "unencrypted Ed25519 key"), (other, "another identity")):
+            replace(identity, text)
+            wait_until(lambda: why in agent.process.log(), f"it says: {why}")
+            self.assertEqual(curl(device.port).returncode, 0)
+        replace(identity, whole)
         rotated = self.command("key", "rotate")
         self.assertEqual(shown.splitlines()[0], rotated.splitlines()[0])  # the identity stays
         self.assertNotEqual(shown.splitlines()[1], rotated.splitlines()[1])
-        agent.process.stop()
-        again = self.restart("rotated")
+        # Who is inside under the old key is told, and is out; who comes with it is refused.
+        self.assertEqual(device.wait(SOON), 1)
         told = self.refused("den")
-        self.assertIn("LEAT_KEY_CHANGED", told)
-        self.assertIn("new link", told)
-        # A new link is the one way in.
-        device = self.connect(self.link(), name="anew")
+        for text in (device.log(), told):
+            self.assertIn("LEAT_KEY_CHANGED", text)
+            self.assertIn("new link", text)
+        # A new link is the one way in, at once and after a new start.
+        device = self.connect(self.link("--name", "anew"), name="anew", state="anew")
         self.assertEqual(curl(device.port).returncode, 0)
-        again.process.stop()
+        device.stop()
+        agent.process.stop()
+        self.restart("rotated")
+        device = self.connect("den", name="later", state="anew")
+        self.assertEqual(curl(device.port).returncode, 0)
 
     def test_directly_without_the_relay(self):
         self.publish(echo, "--direct", "127.0.0.1:0")
@@ -276,6 +293,46 @@ class SealedTest(SealedCase):
         self.assertEqual(curl(paired.port).returncode, 0)
         self.assertTrue(address)
 
+    def test_what_is_sent_first_does_not_wait_for_the_session_to_be_opened(self):
+        reached = threading.Event()
+
+        def serve(request, connection):
+            reached.set()
+            return echo(request, connection)
+
+        self.origin = Origin(self, serve)
+        self.home(("http", self.origin.address, "den"), relay=self.relay("--plain-listen", "127.0.0.1:0"))
+        meddler = Meddler(self, self.server.plain())
+        device = self.connect(by_way_of(self.link(), "ws://" + meddler.address))
+        device.stop()
+
+        def hold_all_but_the_reply(passage, direction, index, unit):
+            if direction == DOWN and index > 0 and not reached.wait(SOON):
+                passage.cut()
+            return [unit]
+
+        meddler.attack = hold_all_but_the_reply
+        device = self.connect("den", name="eager", wait=False)
+        self.assertEqual(curl(device.port).returncode, 0)
+
+    def test_by_way_of_a_proxy(self):
+        self.publish()
+        proxy = ConnectProxy(self)
+        beside = {"HTTPS_PROXY": f"http://{proxy.address}", "https_proxy": "", "no_proxy": "", "NO_PROXY": ""}
+        device = self.connect(self.link(), env=beside)
+        self.assertEqual(curl(device.port).returncode, 0)
+        self.assertEqual(proxy.asked, [self.server.address])
+        device.stop()
+        proxy.answer = b"HTTP/1.1 403 Forbidden\r\n\r\n"
+        nowhere = self.connect("den", name="refused", env=beside, wait=False)
+        wait_until(lambda: "LEAT_PROXY_REFUSED" in nowhere.log(), "it says who refuses", alive=[nowhere])
+        nowhere.stop()
+        device = self.connect("den", name="straight", env={**beside, "NO_PROXY": "127.0.0.1,localhost"})
+        self.assertEqual(curl(device.port).returncode, 0)
+        refused = run_leat("connect", "den", "--local", "127.0.0.1:0", "--state-dir", self.folder / "keys",
+                           env={**beside, "HTTPS_PROXY": "socks5://localhost:1"})
+        self.assertIn("HTTPS_PROXY", refused.stderr)
+
     def test_connect_waits_for_an_agent_that_is_not_there(self):
         agent = self.publish()
         device = self.connect(self.link())
@@ -286,12 +343,50 @@ class SealedTest(SealedCase):
 
     def test_what_the_agent_tells_its_owner(self):
         self.publish()
-        self.assertIn("the relay sees", self.tunnel.process.log())
+        wait_until(lambda: "the relay sees" in self.tunnel.process.log(), "it says what the relay sees")
         self.assertIn("encrypted bytes", self.tunnel.process.log())
         with_qr = run_leat("pair", "--state-dir", self.tunnel.folder)
         self.assertIn("█", with_qr.stdout)
         self.assertRegex(with_qr.stdout, r"leat://pair#leat1=[\w-]+")
         self.assertIn("LEAT_NO_AGENT", run_leat("pair", "--state-dir", self.folder / "nowhere").stderr)
+
+
+class ConnectProxy:
+    """An HTTP proxy of which CONNECT can be asked, and nothing else."""
+
+    def __init__(self, case):
+        self.asked = []
+        self.answer = b"HTTP/1.1 200 OK\r\n\r\n"
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        case.addCleanup(self._socket.close)
+        self.address = "127.0.0.1:%d" % self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._socket.accept()
+            except OSError:
+                return
+            method, target, _ = Reader(near).until(b"\r\n\r\n").split(b" ", 2)
+            self.asked.append(target.decode())
+            near.sendall(self.answer if method == b"CONNECT" else b"HTTP/1.1 405 No\r\n\r\n")
+            if b" 200 " not in self.answer:
+                near.close()
+                continue
+            host, _, port = self.asked[-1].rpartition(":")
+            far = socket.create_connection((host, int(port)), SOON)
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=copy, args=(source, sink), daemon=True).start()
+
+
+def copy(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    for side in (source, sink):
+        with contextlib.suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)
 
 
 def tries(path, identifier):
@@ -300,8 +395,12 @@ def tries(path, identifier):
 
 
 def rewrite(path, state):
+    replace(path, json.dumps(state))
+
+
+def replace(path, text):
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(state))
+    new.write_text(text)
     os.chmod(new, 0o600)
     new.rename(path)
 

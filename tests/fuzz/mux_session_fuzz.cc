@@ -1,7 +1,7 @@
 // A whole session against a hostile peer and a restless owner. The input is a program: one byte of
-// configuration, then steps of one byte each and what they need. Checked: what goes out is
-// well-formed, what is held stays within the budget, callbacks keep their promises, a dead session
-// stays dead.
+// configuration, then steps of one byte each and what they need. Checked: what goes out is what
+// the protocol allows at that moment (mux_model.h), what owners see is what was fed, what is held
+// stays within the budget, callbacks keep their promises, a dead session stays dead.
 
 #include <algorithm>
 #include <array>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "mux/session.h"
+#include "mux_model.h"
 
 namespace {
 
@@ -64,18 +65,23 @@ struct Owner final : Source, Sink {
   }
   std::size_t deliver(Bytes data) override {
     require(!data.empty() && !heard_end && !gone);
-    return mood % 3 == 0 ? 0 : std::min<std::size_t>(data.size(), mood * 40u);
+    const std::size_t n = mood % 3 == 0 ? 0 : std::min<std::size_t>(data.size(), mood * 40u);
+    model->delivered(id, data.first(n));
+    return n;
   }
   void end() override {
     require(!heard_end && !gone);
     heard_end = true;
+    model->ended(id);
   }
   void reset(ResetReason) override {
     require(!gone);
     gone = true;
   }
 
+  fuzz::MuxModel* model = nullptr;
   StreamHandle stream;
+  std::uint32_t id = 0;
   std::uint8_t mood = 255;
   bool ended = false, heard_end = false, gone = false;
 };
@@ -122,7 +128,10 @@ class Run final : Events {
         pull(input_.byte() * (op < 128 ? 1u : 256u));
         break;
       case 5:
-        if (const auto stream = session_.open(now_)) on_open(*stream);
+        if (const auto stream = session_.open(now_)) {
+          model_.opened(session_.id(*stream));
+          on_open(*stream);
+        }
         break;
       case 6:
         now_ += Duration(std::uint64_t{1} << (input_.byte() % 36));
@@ -167,11 +176,22 @@ class Run final : Events {
     feed(Bytes(raw).first(raw[1] == 0 ? 12u + c : 12u));
   }
 
+  // In one piece or two.
   void feed(Bytes bytes) {
-    const bool over = fatal_ != Fatal::none;
-    const Fatal fatal = session_.feed(bytes, now_);
-    require(!over || fatal == fatal_);
-    fatal_ = fatal;
+    if (fatal_ == Fatal::none) model_.fed(bytes);
+    const Bytes first = bytes.first(bytes.size() * (++fed_ % 3) / 2);
+    const std::array pieces{first, bytes.subspan(first.size())};
+    for (const Bytes& piece : pieces) {
+      const bool over = fatal_ != Fatal::none;
+      const Fatal fatal = session_.feed(piece, now_, &piece != &pieces[1]);
+      require(!over || fatal == fatal_);
+      fatal_ = fatal;
+    }
+    if (fatal_ != Fatal::none) return;
+    require(!model_.malformed());
+    for (const Owner& owner : owners_) {
+      if (session_.alive(owner.stream)) model_.alive(owner.id, session_.buffered(owner.stream));
+    }
   }
 
   void deadline() {
@@ -191,10 +211,11 @@ class Run final : Events {
       require(h[0] == 0 && h[1] <= 3 && h[2] == 0 && (h[3] & (h[3] - 1)) == 0);
       require(fatal_ == Fatal::none || h[1] == 3);
       at += 12;
-      if (h[1] == 0) {
-        require(h[3] == 0 && load_be32(h + 8) > 0 && load_be32(h + 8) <= config_.max_frame);
-        at += load_be32(h + 8);
-      }
+      const std::size_t payload = h[1] == 0 ? load_be32(h + 8) : 0;
+      require(h[1] != 0 || (h[3] == 0 && payload > 0 && payload <= config_.max_frame));
+      require(payload <= n - at);
+      model_.sent(h, Bytes(out_).subspan(at, payload));
+      at += payload;
     }
   }
 
@@ -232,6 +253,8 @@ class Run final : Events {
 
   void on_open(StreamHandle stream) override {
     owners_.emplace_back().stream = stream;
+    owners_.back().model = &model_;
+    owners_.back().id = session_.id(stream);
     owners_.back().mood = static_cast<std::uint8_t>(owners_.size() * 37);
     if (owners_.size() % 4 != 0) session_.attach(stream, &owners_.back(), &owners_.back());
   }
@@ -244,6 +267,8 @@ class Run final : Events {
   const Config config_;
   Time now_{};
   Fatal fatal_ = Fatal::none;
+  fuzz::MuxModel model_{config_.role == Role::client};
+  unsigned fed_ = 0;
   std::deque<Owner> owners_;  // they stay where they are
   std::vector<std::uint8_t> out_;
   Session session_;

@@ -57,8 +57,13 @@ TEST(Body, Chunked) {
 }
 
 TEST(Body, ChunkedLargest) {
-  // 16 digits are the widest line; a size that fills 64 bits is a valid, if hopeless, promise.
-  EXPECT_EQ(chunked("ffffffffffffffff\r\nx").state, State::more);
+  // 16 digits are the widest line; 56 bits of size are a valid, if hopeless, promise.
+  EXPECT_EQ(chunked("00ffffffffffffff\r\nx").state, State::more);
+  for (const char* size :
+       {"0100000000000000", "0fffffffffffffff", "1000000000000000", "7fffffffffffffff",
+        "8000000000000000", "fffffffffffffffa", "ffffffffffffffff"}) {
+    EXPECT_EQ(chunked(size + std::string("\r\nx")).state, State::error) << size;
+  }
   EXPECT_EQ(chunked("0000000000000001\r\nx\r\n0\r\n\r\n").state, State::done);
   EXPECT_EQ(chunked("00000000000000001\r\nx\r\n0\r\n\r\n").state, State::error);
   EXPECT_EQ(chunked("10000000000000000\r\n").state, State::error);

@@ -114,6 +114,26 @@ TEST(ReceiveBuffer, InterleavesAppendingAndTaking) {
   EXPECT_EQ(pool.used(), 0u);
 }
 
+TEST(ReceiveBuffer, GivesSeveralBlocksAtOnce) {
+  BlockPool pool(1 << 20, 1 << 16);
+  ReceiveBuffer buffer;
+  const std::string all = pattern(200'000, 0);
+  ASSERT_EQ(buffer.append(as_bytes(all), pool), all.size());
+  std::size_t out = 0;
+  while (!buffer.empty()) {
+    const Pieces pieces = buffer.oldest();
+    std::string joined;
+    for (const Bytes piece : pieces.left()) joined += as_chars(piece);
+    ASSERT_LE(pieces.left().size(), Sink::kMaxPieces);
+    joined.resize(std::min<std::size_t>(joined.size(), 33'333));
+    ASSERT_EQ(joined, pattern(joined.size(), out));
+    out += joined.size();
+    buffer.consume(joined.size(), pool);
+    ASSERT_EQ(buffer.size(), all.size() - out);
+  }
+  EXPECT_EQ(pool.used(), 0u);
+}
+
 std::vector<Header> written(ControlQueue& queue, std::size_t room = 1 << 20) {
   std::vector<std::uint8_t> out(room);
   std::vector<Header> headers;

@@ -30,7 +30,7 @@ MUTANTS = {
     "memory-not-leased": ("memory_share.cc", "      spare_ += lease;", "      spare_ += 2 * lease;"),
     "drop-miscounts": ("session_streams.cc", "  stats.buffered -= stream.buffer.size();\n", ""),
     "busy-stream-shed": ("holders.h", "        if (s->taken > since) continue;\n", ""),
-    "reading-not-paused": ("session_receive.cc", "if (pool.reached(kPauseFeed)) feed_paused = true;", ""),
+    "reading-not-paused": ("session_receive.cc", "if (!feed_paused && pool.reached(kPauseFeed)) {", "if (false) {"),
     "pause-never-ends": ("session_receive.cc", "  if (!feed_paused || pool.reached(kResumeFeed)) return;", "  if (!feed_paused || pool.used() > 0) return;"),
     # Bytes exact, the end last, a reset final.
     "end-before-bytes": ("session_receive.cc", "if (may_receive(stream.state) || !stream.buffer.empty() || stream.delivering) return;", "if (may_receive(stream.state) || stream.delivering) return;"),

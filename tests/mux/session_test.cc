@@ -99,6 +99,77 @@ TEST(Session, EndComesAfterTheLastByteIsTaken) {
   EXPECT_TRUE(sink.ended);
 }
 
+// Takes whatever pieces there are, and keeps how they came.
+struct PieceSink final : Sink {
+  std::vector<std::string> calls;
+  bool ended = false;
+  std::size_t deliver(Bytes data) override { return deliver_pieces({&data, 1}); }
+  std::size_t deliver_pieces(std::span<const Bytes> pieces) override {
+    std::size_t size = 0;
+    std::string& call = calls.emplace_back();
+    for (const Bytes piece : pieces) {
+      size += piece.size();
+      call += std::string(as_chars(piece)) + ".";
+    }
+    return size;
+  }
+  void end() override { ended = true; }
+  void reset(ResetReason) override {}
+};
+
+TEST(Session, DataThatIsFedTogetherReachesItsSinkTogether) {
+  Peer server(Config::native(Role::server));
+  std::array<PieceSink, 2> sinks;
+  server.accept = [&](StreamHandle s) {
+    server.session.attach(s, nullptr, &sinks[server.opened.size() - 1]);
+  };
+  const auto feed = [&](const std::string& wire, bool more = true) {
+    ASSERT_EQ(server.session.feed(as_bytes(wire), Time{}, more), Fatal::none);
+  };
+  const std::string a = data(1, "aa", flag::syn), b = data(1, "bb"), credit = window(1, 5),
+                    c = data(1, "cc"), other = data(3, "x", flag::syn), d = data(1, "dd"),
+                    fin = window(1, 0, flag::fin);
+  feed(a);
+  feed(b);
+  feed(credit);
+  feed(c);
+  EXPECT_TRUE(sinks[0].calls.empty());
+  feed(other);  // nobody is told of it before the data that came first
+  EXPECT_THAT(sinks[0].calls, ElementsAre("aa.bb.cc."));
+  EXPECT_TRUE(sinks[1].calls.empty());
+  feed(d);  // of another stream: what waits is handed over
+  EXPECT_THAT(sinks[1].calls, ElementsAre("x."));
+  feed(fin);
+  EXPECT_THAT(sinks[0].calls, ElementsAre("aa.bb.cc.", "dd."));
+  EXPECT_TRUE(sinks[0].ended);
+  const std::string e = data(3, "y");
+  feed(e);
+  feed("", false);
+  EXPECT_THAT(sinks[1].calls, ElementsAre("x.", "y."));
+}
+
+TEST(Session, WhatIsFedTogetherMayBeTakenInPart) {
+  Peer server(Config::native(Role::server));
+  TextSink sink;  // knows nothing of pieces
+  sink.room = 3;
+  server.accept = [&](StreamHandle s) { server.session.attach(s, nullptr, &sink); };
+  const std::string a = data(1, "aa", flag::syn), b = data(1, "bb"), c = data(1, "cc");
+  for (const std::string& wire : {a, b, c}) {
+    ASSERT_EQ(server.session.feed(as_bytes(wire), Time{}, true), Fatal::none);
+  }
+  ASSERT_EQ(server.session.feed({}, Time{}), Fatal::none);
+  EXPECT_EQ(sink.text, "aab");
+  EXPECT_EQ(server.session.buffered(server.opened[0]), 3u);
+  sink.room = SIZE_MAX;
+  server.session.resume(server.opened[0]);
+  EXPECT_EQ(sink.text, "aabbcc");
+  // A fault loses nothing that came before it.
+  const std::string d = data(1, "dd"), bad(12, '\xff');
+  ASSERT_EQ(server.session.feed(as_bytes(d), Time{}, true), Fatal::none);
+  EXPECT_EQ(server.session.feed(as_bytes(bad), Time{}, true), Fatal::bad_version);
+  EXPECT_EQ(sink.text, "aabbccdd");
+}
+
 TEST(Session, ASinkMayHandTheRestToTheNextOwner) {
   Peer server(Config::native(Role::server));
   TextSink preamble, rest;

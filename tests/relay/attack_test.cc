@@ -212,5 +212,79 @@ TEST_F(Attack, SoManyMayWaitAndNoMore) {
   expect_served();
 }
 
+// Without TLS there are as many as there are descriptors, but of each address no more than with it.
+class PlainDoor : public World {
+ protected:
+  void configure(Options& options) override {
+    options.trusted_proxies = {Cidr::parse("127.0.0.2/32").value()};
+    options.proxy_protocol = {Cidr::parse("127.0.0.3/32").value()};
+  }
+  void SetUp() override {
+    World::SetUp();
+    rlimit files{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max;
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+    ASSERT_GT(files.rlim_cur, 2 * limits::kHandshakes + 100) << "too few descriptors";
+    server = online({http()});
+    answer_all(*server, kHello);
+  }
+  // As many as one address may have, which all say `first` and no more.
+  void fill(const char* from, const std::string& first) {
+    for (std::size_t i = 0; i < limits::kHandshakesOfAddress; ++i) {
+      slow.push_back(plain_visitor(from));
+      slow.back()->send(first);
+    }
+    ASSERT_TRUE(until(
+        [&] { return std::ranges::all_of(slow, [](const auto& one) { return one->ready(); }); }));
+    // The relay takes its connections one after the other: behind this one it has taken them all.
+    ASSERT_TRUE(admitted("127.0.0.5", ""));
+  }
+  bool admitted(const char* from, const std::string& first) {
+    const auto guest = plain_visitor(from);
+    guest->send(first).get("/tunnel/web/");
+    EXPECT_TRUE(until([&] { return guest->has("hello") || guest->over(); }));
+    return guest->has("hello");
+  }
+  void still_wait() {
+    for (const auto& one : slow) ASSERT_FALSE(one->over()) << "they wait for ten seconds";
+  }
+
+  std::unique_ptr<FakeAgent> server;
+  std::vector<std::unique_ptr<Visitor>> slow;
+};
+
+TEST_F(PlainDoor, AnAddressHasItsShare) {
+  const auto regular = plain_visitor();
+  regular->get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return regular->has("hello"); }));
+  fill("127.0.0.1", "GET / HT");
+  EXPECT_FALSE(admitted("127.0.0.1", ""));
+  EXPECT_TRUE(admitted("127.0.0.4", ""));
+  regular->forget().get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return regular->has("hello"); })) << "who is in stays in";
+  still_wait();
+  slow.clear();
+  pass(100ms);
+  EXPECT_TRUE(admitted("127.0.0.1", ""));
+}
+
+TEST_F(PlainDoor, AProxyThatSpeaksForManyHasNoShare) {
+  fill("127.0.0.2", "GET / HT");
+  EXPECT_TRUE(admitted("127.0.0.2", ""));
+  still_wait();
+}
+
+TEST_F(PlainDoor, BehindAProxyHeaderTheAddressInItCounts) {
+  const std::string greedy = "PROXY TCP4 192.0.2.1 192.0.2.9 1 2\r\n";
+  const std::string other = "PROXY TCP4 192.0.2.2 192.0.2.9 1 2\r\n";
+  fill("127.0.0.3", greedy + "GET / HT");
+  EXPECT_FALSE(admitted("127.0.0.3", greedy));
+  EXPECT_TRUE(admitted("127.0.0.3", other));
+  // One that is trusted to say in a field whom it speaks for.
+  EXPECT_TRUE(admitted("127.0.0.3", "PROXY TCP4 127.0.0.2 192.0.2.9 1 2\r\n"));
+  still_wait();
+}
+
 }  // namespace
 }  // namespace leat::relay

@@ -76,6 +76,10 @@ TEST(RouteHost, NoPathIsTheRelays) {
     EXPECT_EQ(way.target, path);
     EXPECT_EQ(way.prefix, "");
   }
+  request.target = "/client/doc?room=other";
+  EXPECT_EQ(route_host(request, "notes", true).kind, Route::Kind::room);
+  EXPECT_EQ(route_host(request, "notes", true).tunnel, "notes");
+  EXPECT_EQ(route_host(request, "notes", true).target, request.target);
   request.target = "/x/%2e%2E/./healthz";
   EXPECT_EQ(route_host(request, "photos").target, "/healthz");
   request.target = "/../x";
@@ -83,6 +87,23 @@ TEST(RouteHost, NoPathIsTheRelays) {
   request.method = "OPTIONS";
   request.target = "*";
   EXPECT_EQ(route_host(request, "photos").target, "*");
+}
+
+TEST(RouteUnclaimed, HasTheDoorOfAgentsAndNothingElse) {
+  http::Request request;
+  request.method = "GET";
+  request.upgrade = true;
+  request.target = "/agent?room=notes";
+  EXPECT_EQ(route_unclaimed(request).kind, Route::Kind::agent);
+  EXPECT_EQ(route_unclaimed(request).tunnel, "notes");
+  for (const char* path : {"/", "/healthz", "/agent/", "/tunnel/other/x", "/client?room=notes"}) {
+    request.target = path;
+    EXPECT_EQ(route_unclaimed(request).kind, Route::Kind::tunnel) << path;
+    EXPECT_EQ(route_unclaimed(request).tunnel, "") << path;
+  }
+  request.target = "/agent";
+  request.upgrade = false;
+  EXPECT_EQ(route_unclaimed(request).kind, Route::Kind::tunnel);
 }
 
 }  // namespace

@@ -45,6 +45,53 @@ TEST_F(Shared, AgentsAreAskedInTurn) {
   EXPECT_EQ(answers, (std::map<std::string, int>{{"a", 4}, {"b", 4}, {"c", 4}}));
 }
 
+TEST_F(Shared, ATcpTunnelHasOnePort) {
+  const auto serve = [&](const std::string& name, std::vector<control::TunnelRequest> tunnels) {
+    auto made = other_agent(name, std::move(tunnels));
+    EXPECT_TRUE(until([&] { return made->settled(); }));
+    made->on_served = [name](Served& served) {
+      if (served.has("?") && served.unsent() == 0) served.answer(name);
+    };
+    return made;
+  };
+  const auto call = [&] {
+    const auto someone = tcp_visitor(ports.low);
+    someone->send("?");
+    EXPECT_TRUE(until([&] { return someone->over(); }));
+    return someone->text();
+  };
+  auto a = serve("a", {tcp("raw", ports.low)});
+  auto b = serve("b", {tcp("raw", ports.low)});
+  auto c = serve("c", {tcp("raw")});  // any port: that of the tunnel
+  for (const FakeAgent* agent : {a.get(), b.get(), c.get()}) {
+    ASSERT_EQ(agent->bound().size(), 1u);
+    EXPECT_EQ(agent->bound().at(0).remote_port, ports.low);
+  }
+  std::map<std::string, int> answers;
+  for (int i = 0; i < 12; ++i) ++answers[call()];
+  EXPECT_EQ(answers, (std::map<std::string, int>{{"a", 4}, {"b", 4}, {"c", 4}}));
+  ASSERT_TRUE(until([&] { return a->shared().contains("raw") && a->shared().at("raw") == 3; }));
+
+  // The port is another tunnel's only when nobody serves this one any more.
+  const auto thief = other_agent("thief", {tcp("other", ports.low)});
+  ASSERT_TRUE(until([&] { return thief->settled(); }));
+  EXPECT_EQ(thief->refused().at(0).code, Code::PORT_TAKEN);
+  a.reset();
+  ASSERT_TRUE(until([&] { return b->shared().at("raw") == 2; }));
+  answers.clear();
+  for (int i = 0; i < 8; ++i) ++answers[call()];
+  EXPECT_EQ(answers, (std::map<std::string, int>{{"b", 4}, {"c", 4}}));
+  b.reset();
+  ASSERT_TRUE(until([&] { return c->shared().at("raw") == 1; }));
+  EXPECT_EQ(call(), "c");
+  c.reset();
+  ASSERT_TRUE(until_seen([&] {
+    const auto heir = other_agent("heir", {tcp("other", ports.low)});
+    EXPECT_TRUE(until([&] { return heir->settled(); }));
+    return heir->bound().contains(0);
+  }));
+}
+
 TEST_F(Shared, BothSidesAreToldOfIt) {
   const test::Captured log(log::Format::json);
   const auto a = named("a");

@@ -49,6 +49,20 @@ TEST_F(Visits, WithAHeadThatGrowsTooLargeAreToldSo) {
   EXPECT_TRUE(large->has("HTTP/1.1 431 ")) << large->text();
 }
 
+TEST_F(Visits, WhoSayNothingMeaningfulAfterAHeadAreToldSoAndNoMore) {
+  const auto agent = online({http()});
+  answer_all(*agent, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+  const auto guest = visitor();
+  guest->send(
+      "HEAD /tunnel/web/ HTTP/1.1\r\nHost: relay.test\r\nX-Request-Id: first\r\n\r\n"
+      "GET / HTTP/3.0\r\n\r\n");
+  ASSERT_TRUE(until([&] { return guest->over(); }));
+  EXPECT_EQ(guest->count("HTTP/1.1 200"), 1u) << guest->text();
+  EXPECT_EQ(guest->count("HTTP/1.1 400"), 1u) << guest->text();
+  EXPECT_TRUE(guest->has("LEAT_BAD_REQUEST")) << "the body that its length announces";
+  EXPECT_EQ(guest->count("X-Request-Id: first"), 1u) << "of the first answer alone";
+}
+
 TEST_F(Visits, ToARootWithoutItsSlashAreAnsweredByTheRelay) {
   const auto agent = online({http()});
   answer_all(*agent, kHello);

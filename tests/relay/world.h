@@ -89,8 +89,8 @@ class World : public ::testing::Test {
     return std::make_unique<Visitor>(loop, relay->info().listen, &*visitor_tls, receive_buffer,
                                      from);
   }
-  std::unique_ptr<Visitor> plain_visitor() {
-    return std::make_unique<Visitor>(loop, *relay->info().plain_listen, nullptr);
+  std::unique_ptr<Visitor> plain_visitor(const char* from = nullptr) {
+    return std::make_unique<Visitor>(loop, *relay->info().plain_listen, nullptr, 0, from);
   }
   std::unique_ptr<Visitor> tcp_visitor(std::uint16_t port) {
     return std::make_unique<Visitor>(loop, HostPort{"127.0.0.1", port}, nullptr);

@@ -44,13 +44,13 @@ TEST_F(Credentials, ACodeBecomesACredentialOnce) {
 
 TEST_F(Credentials, ACodeHasFiveTries) {
   const std::string code(store_->create_code({}).value().reveal());
-  ASSERT_EQ(code.size(), 8u + 1 + 16);
-  const std::string wrong = code.substr(0, 9) + std::string(16, 'a');
+  ASSERT_EQ(code.size(), 8u + 1 + 26);
+  const std::string wrong = code.substr(0, 9) + std::string(26, 'a');
   for (int i = 0; i < 4; ++i) EXPECT_FALSE(redeem(wrong));
   EXPECT_TRUE(redeem(code)) << "four wrong ones are forgiven";
 
   const std::string second(store_->create_code({}).value().reveal());
-  for (int i = 0; i < 5; ++i) EXPECT_FALSE(redeem(second.substr(0, 9) + std::string(16, 'a')));
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(redeem(second.substr(0, 9) + std::string(26, 'a')));
   store_ = open();
   EXPECT_FALSE(redeem(second)) << "counted in the database, so a restart gives none back";
 }

@@ -6,6 +6,7 @@ import type { Credential } from './credential.js';
 import { keysOf, newCredential, parseLink } from './credential.js';
 import type { KeyPair, Primitives, Suite } from './crypto.js';
 import { primitives } from './crypto.js';
+import { abort, reasonOf, throwIfAborted } from './elsewhere.js';
 import { LeatError } from './errors.js';
 import type { FetchInit } from './fetch.js';
 import { leatFetch } from './fetch.js';
@@ -90,7 +91,7 @@ export function backoff(bound: number, outage: number, random: number): { wait: 
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   let stop!: () => void;
   const stopped = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
+    stop = () => reject(reasonOf(signal));
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop);
   });
@@ -146,7 +147,7 @@ class SealedClient implements Client {
   }
 
   close(): void {
-    this.closing.abort(new LeatError('LEAT_CLOSED'));
+    abort(this.closing, new LeatError('LEAT_CLOSED'));
     this.session?.close();
   }
 
@@ -157,25 +158,25 @@ class SealedClient implements Client {
   /** The session in use, or a new one. */
   private current(): Promise<Session> {
     if (this.session?.usable) return Promise.resolve(this.session);
-    if (this.closing.signal.aborted) return Promise.reject(this.closing.signal.reason);
+    if (this.closing.signal.aborted) return Promise.reject(reasonOf(this.closing.signal));
     this.connecting ??= this.establish().finally(() => (this.connecting = undefined));
     return this.connecting;
   }
 
   private async establish(): Promise<Session> {
     const limit = new AbortController();
-    const stop = () => limit.abort(this.closing.signal.reason);
+    const stop = () => abort(limit, reasonOf(this.closing.signal));
     this.closing.signal.addEventListener('abort', stop);
     let last: LeatError | undefined;
     const { timeout = 15_000 } = this.options;
-    const late = timeout && setTimeout(() => limit.abort(last ?? new LeatError('LEAT_TIMEOUT')), timeout);
+    const late = timeout && setTimeout(() => abort(limit, last ?? new LeatError('LEAT_TIMEOUT')), timeout);
     try {
       for (;;) {
         await this.pause(limit.signal);
         try {
           return await this.attempt(limit.signal);
         } catch (error) {
-          if (limit.signal.aborted) throw last ?? limit.signal.reason;
+          if (limit.signal.aborted) throw last ?? reasonOf(limit.signal);
           last = error as LeatError;
           this.failed();
           if (last.final || !timeout) throw last;
@@ -287,7 +288,7 @@ class SealedClient implements Client {
  * credential that came of it (`client.credential`) from then on.
  */
 export async function connect(link: string | URL | Credential, options: ConnectOptions = {}): Promise<Client> {
-  options.signal?.throwIfAborted();
+  throwIfAborted(options.signal);
   const crypto = await primitives(options.crypto);
   const asText = options.keysAsText ?? platform().keysAsText;
   let client: SealedClient;

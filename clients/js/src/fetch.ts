@@ -2,6 +2,8 @@
 import type { BodySource, RequestBody } from './body.js';
 import { requestBody } from './body.js';
 import type { Bytes } from './bytes.js';
+import { concat } from './bytes.js';
+import { reasonOf } from './elsewhere.js';
 import { LeatError, leatError } from './errors.js';
 import type { FieldList, Head } from './http.js';
 import { Exchange, LAST_CHUNK, listed, valuesOf, writeChunk, writeHead } from './http.js';
@@ -31,9 +33,6 @@ interface Plan {
   redirect: RequestRedirect;
   signal: AbortSignal | undefined;
 }
-
-const reasonOf = (signal: AbortSignal): unknown =>
-  signal.reason ?? new DOMException('This operation was aborted', 'AbortError');
 
 async function planOf(input: string | URL | Request, init: FetchInit, base: string): Promise<Plan> {
   const request = typeof input === 'object' && 'url' in input ? input : undefined;
@@ -68,7 +67,10 @@ export async function leatFetch(
   for (let redirects = 0; ; redirects++) {
     const { head, exchange } = await exchangeOne(source, plan);
     const location = REDIRECT.has(head.status) ? valuesOf(head.fields, 'location')[0] : undefined;
-    if (location === undefined || plan.redirect === 'manual') return responseOf(plan, head, exchange, redirects > 0);
+    if (location === undefined || plan.redirect === 'manual') {
+      const whole = typeof ReadableStream === 'undefined' ? await wholeBody(exchange, plan.signal) : undefined;
+      return responseOf(plan, head, exchange, redirects > 0, whole);
+    }
     exchange.stream.reset();
     if (plan.redirect === 'error') throw new LeatError('LEAT_REDIRECT', `a redirect to ${location}`);
     if (redirects === MAX_REDIRECTS) throw new LeatError('LEAT_REDIRECT', 'more than 20 redirects');
@@ -168,16 +170,17 @@ function send({ stream }: Exchange, { body }: Plan): { failed: Promise<never> } 
   return { failed };
 }
 
-function responseOf(plan: Plan, head: Head, exchange: Exchange, redirected: boolean): Response {
+function responseOf(plan: Plan, head: Head, exchange: Exchange, redirected: boolean, whole?: Bytes): Response {
   const headers = new Headers();
   for (const [name, value] of head.fields) {
     if (!OWN_FIELDS.has(name.toLowerCase()) || name.toLowerCase() === 'content-length') headers.append(name, value);
   }
   const { status, reason: statusText } = head;
   const none = NULL_BODY.has(status) || plan.method === 'HEAD';
-  const body = bodyStream(exchange, plan.signal);
-  if (none) void drain(body);
-  const response = new Response(none ? null : decoded(body, head.fields), { status, statusText, headers });
+  const body = whole ? undefined : bodyStream(exchange, plan.signal);
+  if (none && body) void drain(body);
+  const shown = none ? null : body ? decoded(body, head.fields) : (whole!.slice().buffer as ArrayBuffer);
+  const response = new Response(shown, { status, statusText, headers });
   const { hash, href } = plan.url;
   const url = hash ? href.slice(0, -hash.length) : href;
   return Object.defineProperties(response, {
@@ -185,6 +188,23 @@ function responseOf(plan: Plan, head: Head, exchange: Exchange, redirected: bool
     redirected: { value: redirected },
     type: { value: 'basic' },
   });
+}
+
+/** Where there are no streams a response is there when all of it is. */
+async function wholeBody(exchange: Exchange, signal: AbortSignal | undefined): Promise<Bytes> {
+  const abort = () => exchange.stream.reset();
+  if (signal?.aborted) abort();
+  signal?.addEventListener('abort', abort);
+  try {
+    const parts: Bytes[] = [];
+    for (let part = await exchange.body(); part; part = await exchange.body()) parts.push(part);
+    return concat(...parts);
+  } catch (error) {
+    exchange.stream.reset();
+    throw signal?.aborted ? reasonOf(signal) : leatError(error, 'LEAT_CARRIER_CUT');
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
 }
 
 const drain = async (body: ReadableStream<Bytes>): Promise<void> => {

@@ -5,6 +5,7 @@ import tls from 'node:tls';
 import { createHash, webcrypto } from 'node:crypto';
 import type { Bytes } from './bytes.js';
 import { ByteQueue, copyOf, equal, text, utf8 } from './bytes.js';
+import { reasonOf } from './elsewhere.js';
 import { LeatError, leatError, shownCode } from './errors.js';
 import { FrameReader, OP, acceptKey, closePayload, newKey, readClose, writeFrame } from './frames.js';
 import type { Head } from './http.js';
@@ -64,7 +65,7 @@ function socketPipe(socket: net.Socket): Pipe {
 
 const connected = <T extends net.Socket>(socket: T, event: string, signal: AbortSignal): Promise<T> =>
   new Promise((resolve, reject) => {
-    const abort = () => socket.destroy(signal.reason as Error);
+    const abort = () => socket.destroy(reasonOf(signal) as Error);
     const done = (settle: () => void) => {
       signal.removeEventListener('abort', abort);
       settle();

@@ -2,6 +2,7 @@
 // relay (docs/protocol.md §8.1).
 import type { Bytes } from './bytes.js';
 import { copyOf } from './bytes.js';
+import { throwIfAborted } from './elsewhere.js';
 import { LeatError, shownCode } from './errors.js';
 
 export interface Pipe {
@@ -90,7 +91,7 @@ export async function relaySocket(url: string, socketClass: SocketClass, signal:
     };
     signal.addEventListener('abort', () => (cut(), resolve(false)), { once: true });
   });
-  signal.throwIfAborted();
+  throwIfAborted(signal);
   if (!opened) throw new LeatError((await answers(url)) ? 'LEAT_AGENT_OFFLINE' : 'LEAT_RELAY_UNREACHABLE');
   return {
     read: () => arrivals.next(),

@@ -1,5 +1,6 @@
 // The ways to the agent: its own addresses, where they can be dialled, and its relays. They are tried so
 // that one that leads nowhere costs little, and that exactly one session begins.
+import { abort, reasonOf } from './elsewhere.js';
 import { LeatError, leatError } from './errors.js';
 
 export interface Way {
@@ -16,18 +17,18 @@ export type Try<T> = (way: Way, signal: AbortSignal) => Promise<T>;
 
 /** One way, for ten seconds. */
 async function limited<T>(attempt: Try<T>, way: Way, outer: AbortSignal): Promise<T> {
-  if (outer.aborted) throw leatError(outer.reason, 'LEAT_CLOSED');
+  if (outer.aborted) throw leatError(reasonOf(outer), 'LEAT_CLOSED');
   const inner = new AbortController();
-  const stop = () => inner.abort(outer.reason);
-  const late = setTimeout(() => inner.abort(new LeatError('LEAT_TIMEOUT', `no answer from ${way.address}`)), WAY_MS);
+  const stop = () => abort(inner, reasonOf(outer));
+  const late = setTimeout(() => abort(inner, new LeatError('LEAT_TIMEOUT', `no answer from ${way.address}`)), WAY_MS);
   outer.addEventListener('abort', stop);
   try {
     const stopped = new Promise<never>((_, reject) => {
-      inner.signal.addEventListener('abort', () => reject(inner.signal.reason));
+      inner.signal.addEventListener('abort', () => reject(reasonOf(inner.signal)));
     });
     return await Promise.race([attempt(way, inner.signal), stopped]);
   } catch (error) {
-    inner.abort(error);
+    abort(inner, error);
     throw leatError(error, 'LEAT_RELAY_UNREACHABLE');
   } finally {
     clearTimeout(late);
@@ -48,7 +49,7 @@ function worst(errors: { way: Way; error: LeatError }[]): LeatError {
  */
 export async function firstWay<T>(ways: Way[], oneByOne: boolean, attempt: Try<T>, signal: AbortSignal): Promise<T> {
   const race = new AbortController();
-  const stop = () => race.abort(signal.reason);
+  const stop = () => abort(race, reasonOf(signal));
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
   const errors: { way: Way; error: LeatError }[] = [];
@@ -81,10 +82,10 @@ export async function firstWay<T>(ways: Way[], oneByOne: boolean, attempt: Try<T
     const relayed = beside.then(() => inTurn(relays));
     return await Promise.any([directs, relayed]).finally(() => clearTimeout(timer));
   } catch {
-    if (signal.aborted) throw signal.reason;
+    if (signal.aborted) throw reasonOf(signal);
     throw worst(errors);
   } finally {
     signal.removeEventListener('abort', stop);
-    race.abort(new LeatError('LEAT_CLOSED', 'another way was faster'));
+    abort(race, new LeatError('LEAT_CLOSED', 'another way was faster'));
   }
 }

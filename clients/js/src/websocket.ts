@@ -2,6 +2,7 @@
 // of kind http with an upgrade (docs/protocol.md §5.4, §8.3).
 import type { Bytes } from './bytes.js';
 import { copyOf, utf8 } from './bytes.js';
+import { Target, domException, makeEvent, safely } from './elsewhere.js';
 import { leatError } from './errors.js';
 import {
   FrameFault,
@@ -29,16 +30,12 @@ const CONNECTING = 0;
 const OPEN = 1;
 const CLOSING = 2;
 const CLOSED = 3;
+/** How long a close frame that is to be the last may take to leave. */
+const GOODBYE_MS = 1_000;
 /** How long a peer may take to answer a close. */
 const CLOSE_MS = 3_000;
 
 type Handler<E> = ((this: LeatWebSocket, event: E) => unknown) | null;
-
-const makeEvent = <T extends object>(type: string, fields: T): Event & T =>
-  Object.defineProperties(
-    new Event(type),
-    Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, { value, enumerable: true }])),
-  ) as Event & T;
 
 export interface LeatCloseEvent extends Event {
   code: number;
@@ -46,7 +43,7 @@ export interface LeatCloseEvent extends Event {
   wasClean: boolean;
 }
 
-export abstract class LeatWebSocket extends EventTarget {
+export abstract class LeatWebSocket extends Target {
   static readonly CONNECTING = CONNECTING;
   static readonly OPEN = OPEN;
   static readonly CLOSING = CLOSING;
@@ -81,16 +78,16 @@ export abstract class LeatWebSocket extends EventTarget {
     const address = new URL(url, source.base);
     address.protocol = address.protocol.replace(/^http/, 'ws');
     const offered = [protocols].flat();
-    if (!/^wss?:$/.test(address.protocol) || address.hash) throw new DOMException('not a WebSocket URL', 'SyntaxError');
+    if (!/^wss?:$/.test(address.protocol) || address.hash) throw domException('not a WebSocket URL', 'SyntaxError');
     if (offered.some((name) => !token.test(name)) || new Set(offered).size < offered.length) {
-      throw new DOMException('bad subprotocols', 'SyntaxError');
+      throw domException('bad subprotocols', 'SyntaxError');
     }
     this.url = address.href;
     void this.run(source, address, offered);
   }
 
   send(data: string | ArrayBuffer | ArrayBufferView | Blob): void {
-    if (this.readyState === CONNECTING) throw new DOMException('still connecting', 'InvalidStateError');
+    if (this.readyState === CONNECTING) throw domException('still connecting', 'InvalidStateError');
     const isText = typeof data === 'string';
     const blob = typeof Blob !== 'undefined' && data instanceof Blob ? data : undefined;
     const payload = isText ? utf8(data) : blob ? undefined : copyOf(data as ArrayBuffer | ArrayBufferView);
@@ -107,9 +104,9 @@ export abstract class LeatWebSocket extends EventTarget {
 
   close(code?: number, reason = ''): void {
     if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999)) {
-      throw new DOMException('a close code must be 1000 or 3000 to 4999', 'InvalidAccessError');
+      throw domException('a close code must be 1000 or 3000 to 4999', 'InvalidAccessError');
     }
-    if (utf8(reason).length > 123) throw new DOMException('too long a reason', 'SyntaxError');
+    if (utf8(reason).length > 123) throw domException('too long a reason', 'SyntaxError');
     if (this.readyState >= CLOSING) return;
     if (this.readyState === CONNECTING) {
       this.readyState = CLOSING;
@@ -128,7 +125,7 @@ export abstract class LeatWebSocket extends EventTarget {
       const exchange = await this.handshake(new Exchange(stream, source.service), address, offered);
       if (this.readyState !== CONNECTING) return stream.reset();
       this.readyState = OPEN;
-      this.emit(new Event('open'));
+      this.emit(makeEvent('open', {}, this));
       await this.receive(exchange);
     } catch (error) {
       const fault = error instanceof FrameFault ? error : undefined;
@@ -188,7 +185,7 @@ export abstract class LeatWebSocket extends EventTarget {
     if (this.readyState !== OPEN) return;
     const given =
       typeof data === 'string' ? data : this.binaryType === 'blob' ? new Blob([data]) : data.slice().buffer;
-    this.emit(makeEvent('message', { data: given, origin: new URL(this.url).origin, lastEventId: '' }));
+    this.emit(makeEvent('message', { data: given, origin: new URL(this.url).origin, lastEventId: '' }, this));
   }
 
   private sendClose(code: number, reason: string): void {
@@ -205,30 +202,23 @@ export abstract class LeatWebSocket extends EventTarget {
     if (this.readyState === CLOSED) return;
     const { stream } = this;
     // A close frame that was just written should still leave.
-    void Promise.race([this.sending, new Promise((resolve) => setTimeout(resolve, 50))]).then(() => stream?.reset());
+    const late = new Promise((resolve) => setTimeout(resolve, GOODBYE_MS));
+    void Promise.race([this.sending, late]).then(() => stream?.reset());
     this.readyState = CLOSED;
-    queueMicrotask(() => this.emit(makeEvent('error', { message: reason })));
+    queueMicrotask(() => this.emit(makeEvent('error', { message: reason }, this)));
     this.finish(code, '', false);
   }
 
   private finish(code: number, reason: string, wasClean: boolean): void {
     clearTimeout(this.closeTimer);
     this.readyState = CLOSED;
-    const event = makeEvent('close', { code, reason, wasClean });
+    const event = makeEvent('close', { code, reason, wasClean }, this);
     queueMicrotask(() => this.emit(event));
   }
 
   private emit(event: Event): void {
     const handler = this[`on${event.type}` as 'onopen'];
-    if (typeof handler === 'function') {
-      try {
-        handler.call(this, event);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
+    if (typeof handler === 'function') safely(() => handler.call(this, event));
     this.dispatchEvent(event);
   }
 }

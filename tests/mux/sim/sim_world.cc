@@ -103,7 +103,13 @@ bool Node::feed(Bytes bytes) {
   const std::uint64_t refused = session.stats().refused;
   fed_upon = session.stats().held;
   fed = bytes.size();
-  const Fatal fault = session.feed(bytes, world.now);
+  Bytes rest = bytes;
+  while (!rest.empty() && world.random.chance(60)) {  // the data of several feeds may come as one
+    const std::size_t n = world.random.spread(1, rest.size());
+    check(session.feed(rest.first(n), world.now, true) == Fatal::none, "a fault");
+    rest = rest.subspan(n);
+  }
+  const Fatal fault = session.feed(rest, world.now);
   check(fault == Fatal::none, name(fault));
   if (session.stats().refused > refused) world.coverage.hit(Fault::stream_refused);
   check(session.stats().held * 10 < config.receive_budget * 9 || !session.wants_feed(),

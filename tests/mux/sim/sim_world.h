@@ -46,6 +46,11 @@ class Owner {
     explicit Face(Owner& to) : owner(to) {}
     Produced produce(MutableBytes out) override { return owner.produce(*this, out); }
     std::size_t deliver(Bytes data) override { return owner.deliver(*this, data); }
+    std::size_t deliver_pieces(std::span<const Bytes> pieces) override {
+      std::string joined;
+      for (const Bytes piece : pieces) joined += as_chars(piece);
+      return owner.deliver(*this, as_bytes(joined));
+    }
     void end() override { owner.end(*this); }
     void reset(ResetReason reason) override { owner.reset(*this, reason); }
     Owner& owner;

@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""What sealing costs: one bulk stream, and tokens, plain and sealed, through one relay and one agent.
+
+    sealed.py [--suites aesgcm,nacl] [--duration 5] [--repeat 3] [--json FILE]
+
+On the loopback interface: a service, an agent that has it twice (tcp, and tcp sealed), a relay, and `leat
+connect` in front of the sealed one. The ways take turns, so that a machine with other work slows all of them,
+and every byte is checked. Throughput and the p50 of the tokens' delay are shown as they were and against plain;
+beside them the processor seconds that each process spends on a GiB, which other work on the machine changes
+least, and what share of plain's throughput follows where the busiest process is the limit. The visitor of the
+plain way comes without TLS and has no process of its own but the load; that of the sealed way comes by TLS, and
+has `leat connect`, which does what a paired device does. Targets: 60 % of plain's throughput, 0.5 ms.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from tunnels import BUILD, wait_for  # noqa: E402
+
+LEAT, LOAD = BUILD / "leat", BUILD / "bench/load/leat_load"
+GiB = 1 << 30
+LEAST_SHARE, MOST_DELAY_MS = 0.6, 0.5
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class World:
+    """Relay, agent, service and one `leat connect` for each suite."""
+
+    def __init__(self, stack, folder, suites):
+        self.stack, self.folder = stack, pathlib.Path(folder)
+        self.processes, self.ways = {}, {}
+        backend = self._start("backend", [LOAD, "backend", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE,
+                              text=True)
+        self.backend = re.search(r"127\.0\.0\.1:\d+", backend.stdout.readline())[0]
+        self.ways["plain"] = self._tunnel()
+        for suite in suites:
+            self.ways[suite] = self._connect(suite)
+
+    def _start(self, name, command, **options):
+        log = self.stack.enter_context(open(self.folder / f"{name}.log", "wb"))
+        options.setdefault("stdout", log)
+        process = self.stack.enter_context(
+            subprocess.Popen([str(word) for word in command], stderr=log, **options))
+        self.stack.callback(process.terminate)
+        self.processes[name] = process
+        return process
+
+    def _say(self, *words):
+        return subprocess.run([LEAT, *words], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    def _json(self, name):
+        with contextlib.suppress(OSError, json.JSONDecodeError):
+            return json.loads((self.folder / name).read_text())
+
+    def _tunnel(self):
+        port = free_port()
+        relay = self._start("relay", [LEAT, "relay", "--listen", "127.0.0.1:0", "--state-dir", self.folder / "r",
+                                      "--tcp-ports", f"{port}-{port}"])
+        state = wait_for(lambda: self._json("r/relay.json"), "the relay serves", [relay])
+        token = self._say("token", "create", "--state-dir", self.folder / "r", "--name", "bench")
+        config = self.folder / "agent.yaml"
+        config.write_text(f"services:\n"
+                          f"  - {{target: 'tcp://{self.backend}', id: plain, public: true, remote_port: {port}}}\n"
+                          f"  - {{target: 'tcp://{self.backend}', id: shut, sealed: true}}\n")
+        agent = self._start("agent", [LEAT, "agent", "--config", config, "--relay", state["listen"],
+                                      "--pin", state["fingerprint"], "--state-dir", self.folder / "a"],
+                            env={**os.environ, "LEAT_TOKEN": token})
+        online = lambda: (self._json("a/agent.json") or {}).get("state") == "online" and all(
+            each["urls"] for each in self._json("a/agent.json")["tunnels"])
+        wait_for(online, "the agent is online", [relay, agent])
+        return f"127.0.0.1:{port}"
+
+    def _connect(self, suite):
+        link = self.folder / f"{suite}.link"
+        link.write_text(self._say("pair", "--no-qr", "--state-dir", self.folder / "a", "--name", suite))
+        device = self._start(suite, [LEAT, "connect", "--link-file", link, "--local", "127.0.0.1:0", "--service",
+                                     "shut", "--suite", suite, "--name", suite, "--state-dir",
+                                     self.folder / f"c-{suite}"])
+        log = lambda: (self.folder / f"{suite}.log").read_text()
+        wait_for(lambda: "connected to" in log(), f"{suite} is connected", [device])
+        return "127.0.0.1:" + re.search(r"listening on 127\.0\.0\.1:(\d+)", log())[1]
+
+    def load(self, way, **options):
+        """The report of the load's visitor, and what each process spent meanwhile, in seconds."""
+        before = self.spent()
+        command = [LOAD, "client", "--to", self.ways[way]]
+        for name, value in options.items():
+            command += [f"--{name.replace('_', '-')}", str(value)]
+        report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        if report["faults"]:
+            sys.exit(f"sealed.py: {way}: {'; '.join(report['faults'])}")
+        after = self.spent()
+        who = {"relay": "relay", "agent": "agent", "device": way}
+        return report, {what: after[name] - before[name] for what, name in who.items() if name in after}
+
+    def spent(self):
+        tick = os.sysconf("SC_CLK_TCK")
+        out = {}
+        for name, process in self.processes.items():
+            fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            out[name] = (int(fields[11]) + int(fields[12])) / tick
+        return out
+
+
+def measure(world, way, direction, seconds):
+    """MB/s, and seconds of processor for a GiB; both without a warm-up, which would be paid and not counted."""
+    report, spent = world.load(way, **{direction: 1}, warmup=0, duration=seconds)
+    rate = report[direction]["MB_per_s"]
+    return {"MB_per_s": rate,
+            "cpu_s_per_GiB": {who: used / (rate * 1e6 * seconds / GiB) for who, used in spent.items()}}
+
+
+def tokens(world, way, seconds):
+    report, _ = world.load(way, tokens=1, token_every_ms=5, warmup=1, duration=seconds)
+    return report["tokens"]["delay_ms"]
+
+
+def middle(runs):
+    """The median, figure by figure."""
+    if isinstance(runs[0], dict):
+        return {key: middle([run[key] for run in runs]) for key in runs[0]}
+    return statistics.median(runs)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suites", default="aesgcm,nacl")
+    parser.add_argument("--duration", type=float, default=5, help="seconds of each run")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--json", help="FILE for every figure")
+    arguments = parser.parse_args()
+    suites = arguments.suites.split(",")
+    runs = {way: {"download": [], "upload": [], "tokens": []} for way in ("plain", *suites)}
+    with contextlib.ExitStack() as stack:
+        world = World(stack, stack.enter_context(tempfile.TemporaryDirectory(prefix="leat-bench-")), suites)
+        for _ in range(arguments.repeat):
+            for way, each in runs.items():
+                for direction in ("download", "upload"):
+                    each[direction].append(measure(world, way, direction, arguments.duration))
+                each["tokens"].append(tokens(world, way, arguments.duration))
+    result = {way: {what: middle(each) for what, each in of.items()} for way, of in runs.items()}
+    show(result)
+    if arguments.json:
+        pathlib.Path(arguments.json).write_text(json.dumps(
+            {"command": sys.argv, "settings": vars(arguments), "middle": result, "runs": runs}, indent=1) + "\n")
+
+
+def show(result):
+    plain = result["plain"]
+    print(f"{'':8} {'':9} {'MB/s':>8} {'of plain':>9} {'by CPU':>7}   CPU s for a GiB")
+    for way, each in result.items():
+        for direction in ("download", "upload"):
+            share = each[direction]["MB_per_s"] / plain[direction]["MB_per_s"]
+            cpu = "  ".join(f"{who} {used:.2f}" for who, used in each[direction]["cpu_s_per_GiB"].items())
+            busiest = [max(of[direction]["cpu_s_per_GiB"].values()) for of in (plain, each)]
+            by_cpu = busiest[0] / busiest[1]
+            missed = "" if max(share, by_cpu) >= LEAST_SHARE else f"   below {LEAST_SHARE:.0%}"
+            rate = each[direction]["MB_per_s"]
+            print(f"{way:8} {direction:9} {rate:8.1f} {share:9.0%} {by_cpu:7.0%}   {cpu}{missed}")
+    print(f"\n{'':8} {'tokens, ms: p50':>15} {'p99':>8} {'p50 more than plain':>20}")
+    for way, each in result.items():
+        more = each["tokens"]["p50"] - plain["tokens"]["p50"]
+        missed = "" if more <= MOST_DELAY_MS else f"   above {MOST_DELAY_MS} ms"
+        print(f"{way:8} {each['tokens']['p50']:15.3f} {each['tokens']['p99']:8.3f} {more:20.3f}{missed}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+// What React Native's engine lacks of the web platform, as far as the client needs it. Where it is there,
+// the environment's own is used.
+
+type Listener = ((event: Event) => unknown) | { handleEvent(event: Event): unknown };
+
+class Listeners {
+  private readonly all = new Map<string, Map<Listener, boolean>>();
+
+  addEventListener(type: string, listener: Listener | null, options?: boolean | { once?: boolean }): void {
+    if (!listener) return;
+    const list = this.all.get(type) ?? new Map<Listener, boolean>();
+    this.all.set(type, list);
+    if (!list.has(listener)) list.set(listener, typeof options === 'object' && options.once === true);
+  }
+
+  removeEventListener(type: string, listener: Listener | null): void {
+    if (listener) this.all.get(type)?.delete(listener);
+  }
+
+  dispatchEvent(event: Event): boolean {
+    for (const [listener, once] of [...(this.all.get(event.type) ?? [])]) {
+      if (once) this.removeEventListener(event.type, listener);
+      safely(() => (typeof listener === 'function' ? listener.call(this, event) : listener.handleEvent(event)));
+    }
+    return true;
+  }
+}
+
+/** What a listener throws is the business of the environment, as with its own events. */
+export function safely(call: () => unknown): void {
+  try {
+    call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+export const Target = (typeof EventTarget === 'undefined' ? Listeners : EventTarget) as typeof EventTarget;
+
+export function makeEvent<T extends object>(type: string, fields: T, target: unknown): Event & T {
+  const own = typeof Event === 'undefined';
+  const all = own ? { type, target, currentTarget: target, ...fields } : fields;
+  return Object.defineProperties(
+    own ? {} : new Event(type),
+    Object.fromEntries(Object.entries(all).map(([name, value]) => [name, { value, enumerable: true }])),
+  ) as Event & T;
+}
+
+export function domException(message: string, name: string): Error {
+  if (typeof DOMException !== 'undefined') return new DOMException(message, name);
+  return Object.assign(new Error(message), { name });
+}
+
+// An AbortController there has no reason to give: ours are kept beside it.
+const reasons = new WeakMap<AbortSignal, unknown>();
+
+export function abort(controller: AbortController, reason: unknown): void {
+  if (!controller.signal.aborted) reasons.set(controller.signal, reason);
+  controller.abort(reason);
+}
+
+export const reasonOf = (signal: AbortSignal): unknown =>
+  reasons.get(signal) ?? signal.reason ?? domException('This operation was aborted', 'AbortError');
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw reasonOf(signal);
+}
