@@ -139,7 +139,8 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
        "leat.yaml:1: pin: expected a pin, \"sha256:\" and 64 hex digits, found \"sha256:12\""},
       {"listen: 80\n",
        "leat.yaml:1: listen: unknown key, expected one of relay, relay_server, pin, ca, token, "
-       "relay_token, token_file, state_dir, proxy, direct, padding, send_governor, services, local_agent_url, "
+       "relay_token, token_file, state_dir, proxy, direct, padding, send_governor, services, "
+       "local_agent_url, "
        "log_level, "
        "log_format"},
       {"services: 80\n",
