@@ -28,7 +28,6 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import tunnels  # noqa: E402
 
-tunnels.HOME = tunnels.VPS = "127.0.0.1"
 GIB, MIB = 1 << 30, 1 << 20
 RECORD = 16384  # bytes of plaintext in a full TLS record
 TICK = os.sysconf("SC_CLK_TCK")
@@ -36,7 +35,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 class Loopback:
     """Stands where tunnels expects a Link: everything on this machine, nothing between."""
-    cc = "cubic"
+    cc, home, vps, delay_ms = "cubic", "127.0.0.1", "127.0.0.1", 0
 
     def __init__(self, wrap=lambda what, command: command):
         self.wrap = wrap
@@ -77,7 +76,7 @@ def descendants(pid):
 def cpu_seconds(tunnel):
     """{what: (user, system)}; forwarders fork (sshd serves a session in a child)."""
     out = {}
-    for what, process in tunnel.cpu_of.items():
+    for what, process in tunnel.processes.items():
         user = system = 0
         for pid in descendants(process.pid):
             try:
@@ -149,7 +148,7 @@ def measure_calls(arguments):
         counts = {}
 
         def watch(tunnel):
-            for what, process in tunnel.cpu_of.items():
+            for what, process in tunnel.processes.items():
                 counts[what] = pathlib.Path(folder) / what
                 yield tunnel.link.start("", [
                     "perf", "stat", "-x", ",", "-e", ",".join(f"syscalls:sys_enter_{name}" for name in CALLS),
@@ -190,7 +189,7 @@ def measure_instructions(arguments):
         ends = {}
 
         def watch(tunnel):
-            for what, process in tunnel.cpu_of.items():
+            for what, process in tunnel.processes.items():
                 ends[what] = folder / f"{process.pid}.callgrind"
                 subprocess.run(["callgrind_control", "-i", "on", str(process.pid)], check=True,
                                stdout=subprocess.DEVNULL)

@@ -26,16 +26,9 @@ import tunnels  # noqa: E402
 from network import Link, end_on_signals, usable  # noqa: E402
 
 
-class Floor(tunnels.Direct):
-    name = "floor"
-
-
-CONTESTANTS = {"floor": Floor, **tunnels.TUNNELS}
-
-
 def measure(name, cc, arguments):
     """One run: a link of its own, one tunnel, the load. The report, or why there is none."""
-    kind = CONTESTANTS[name]
+    kind = tunnels.TUNNELS[name]
     if reason := kind.absent():
         return {"absent": reason}
     with contextlib.ExitStack() as stack:
@@ -44,9 +37,9 @@ def measure(name, cc, arguments):
                                         delay_ms=arguments.delay_ms, loss=arguments.loss, cc=cc))
         tunnels.start_backend(link)
         tunnel = kind(link, folder)
-        to = tunnel.open()
+        to = tunnel.wait_answers(tunnel.open())
         pace = {"warmup": arguments.warmup, "duration": arguments.duration}
-        bulk = 1 if name == "floor" else arguments.bulk
+        bulk = min(arguments.bulk, kind.streams or arguments.bulk)
         up = arguments.upload
         load = {"upload" if up else "download": bulk, "notes" if up else "tokens": 1, **pace}
         if arguments.trace:
@@ -56,7 +49,7 @@ def measure(name, cc, arguments):
         if arguments.neighbours:
             time.sleep(arguments.neighbours_after)
             pace["warmup"] -= arguments.neighbours_after
-            beside = tunnels.start_client(link, f"{tunnels.HOME}:{tunnels.BACKEND_PORT}", seed=99, **pace,
+            beside = tunnels.start_client(link, tunnel.backend, seed=99, **pace,
                                           **{"upload" if up else "download": arguments.neighbours})
         report = tunnels.finish(visitor)
         if arguments.neighbours:

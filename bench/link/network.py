@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import struct
 import subprocess
@@ -77,6 +78,8 @@ def _deny_congestion_control():
 
 class Link:
     """A context manager. start() runs programs in it and ends them with it."""
+    home, vps = HOME, VPS
+    sides = SIDES
 
     def __init__(self, rate_mbit=50, queue_ms=200, delay_ms=0, loss=0, reorder=0, cc="cubic", seed=1,
                  emulator=None):
@@ -105,9 +108,7 @@ class Link:
         self._remove()
 
     def _build(self):
-        for side in SIDES:
-            _ip("netns", "add", self.namespace(side))
-            _ip("-n", self.namespace(side), "link", "set", "lo", "up")
+        self._add_namespaces()
         self._router("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0",
                      "net.ipv4.conf.default.rp_filter=0")
         for side, net in (("home", "10.77.1"), ("vps", "10.77.2")):
@@ -123,6 +124,13 @@ class Link:
             self._bottleneck(far, "add")
         if self.delay_ms or self.loss or self.reorder:
             self._emulate()
+
+    def _add_namespaces(self):
+        for side in self.sides:
+            _ip("netns", "add", self.namespace(side))
+            _ip("-n", self.namespace(side), "link", "set", "lo", "up")
+            subprocess.run(["ip", "netns", "exec", self.namespace(side), "sysctl", "-qw",
+                            "net.ipv4.ip_local_port_range=10000 65000"], check=True)
 
     def _bottleneck(self, device, verb):
         if not self.rate_mbit:
@@ -172,10 +180,12 @@ class Link:
     def start(self, side, command, deny_cc=False, **options):
         """Popen in a namespace. deny_cc: as where the kernel lends no congestion control."""
         namespace = self.namespace(side)
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # as many as may be
 
         def prepare():
             _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
             _enter(namespace)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
             if deny_cc:
                 _deny_congestion_control()
 
@@ -215,9 +225,24 @@ class Link:
             self.path_counts()
         for process in reversed(list(self.processes)):
             self.end(process)
-        for side in SIDES:
+        for side in self.sides:
             if (RUN / self.namespace(side)).exists():
                 _ip("netns", "delete", self.namespace(side), check=False)
+
+
+class Loopback(Link):
+    """Both sides in one namespace with nothing but a loopback interface."""
+    home = vps = "127.0.0.1"
+    sides = ("home",)
+
+    def __init__(self, cc="cubic"):
+        super().__init__(rate_mbit=0, cc=cc)
+
+    def namespace(self, side):
+        return super().namespace("home")
+
+    def _build(self):
+        self._add_namespaces()
 
 
 def _sweep():
@@ -231,7 +256,8 @@ def _sweep():
 
 
 def default_program(name):
-    return pathlib.Path(__file__).resolve().parents[2] / "build/release/bench" / name
+    build = pathlib.Path(__file__).resolve().parents[2] / "build/release"
+    return pathlib.Path(os.environ.get("LEAT_BENCH_BUILD", build)) / "bench" / name
 
 
 def end_on_signals():

@@ -7,9 +7,11 @@
 #include <cstring>
 #include <deque>
 #include <limits>
+#include <string>
 #include <thread>
 
 #include "load/flows.h"
+#include "load/http.h"
 #include "load/socket.h"
 
 namespace leat::bench {
@@ -65,6 +67,11 @@ class Opening final : public Flow {
     const ssize_t n = ::recv(fd(), bytes + got_, sizeof request_ - got_, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     got_ += static_cast<std::size_t>(std::max<ssize_t>(n, 0));
+    if (n > 0 && bytes[0] == 'G') {  // of GET; no Request begins so
+      Loop& here = loop();
+      std::string begun(reinterpret_cast<const char*>(bytes), got_);
+      return here.add(std::make_unique<HttpService>(here.release(*this), std::move(begun)));
+    }
     if (n > 0 && got_ < sizeof request_) return;
     if (n <= 0 || !sane()) return loop().end(*this);
     if (request_.kind == Kind::touch) {
@@ -94,10 +101,11 @@ class Listener final : public Flow {
   std::uint32_t wanted() const override { return EPOLLIN; }
 
   void on_ready(std::uint32_t) override {
-    const int fd = ::accept4(this->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return;
-    prepare(fd);
-    loop().add(std::make_unique<Opening>(fd, backend_));
+    int fd;
+    while ((fd = ::accept4(this->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+      prepare(fd);
+      loop().add(std::make_unique<Opening>(fd, backend_));
+    }
   }
 
  private:

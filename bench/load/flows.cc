@@ -149,14 +149,16 @@ void TokenSender::on_start(std::int64_t now) {
   loop().at(*this, due_);
 }
 
-void TokenSender::on_time(std::int64_t now) {
-  const TokenHead head{.sequence = sequence_, .sent_ns = now};
+void TokenSender::append(const TokenHead& head, std::vector<std::uint8_t>& out) {
   const std::size_t body = request_.token_bytes - sizeof head;
-  const Bytes fill = content_.at(sequence_ * Content::kBlock).first(body);
+  const Bytes fill = content_.at(head.sequence * Content::kBlock).first(body);
   const Bytes start = bytes_of(head);
-  queued_.insert(queued_.end(), start.begin(), start.end());
-  queued_.insert(queued_.end(), fill.begin(), fill.end());
-  ++sequence_;
+  out.insert(out.end(), start.begin(), start.end());
+  out.insert(out.end(), fill.begin(), fill.end());
+}
+
+void TokenSender::on_time(std::int64_t now) {
+  append({.sequence = sequence_++, .sent_ns = now}, queued_);
   // From the plan, not from now: the pace does not drift with the delays of this loop.
   due_ += std::int64_t{request_.every_us} * 1000;
   loop().at(*this, std::max(due_, now));

@@ -73,7 +73,7 @@ struct TokenLog {
 
 // A token every `every_us`. One that cannot be written waits with the time at which it came into
 // being. With `log`: takes the peer's receipts.
-class TokenSender final : public Flow {
+class TokenSender : public Flow {
  public:
   TokenSender(int fd, const Request& request, std::shared_ptr<TokenLog> log);
   std::uint32_t wanted() const override { return EPOLLIN; }
@@ -81,7 +81,11 @@ class TokenSender final : public Flow {
   void on_ready(std::uint32_t events) override;
   void on_time(std::int64_t now) override;
 
+ protected:
+  const Request& request() const { return request_; }
+
  private:
+  virtual void append(const TokenHead& head, std::vector<std::uint8_t>& out);
   bool read_receipts();
   void send();
 

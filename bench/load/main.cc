@@ -40,7 +40,17 @@ int main(int argc, char** argv) {
   client->add_option("--tokens", plan.tokens, "token streams from the backend");
   client->add_option("--notes", plan.notes, "token streams to the backend");
   client->add_option("--pings", plan.pings, "64 bytes there and back, so many at once");
-  client->add_option("--connects", plan.touches, "connection after connection, so many at once");
+  client->add_option("--events", plan.events, "token streams as server-sent events");
+  client->add_option("--connects", plan.connects, "connection after connection, so many at once");
+  client->add_option("--requests", plan.requests,
+                     "HTTP requests on kept connections, so many at once");
+  client->add_option("--new-requests", plan.new_requests,
+                     "HTTP requests on a new connection each, so many at once");
+  client->add_option("--held", plan.held, "connections that are used once and then stand idle");
+  client->add_option("--spread", plan.spread, "over so many ports, from that of --to on")
+      ->check(CLI::Range(1, 60000));
+  client->add_option("--path", plan.path, "before the names of HTTP requests; ends in /");
+  client->add_flag("--marks", plan.marks, "say when the window begins and ends");
   client->add_option("--token-bytes", plan.token_bytes)->check(CLI::Range(16, 16384));
   client->add_option("--token-every-ms", plan.every_ms)->check(CLI::Range(0.01, 60000.0));
   client->add_option("--warmup", plan.warmup, "seconds")->check(CLI::NonNegativeNumber);

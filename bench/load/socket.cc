@@ -40,8 +40,8 @@ int with_socket(const HostPort& address, Use use) {
 
 Socket::~Socket() { ::close(fd_); }
 
-bool Socket::wait_readable() const {
-  pollfd item{.fd = fd_, .events = POLLIN, .revents = 0};
+bool wait_readable(int fd) {
+  pollfd item{.fd = fd, .events = POLLIN, .revents = 0};
   return ::poll(&item, 1, 10'000) == 1;
 }
 
@@ -67,6 +67,14 @@ int connect_to(const HostPort& address) {
   });
   if (connected >= 0) prepare(connected);
   return connected;
+}
+
+int begin_connect(const HostPort& address) {
+  return with_socket(address, [](int fd, const sockaddr* target) {
+    prepare(fd);
+    const int result = ::connect(fd, target, sizeof(sockaddr_in));
+    return result == 0 || errno == EINPROGRESS ? 0 : -1;
+  });
 }
 
 HostPort bound_address(int fd) {

@@ -13,7 +13,6 @@ class Socket {
   ~Socket();
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
-  bool wait_readable() const;  // false after ten seconds
 
  private:
   int fd_;
@@ -21,7 +20,9 @@ class Socket {
 
 // Descriptors, owned by the caller; -1 with errno set.
 int listen_on(const HostPort& address);
-int connect_to(const HostPort& address);  // blocks until it is connected
+int connect_to(const HostPort& address);     // blocks until it is connected
+int begin_connect(const HostPort& address);  // does not; writable once it is, or has failed
+bool wait_readable(int fd);                  // false after ten seconds
 HostPort bound_address(int fd);
 void prepare(int fd);  // non-blocking, TCP_NODELAY
 

@@ -76,6 +76,8 @@ void run(benchmark::State& state, Shard& shard, Sender& sender, Receiver& receiv
   }
   const IoCounters &out = sender.transport->counters(), &in = receiver.transport->counters();
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * kBulk));
+  state.SetItemsProcessed(
+      static_cast<std::int64_t>(state.iterations() * kBulk / limits::kTlsRecord));
   state.counters["B/send"] = static_cast<double>(out.sent) / static_cast<double>(out.sends);
   state.counters["B/recv"] = static_cast<double>(in.received) / static_cast<double>(in.receives);
 }

@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,19 +76,42 @@ bool write_all(int fd, std::string_view data) {
   return true;
 }
 
-// Writes a complete file beside `path` and returns its name.
-Result<std::string> write_beside(const std::string& path, std::string_view data, mode_t mode,
-                                 Code code) {
-  const std::string name = path + "." + random_id() + ".tmp";
-  const Descriptor file(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+// PATH.tmp, held for as long as the descriptor is, so that a process that was killed leaves one
+// file behind and not one for each time; -1 while somebody else writes there.
+int take_usual(const std::string& name, mode_t mode) {
+  const int fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
+  if (fd < 0) return -1;
+  // What was opened may have become PATH itself before it was locked.
+  struct stat held, named;
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0 && ::fstat(fd, &held) == 0 &&
+      ::lstat(name.c_str(), &named) == 0 && held.st_ino == named.st_ino && held.st_nlink == 1 &&
+      ::ftruncate(fd, 0) == 0) {
+    return fd;
+  }
+  ::close(fd);
+  return -1;
+}
+
+// Writes a complete file beside `path`, to be renamed by `finish` while nobody else may take its
+// name.
+template <typename Finish>
+auto write_beside(const std::string& path, std::string_view data, mode_t mode, Code code,
+                  Finish finish) -> decltype(finish(path)) {
+  std::string name = path + ".tmp";
+  int fd = take_usual(name, mode);
+  if (fd < 0) {
+    name = path + "." + random_id() + ".tmp";
+    fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+  }
+  const Descriptor file(fd);
   if (file.get() < 0) return fail_errno(code, path);
   // fchmod: the mode asked for, whatever the umask.
-  if (!write_all(file.get(), data) || ::fchmod(file.get(), mode) != 0 || ::fsync(file.get()) != 0) {
+  if (::fchmod(file.get(), mode) != 0 || !write_all(file.get(), data) || ::fsync(file.get()) != 0) {
     auto error = fail_errno(code, path);
     ::unlink(name.c_str());
     return error;
   }
-  return name;
+  return finish(name);
 }
 
 }  // namespace
@@ -103,24 +127,22 @@ Result<Secret> read_private_file(const std::string& path, Code code) {
 }
 
 Result<void> write_file(const std::string& path, std::string_view data, mode_t mode, Code code) {
-  const auto name = write_beside(path, data, mode, code);
-  if (!name) return tl::unexpected(name.error());
-  if (::rename(name->c_str(), path.c_str()) != 0) {
+  return write_beside(path, data, mode, code, [&](const std::string& name) -> Result<void> {
+    if (::rename(name.c_str(), path.c_str()) == 0) return {};
     auto error = fail_errno(code, path);
-    ::unlink(name->c_str());
+    ::unlink(name.c_str());
     return error;
-  }
-  return {};
+  });
 }
 
 Result<bool> create_file(const std::string& path, std::string_view data, mode_t mode, Code code) {
-  const auto name = write_beside(path, data, mode, code);
-  if (!name) return tl::unexpected(name.error());
-  const bool made = ::link(name->c_str(), path.c_str()) == 0;
-  Result<bool> result = made;
-  if (!made && errno != EEXIST) result = fail_errno(code, path);
-  ::unlink(name->c_str());
-  return result;
+  return write_beside(path, data, mode, code, [&](const std::string& name) -> Result<bool> {
+    const bool made = ::link(name.c_str(), path.c_str()) == 0;
+    Result<bool> result = made;
+    if (!made && errno != EEXIST) result = fail_errno(code, path);
+    ::unlink(name.c_str());
+    return result;
+  });
 }
 
 Result<void> make_directory(const std::string& path, Code code) {

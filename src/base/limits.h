@@ -68,7 +68,7 @@ inline constexpr std::uint32_t kFrameOverhead =
     64;  // a frame that carries less is charged the rest
 
 // --- Sockets ---
-inline constexpr std::size_t kRing = 64 * KiB;    // ciphertext, per direction, while in use
+inline constexpr std::size_t kRing = 96 * KiB;    // ciphertext, per direction, while in use
 inline constexpr std::size_t kHandshakes = 1000;  // TLS connections without a head, at most
 inline constexpr std::size_t kHandshakesOfAddress = kHandshakes / 2;  // … from one address, or /64
 inline constexpr std::size_t kClientHello = 32 * KiB;  // held before there is TLS state
@@ -77,6 +77,7 @@ inline constexpr std::size_t kWebSocketMessage = 64 * MiB;
 inline constexpr std::size_t kProxyHeader = 4 * KiB;  // of the PROXY protocol
 inline constexpr auto kHandshakeTimeout = 10s;
 inline constexpr auto kDialTimeout = 10s;
+inline constexpr std::size_t kLookups = 16;  // names that are looked up at the same time
 
 // --- Backoff of the agent ---
 inline constexpr auto kBackoffShort = 2s;       // upper bound while the outage is short

@@ -52,57 +52,95 @@ constexpr Flag kAgentFlags[] = {
     {"--log-format", "FORMAT", "text or json [text]"},
 };
 
+// Of services of several kinds.
+constexpr Flag kId = {"--id", "ID", "a name of your choice [a secret one is made]"};
+constexpr Flag kPublic = {"--public", nullptr,
+                          "everybody may use the service: what an http one with --id needs"};
+constexpr Flag kSealed = {"--sealed", nullptr,
+                          "for paired devices only, end to end encrypted: leat pair"};
+constexpr Flag kHostHeader = {"--host-header", "HOST",
+                              "Host sent to the service: rewrite, preserve or a value [rewrite]"};
+constexpr Flag kOrigin = {"--origin", "ORIGIN",
+                          "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"};
+constexpr Flag kVisitorTokens = {"--visitor-tokens", "FILE",
+                                 "ask visitors for a bearer token: NAME TOKEN on each line"};
+constexpr Flag kVisitorUsers = {"--visitor-users", "FILE",
+                                "ask visitors for USER:PASSWORD, as on a line of this"};
+constexpr Flag kVisitorJwtKeys = {"--visitor-jwt-keys", "FILE",
+                                  "ask visitors for a JSON web token that these keys verify"};
+constexpr Flag kVisitorJwtAudience = {"--visitor-jwt-audience", "NAME",
+                                      "what its 'aud' must be [none]"};
+constexpr Flag kVisitorJwtIssuer = {"--visitor-jwt-issuer", "NAME", "what its 'iss' must be [any]"};
+constexpr Flag kAllow = {"--allow", "NETWORKS", "take visitors from these only: 192.0.2.0/24, …"};
+constexpr Flag kFirstByte = {"--first-byte-timeout", "TIME",
+                             "how long an answer may take to begin [5m]"};
+constexpr Flag kProxyProtocol = {"--proxy-protocol", "VERSION",
+                                 "tell the service who comes: v1, v2 or none [none]"};
+constexpr Flag kHealthPath = {"--health", "PATH",
+                              "ask this path whether it is well; or connect, or none [connect]"};
+constexpr Flag kHealth = {"--health", "HOW",
+                          "connect, to see whether it is there, or none [connect]"};
+constexpr Flag kHealthPathInterval = {"--health-interval", "TIME",
+                                      "how often, while it is [10s with a path, else once]"};
+constexpr Flag kHealthInterval = {"--health-interval", "TIME", "how often, while it is [once]"};
+
 constexpr Flag kHttpFlags[] = {
-    {"--id", "ID", "a name of your choice [a secret one is made]"},
-    {"--public", nullptr, "everybody may use the service: what a name of your choice needs"},
-    {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
-    {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
+    kId,
+    kPublic,
+    kHostHeader,
+    kOrigin,
     {"--insecure", nullptr, "do not verify the certificate of an https service"},
-    {"--sealed", nullptr, "for paired devices only, end to end encrypted: leat pair"},
-    {"--visitor-tokens", "FILE", "ask visitors for a bearer token: NAME TOKEN on each line"},
-    {"--visitor-users", "FILE", "ask visitors for USER:PASSWORD, as on a line of this"},
-    {"--visitor-jwt-keys", "FILE", "ask visitors for a JSON web token that these keys verify"},
-    {"--visitor-jwt-audience", "NAME", "what its 'aud' must be [none]"},
-    {"--visitor-jwt-issuer", "NAME", "what its 'iss' must be [any]"},
-    {"--allow", "NETWORKS", "take visitors from these only: 192.0.2.0/24, …"},
+    kSealed,
+    kVisitorTokens,
+    kVisitorUsers,
+    kVisitorJwtKeys,
+    kVisitorJwtAudience,
+    kVisitorJwtIssuer,
+    kAllow,
     {"--host", "NAMES", "DNS names of its own that lead to the relay"},
-    {"--first-byte-timeout", "TIME", "how long an answer may take to begin [5m]"},
+    kFirstByte,
     {"--idle-timeout", "TIME", "how long an answer that has begun may rest [10m]"},
-    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
+    kProxyProtocol,
     {"--preset", "NAME", "settings for a kind of server: ollama, vllm, openai or y-websocket"},
     {"--cors", "ORIGIN", "pages of this origin may use it, whatever it says: https://… or *"},
-    {"--health", "PATH", "ask this path whether it is well; or connect, or none [connect]"},
-    {"--health-interval", "TIME", "how often, while it is [10s with a path, else once]"},
+    kHealthPath,
+    kHealthPathInterval,
     {"--sse-comments", "TIME", "keep event streams alive that begin later than this [off]"},
 };
 
 constexpr Flag kTcpFlags[] = {
-    {"--id", "ID", "a name of your choice [a secret one is made]"},
-    {"--public", nullptr, "everybody may use the service"},
-    {"--remote-port", "PORT", "port of the relay [it chooses]"},
-    {"--sealed", nullptr, "for paired devices only, end to end encrypted: leat pair"},
-    {"--health", "HOW", "connect, to see whether it is there, or none [connect]"},
-    {"--health-interval", "TIME", "how often, while it is [once]"},
-    {"--allow", "NETWORKS", "take visitors from these only: 192.0.2.0/24, …"},
-    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
+    kId,     kPublic,        {"--remote-port", "PORT", "port of the relay [it chooses]"},
+    kSealed, kHealth,        kHealthInterval,
+    kAllow,  kProxyProtocol,
 };
 
 constexpr Flag kTlsFlags[] = {
-    {"--id", "ID", "a name of your choice [a secret one is made]"},
+    kId,
+    kPublic,
     {"--host", "NAMES", "DNS names of its own that lead to the relay [ID.DOMAIN of the relay]"},
-    {"--health", "HOW", "connect, to see whether it is there, or none [connect]"},
-    {"--health-interval", "TIME", "how often, while it is [once]"},
-    {"--proxy-protocol", "VERSION", "tell the service who comes: v1, v2 or none [none]"},
+    kHealth,
+    kHealthInterval,
+    kAllow,
+    kProxyProtocol,
 };
 
 constexpr Flag kWsFlags[] = {
     {"--room", "ID", "what visitors call it [a secret one is made]"},
-    {"--host-header", "HOST", "Host sent to the service: rewrite, preserve or a value [rewrite]"},
-    {"--origin", "ORIGIN", "Origin sent to it: rewrite, preserve, remove or a value [rewrite]"},
+    kPublic,
+    kHostHeader,
+    kOrigin,
     {"--insecure", nullptr, "do not verify the certificate of a wss service"},
+    kVisitorTokens,
+    kVisitorUsers,
+    kVisitorJwtKeys,
+    kVisitorJwtAudience,
+    kVisitorJwtIssuer,
+    kAllow,
+    kFirstByte,
+    kProxyProtocol,
     {"--preset", "NAME", "settings for a kind of server: y-websocket"},
-    {"--health", "PATH", "ask this path whether it is well; or connect, or none [connect]"},
-    {"--health-interval", "TIME", "how often, while it is [10s with a path, else once]"},
+    kHealthPath,
+    kHealthPathInterval,
 };
 
 }  // namespace

@@ -1,9 +1,13 @@
 #include "config/document.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <exception>
+#include <optional>
+#include <sstream>
+#include <string>
 #include <utility>
 
 #include "base/file.h"
@@ -25,6 +29,56 @@ const char* shape(const YAML::Node& node) {
 }
 
 int line_of(const YAML::Node& node) { return node.Mark().line + 1; }  // counted from 0
+
+constexpr int kDepth = 16;         // of lists and mappings in one another; leat's files have four
+constexpr int kEntries = 100'000;  // keys, values and list items; a small file has room for no more
+
+// Looks at a file as it is written, before there are nodes: an alias may stand for what it is part
+// of, or for so much that no memory holds it.
+class Inspector final : public YAML::EventHandler {
+ public:
+  struct Fault {
+    int line;
+    const char* why;
+  };
+  const std::optional<Fault>& fault() const { return fault_; }
+
+ private:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    refuse(mark, "aliases (*name) are not taken; write it out");
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                const std::string&) override {
+    count(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
+    enter(mark);
+  }
+  void OnSequenceEnd() override { --depth_; }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    enter(mark);
+  }
+  void OnMapEnd() override { --depth_; }
+
+  void enter(const YAML::Mark& mark) {
+    count(mark);
+    if (++depth_ > kDepth) refuse(mark, "nested too deeply");
+  }
+  void count(const YAML::Mark& mark) {
+    if (++entries_ > kEntries) refuse(mark, "too many entries");
+  }
+  void refuse(const YAML::Mark& mark, const char* why) {
+    if (!fault_) fault_ = {mark.line + 1, why};
+  }
+
+  int depth_ = 0, entries_ = 0;
+  std::optional<Fault> fault_;
+};
 
 // Turns nodes into a Document and remembers the first thing that does not fit.
 class Reader {
@@ -113,6 +167,13 @@ Result<Document> load_document(const std::string& path) {
   if (std::ranges::any_of(*text, unprintable))
     return fail(Code::CONFIG, path + ": is not a text file");
   try {
+    Inspector inspector;
+    std::istringstream written(*text);
+    YAML::Parser parser(written);
+    while (!inspector.fault() && parser.HandleNextDocument(inspector)) continue;
+    if (const auto& fault = inspector.fault()) {
+      return fail(Code::CONFIG, document.where(fault->line, "") + ": " + fault->why);
+    }
     const std::vector<YAML::Node> all = YAML::LoadAll(*text);
     if (all.size() > 1) {
       return fail(Code::CONFIG, document.where(line_of(all[1]), "") + ": expected one document");

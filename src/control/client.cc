@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
+#include <vector>
 
 #include "base/limits.h"
 #include "control/convert.h"
@@ -20,6 +21,10 @@ std::string peer_text(const std::string& text) { return printable(text, kNameTex
 
 Error no_policies() {
   return {Code::VERSION_MISMATCH, "this relay knows no rules for visitors; update it"};
+}
+
+Error rules_too_large() {
+  return {Code::BAD_POLICY, "the rules are longer than the 64 KiB of a control message"};
 }
 
 }  // namespace
@@ -140,14 +145,16 @@ void Client::on_welcome(const proto::Welcome& welcome) {
   state_ = State::welcomed;
   enforces_policies_ = std::ranges::count(welcome.features(), kPolicyFeature) > 0;
   const std::size_t asked = std::min(tunnels_.size(), limits::kControlTunnels);
+  std::vector<std::size_t> too_large;
   for (std::size_t i = 0; i < asked; ++i) {
-    if (may_ask(tunnels_[i])) ask(i);
+    if (may_ask(tunnels_[i]) && !ask(i)) too_large.push_back(i);
   }
   if (!welcome.credential().empty()) events_.on_credential(Secret(welcome.credential()));
   events_.on_welcome(peer_text(welcome.session()), peer_text(welcome.credential_name()));
   for (std::size_t i = 0; i < asked; ++i) {
     if (!may_ask(tunnels_[i])) events_.on_bind_failed(i, no_policies());
   }
+  for (const std::size_t i : too_large) events_.on_bind_failed(i, rules_too_large());
   for (std::size_t i = asked; i < tunnels_.size(); ++i) {
     events_.on_bind_failed(i, {Code::CONFIG, "more than 1,024 tunnels of one agent"});
   }
@@ -158,12 +165,12 @@ bool Client::may_ask(const TunnelRequest& tunnel) const {
   return tunnel.visitors.empty() || enforces_policies_;
 }
 
-void Client::ask(std::size_t index) {
+// False: the relay would take the Bind for a flood, and end the session of all the others.
+bool Client::ask(std::size_t index) {
   const TunnelRequest& tunnel = tunnels_[index];
-  asked_[++last_request_] = index;
   proto::Control message;
   proto::Bind& bind = *message.mutable_bind();
-  bind.set_request(last_request_);
+  bind.set_request(last_request_ + 1);
   bind.set_tunnel(tunnel.id);
   bind.set_kind(to_wire(tunnel.kind));
   bind.set_public_(tunnel.is_public);
@@ -172,7 +179,10 @@ void Client::ask(std::size_t index) {
   bind.set_first_byte_ms(static_cast<std::uint32_t>(tunnel.first_byte.count()));
   bind.set_idle_ms(static_cast<std::uint32_t>(tunnel.idle.count()));
   to_wire(tunnel.visitors, bind);
+  if (message.ByteSizeLong() > limits::kControlMessage) return false;
+  asked_[++last_request_] = index;
   append_message(message, out_);
+  return true;
 }
 
 void Client::bind(std::size_t index, const TunnelRequest& tunnel) {
@@ -180,7 +190,7 @@ void Client::bind(std::size_t index, const TunnelRequest& tunnel) {
   if (index == tunnels_.size()) tunnels_.emplace_back();
   tunnels_[index] = tunnel;
   if (!may_ask(tunnel)) return events_.on_bind_failed(index, no_policies());
-  ask(index);
+  if (!ask(index)) events_.on_bind_failed(index, rules_too_large());
 }
 
 void Client::on_bound(const proto::Bound& bound) {

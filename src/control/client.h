@@ -116,7 +116,7 @@ class Client {
   void on_message(const proto::Control& message);
   void on_welcome(const proto::Welcome& welcome);
   bool may_ask(const TunnelRequest& tunnel) const;
-  void ask(std::size_t index);
+  bool ask(std::size_t index);
   void on_bound(const proto::Bound& bound);
   void fail(Code code, std::string_view text);
 

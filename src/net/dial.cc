@@ -3,24 +3,20 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "net/resolver.h"
 #include "net/socket.h"
 #include "net/socket_address.h"
 
 namespace leat::net {
 namespace {
-
-using asio::ip::tcp;
 
 constexpr auto kStagger = std::chrono::milliseconds(250);  // RFC 8305 §8
 constexpr std::size_t kAddresses = 16;                     // of one name, at most
@@ -61,7 +57,7 @@ int rank(Code code) {
   return code == Code::SERVICE_REFUSED ? 2 : code == Code::SERVICE_TIMEOUT ? 1 : 0;
 }
 
-class SocketDial final : public Dial, private Deferred {
+class SocketDial final : public Dial, private Deferred, private Resolver {
  public:
   SocketDial(Shard& shard, const HostPort& address, Duration timeout, OnDone on_done);
 
@@ -84,7 +80,7 @@ class SocketDial final : public Dial, private Deferred {
     Fd fd_;
   };
 
-  void resolve();
+  void on_resolved(std::vector<SocketAddress> addresses, const std::string& why) override;
   void on_deferred() override { try_next(); }
   void try_next();
   void on_attempt(Attempt& attempt, int error);
@@ -96,10 +92,6 @@ class SocketDial final : public Dial, private Deferred {
   OnDone on_done_;
   Timer timeout_;
   Timer stagger_;
-  // What the resolver's handler holds: asio calls it even for a resolver that is gone, if the
-  // answer was already on its way.
-  std::shared_ptr<SocketDial*> self_ = std::make_shared<SocketDial*>(this);
-  std::optional<tcp::resolver> resolver_;
   std::vector<SocketAddress> addresses_;
   std::size_t next_ = 0;
   std::vector<std::unique_ptr<Attempt>> attempts_;
@@ -121,29 +113,14 @@ SocketDial::SocketDial(Shard& shard, const HostPort& address, Duration timeout, 
     addresses_.push_back(*numeric);
     shard_.defer(*this);
   } else {
-    resolve();
+    ask(shard, address.host, address.port);
   }
 }
 
-void SocketDial::resolve() {
-  resolver_.emplace(shard_.context());
-  resolver_->async_resolve(
-      address_.host, std::to_string(address_.port), tcp::resolver::numeric_service,
-      [handle = std::weak_ptr(self_)](const asio::error_code& error,
-                                      const tcp::resolver::results_type& results) {
-        const auto self = handle.lock();
-        if (!self) return;
-        SocketDial& dial = **self;
-        std::vector<SocketAddress> found;
-        for (const auto& entry : results) {
-          const tcp::endpoint endpoint = entry.endpoint();
-          found.push_back(
-              SocketAddress::of(endpoint.data(), static_cast<socklen_t>(endpoint.size())));
-        }
-        if (error) dial.error_.detail = dial.address_.text() + ": " + error.message();
-        dial.addresses_ = interleave(std::move(found));
-        dial.shard_.defer(dial);
-      });
+void SocketDial::on_resolved(std::vector<SocketAddress> addresses, const std::string& why) {
+  if (addresses.empty()) error_.detail = address_.text() + ": " + why;
+  addresses_ = interleave(std::move(addresses));
+  shard_.defer(*this);
 }
 
 void SocketDial::try_next() {
@@ -180,8 +157,7 @@ void SocketDial::done(Result<Fd> result) {
   timeout_.disarm();
   stagger_.disarm();
   attempts_.clear();
-  self_.reset();
-  resolver_.reset();
+  forget();
   const OnDone on_done = std::exchange(on_done_, nullptr);
   on_done(std::move(result));
 }

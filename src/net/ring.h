@@ -44,7 +44,7 @@ class RingPool {
   }
 
  private:
-  static constexpr std::size_t kKept = 32;  // 2 MiB of 64 KiB blocks
+  static constexpr std::size_t kKept = 32;  // 3 MiB of 96 KiB blocks
 
   std::size_t block_;
   std::size_t in_use_ = 0;

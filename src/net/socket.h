@@ -56,7 +56,7 @@ struct Proxy {
   Secret credentials;  // "user:password", or empty
 };
 
-// Resolves (off-thread, through asio) and connects, trying the addresses in order, 250 ms apart
+// Resolves (net/resolver.h) and connects, trying the addresses in order, 250 ms apart
 // (RFC 8305). Destroying it cancels; the callback is called at most once, never from inside dial().
 class Dial {
  public:

@@ -60,6 +60,7 @@ mux::Produced Splice::produce(MutableBytes out) {
   switch (result.status) {
     case IoStatus::ok:
       sent_ += result.n;
+      if (broken_) grace_.arm_in(limits::kStalled);  // the grace is for one that takes nothing
       if (meter_ != nullptr) meter_->moved(Meter::Direction::in, result.n);
       return mux::Produced::bytes(result.n);
     case IoStatus::would_block:

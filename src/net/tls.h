@@ -1,4 +1,4 @@
-// TLS over our own BIO on rings: one recv of up to 64 KiB feeds many records, many records leave in
+// TLS over our own BIO on rings: one recv of up to 96 KiB feeds many records, many records leave in
 // one send. Rings are borrowed from the shard's pool while they hold bytes, so that an idle
 // connection costs its SSL object only.
 #pragma once

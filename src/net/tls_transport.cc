@@ -46,8 +46,8 @@ class TlsTransport final : public SocketTransport, private Deferred {
   bool established() const override { return established_; }
   IoResult read(MutableBytes into) override;
   bool readable() const override {
-    return failed() || (established_ && (ended_ || Watched::readable() || !received_.empty() ||
-                                         SSL_pending(ssl_) > 0));
+    return lost() || (established_ && (ended_ || Watched::readable() || !received_.empty() ||
+                                       SSL_pending(ssl_) > 0));
   }
   IoResult write(Bytes from) override;
   std::size_t write_room() const override;
@@ -69,6 +69,8 @@ class TlsTransport final : public SocketTransport, private Deferred {
   void on_ready() override;
   void on_deferred() override;
 
+  // Nothing more can be read; where only sending has failed, what had come can.
+  bool lost() const { return failed() && !mute_; }
   bool hello_arrived();
   bool start();
   void shake_hands();
@@ -94,6 +96,7 @@ class TlsTransport final : public SocketTransport, private Deferred {
   Ring unsent_;
   bool tell_failure_ = false;    // met where the owner does not see it
   std::uint64_t under_key_ = 0;  // plaintext bytes sent under the present key
+  bool mute_ = false;            // a send has failed, and receiving has not yet
   bool established_ = false;
   bool ended_ = false;         // close_notify received
   bool finishing_ = false;     // finish() was called
@@ -139,7 +142,7 @@ const BIO_METHOD* TlsTransport::bio_method() {
 // --- handshake ---
 
 void TlsTransport::on_ready() {
-  if (failed()) return;
+  if (lost()) return;
   if (!established_) return shake_hands();
   send_unsent();
   notify();
@@ -247,6 +250,7 @@ Error TlsTransport::handshake_error() const {
 void TlsTransport::fail_tls() {
   Error error = established_ ? Error{Code::PROTOCOL, openssl_error()} : handshake_error();
   send_unsent();  // the alert, as far as it goes
+  mute_ = false;
   fail(error.code, "TLS: " + std::move(error.detail));
 }
 
@@ -257,6 +261,7 @@ bool TlsTransport::receive_more() {
   if (!Watched::readable()) return false;
   const IoResult result = receive(received_.prepare());
   received_.committed(result.n);
+  if (result.status == IoStatus::end || result.status == IoStatus::failed) mute_ = false;
   if (result.status == IoStatus::end) {
     fail(Code::CARRIER_CUT,
          established_ ? "closed without close_notify" : "closed during the TLS handshake");
@@ -265,7 +270,7 @@ bool TlsTransport::receive_more() {
 }
 
 IoResult TlsTransport::read(MutableBytes into) {
-  if (failed()) return {IoStatus::failed};
+  if (lost()) return {IoStatus::failed};
   if (!established_) return {IoStatus::would_block};
   if (ended_) return {IoStatus::end};
   ERR_clear_error();
@@ -288,7 +293,7 @@ IoResult TlsTransport::read(MutableBytes into) {
   }
   // What came before an end or a failure is handed over first; the next call tells of it.
   if (total > 0) return {IoStatus::ok, total};
-  if (failed()) return {IoStatus::failed};
+  if (lost()) return {IoStatus::failed};
   return {ended_ ? IoStatus::end : IoStatus::would_block};
 }
 
@@ -339,7 +344,9 @@ void TlsTransport::send_unsent(bool more) {
   while (!unsent_.empty() && writable()) {
     const IoResult result = send(std::span(pieces).first(unsent_.pieces(pieces)), more);
     if (result.status == IoStatus::failed) {
-      // Whoever asked may not have been the owner, or not ask again.
+      // Whoever asked may not have been the owner, or not ask again. A peer that resets has often
+      // answered before.
+      mute_ = established_;
       tell_failure_ = true;
       shard_.defer(*this);
       return unsent_.clear();
@@ -377,6 +384,7 @@ void TlsTransport::say_goodbye() {
 void TlsTransport::abort() {
   unsent_.clear();
   received_.clear();
+  mute_ = false;
   SocketTransport::abort();
 }
 

@@ -1,7 +1,10 @@
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -31,6 +34,31 @@ TEST(File, WritesReplacesAndReads) {
   EXPECT_EQ(read_file(path, Code::STATE_DIR).value(), std::string("t\0wo", 4));
   EXPECT_EQ(mode_of(path), 0600u);
   EXPECT_EQ(entries(dir.path()), 1u) << "a temporary file was left behind";
+}
+
+TEST(File, WhatAKilledWriterLeftIsUsedAgain) {
+  const test::TempDir dir;
+  const std::string path = dir / "state.json", left = path + ".tmp";
+  std::ofstream(left) << "half of something longer";
+  ASSERT_TRUE(write_file(path, "whole", 0600, Code::STATE_DIR));
+  EXPECT_EQ(read_file(path, Code::STATE_DIR).value(), "whole");
+  EXPECT_EQ(mode_of(path), 0600u);
+  EXPECT_EQ(entries(dir.path()), 1u);
+
+  // Another that is at it now is not disturbed …
+  std::ofstream(left) << "theirs";
+  const int theirs = ::open(left.c_str(), O_WRONLY | O_CLOEXEC);
+  ASSERT_EQ(::flock(theirs, LOCK_EX), 0);
+  ASSERT_TRUE(write_file(path, "ours", 0600, Code::STATE_DIR));
+  EXPECT_EQ(read_file(path, Code::STATE_DIR).value(), "ours");
+  EXPECT_EQ(read_file(left, Code::STATE_DIR).value(), "theirs");
+  ::close(theirs);
+  // … nor is what the name leads to, or stands for as well.
+  std::filesystem::remove(left);
+  std::filesystem::create_hard_link(path, left);
+  ASSERT_TRUE(write_file(dir / "other", "x", 0600, Code::STATE_DIR));
+  ASSERT_TRUE(create_file(path, "new", 0600, Code::STATE_DIR));
+  EXPECT_EQ(read_file(path, Code::STATE_DIR).value(), "ours");
 }
 
 TEST(File, CreateKeepsWhatIsThere) {

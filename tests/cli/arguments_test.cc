@@ -10,6 +10,7 @@
 namespace leat::cli {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -159,6 +160,33 @@ TEST(Arguments, TcpTakesARemotePort) {
       pairs(tcp.service),
       UnorderedElementsAre("TARGET kind=tcp", "TARGET target=22", "--remote-port remote_port=2222",
                            "--health health=none", "--health-interval health_interval=1m"));
+}
+
+// Whatever leads to it, a service takes the same visitors in the same way.
+TEST(Arguments, EveryKindSaysWhoMayVisit) {
+  for (const char* kind : {"http", "tcp", "tls", "ws"}) {
+    EXPECT_THAT(
+        pairs(parsed<AgentArguments>({kind, "80", "--public", "--allow", "192.0.2.0/24",
+                                      "--proxy-protocol", "v1", "--health", "none"})
+                  .service),
+        AllOf(Contains("--public public=true"), Contains("--allow allow=192.0.2.0/24"),
+              Contains("--proxy-protocol proxy_protocol=v1"), Contains("--health health=none")))
+        << kind;
+  }
+  for (const char* kind : {"http", "ws"}) {
+    EXPECT_THAT(
+        pairs(parsed<AgentArguments>({kind, "80", "--visitor-tokens", "t", "--visitor-users", "u",
+                                      "--visitor-jwt-keys", "k", "--visitor-jwt-audience", "a",
+                                      "--visitor-jwt-issuer", "i", "--first-byte-timeout", "1m"})
+                  .service),
+        AllOf(Contains("--visitor-tokens visitor_tokens=t"),
+              Contains("--visitor-users visitor_users=u"),
+              Contains("--visitor-jwt-keys visitor_jwt_keys=k"),
+              Contains("--visitor-jwt-audience visitor_jwt_audience=a"),
+              Contains("--visitor-jwt-issuer visitor_jwt_issuer=i"),
+              Contains("--first-byte-timeout first_byte_timeout=1m")))
+        << kind;
+  }
 }
 
 TEST(Arguments, TlsTakesAHost) {

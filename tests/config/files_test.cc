@@ -72,6 +72,30 @@ TEST_F(Files, ABinaryOneIsNotRepeated) {
             "leat.yaml: is not a text file");
 }
 
+TEST_F(Files, AnAliasIsRefusedWhereItStands) {
+  EXPECT_EQ(agent_error("services: &s\n  - target: 80\n    x: *s\n"),
+            "leat.yaml:3: aliases (*name) are not taken; write it out");
+  EXPECT_EQ(agent_error("a: &a\n  - x: 1\nb: &b\n  - x: *a\n    y: *a\nc: *b\n"),
+            "leat.yaml:4: aliases (*name) are not taken; write it out");
+  EXPECT_EQ(relay_error("state_dir: &here /s\nlisten: *here\n"),
+            "leat.yaml:2: aliases (*name) are not taken; write it out");
+}
+
+TEST_F(Files, DepthAndSizeAreBounded) {
+  std::string deep = "services: ";
+  for (int i = 0; i < 100; ++i) deep += "[{a: ";
+  EXPECT_EQ(agent_error(deep + "1" +
+                        [] {
+                          std::string closed;
+                          for (int i = 0; i < 100; ++i) closed += "}]";
+                          return closed;
+                        }()),
+            "leat.yaml:1: nested too deeply");
+  std::string wide = "services: [";
+  for (int i = 0; i < 100'001; ++i) wide += "1,";
+  EXPECT_EQ(agent_error(wide + "]"), "leat.yaml:1: too many entries");
+}
+
 TEST_F(Files, KeysMayBeWrittenAsTheFlagsAre) {
   ASSERT_TRUE(write_file(path_, "state-dir: /s\ntcp-ports: 1-2\n", 0600, Code::CONFIG_FILE));
   const auto relay = read_relay_file(path_);

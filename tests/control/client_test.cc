@@ -285,5 +285,32 @@ TEST(ClientPolicies, NoTunnelWithRulesIsAskedForWhereTheyAreNotEnforced) {
   }
 }
 
+// A relay ends the session of whoever sends more than a control message may hold, and every agent
+// that comes back would send it again.
+TEST(ClientPolicies, RulesThatNoMessageHoldsFailTheirTunnelAlone) {
+  TunnelRequest guarded{"notes", TunnelKind::http, true, 0, {}};
+  guarded.visitors.tokens.assign(256, {std::string(255, 'a'), {}});
+  ClientLog log;
+  Client client(log, key(), Secret("t"), "h", {guarded, {"chat", TunnelKind::http, true, 0}});
+  client.take_output();
+  proto::Control welcome;
+  welcome.mutable_welcome()->set_version(1);
+  welcome.mutable_welcome()->add_features(std::string(kPolicyFeature));
+  ASSERT_TRUE(client.feed(as_bytes(framed(welcome))));
+  EXPECT_THAT(log.log, testing::Contains("failed 0 LEAT_BAD_POLICY"));
+  std::string out = client.take_output();
+  auto said = messages(out);
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said[0].bind().tunnel(), "chat");
+
+  log.log.clear();
+  client.bind(0, guarded);  // as a reload asks again
+  EXPECT_EQ(log.log, (std::vector<std::string>{"failed 0 LEAT_BAD_POLICY"}));
+  EXPECT_FALSE(client.has_output());
+  guarded.visitors.tokens.resize(1);
+  client.bind(0, guarded);
+  EXPECT_EQ(messages(client.take_output())[0].bind().tunnel(), "notes");
+}
+
 }  // namespace
 }  // namespace leat::control

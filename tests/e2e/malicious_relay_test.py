@@ -28,7 +28,7 @@ class MaliciousRelayTest(SealedCase):
         self.fired = threading.Event()
         self.origin = Origin(self, self.serve)
         self.undetected = []
-        self.counting = False
+        self.counting = self.whole = False
         relay = self.relay("--plain-listen", "127.0.0.1:0")
         self.home(("http", self.origin.address, "den"), relay=relay)
         self.lines = 0
@@ -48,6 +48,7 @@ class MaliciousRelayTest(SealedCase):
             except OSError:
                 pass  # the agent cut it
             return False
+        self.whole = True
         connection.send(BODY[HALF:])
         return False
 
@@ -82,7 +83,7 @@ class MaliciousRelayTest(SealedCase):
             body = b""
         return body, clean
 
-    def attack(self, make, directions=(UP, DOWN), first=0):
+    def attack(self, make, directions=(UP, DOWN), first=0, left_out=0):
         """make(passage, direction, index, unit, state) at each message that a session has, one session for
         each; all must be noticed."""
         current = {}
@@ -104,12 +105,13 @@ class MaliciousRelayTest(SealedCase):
         counts = {way: len(meddler.passages[-1].seen[way]) for way in (UP, DOWN)}
         meddler.attack = change
         for direction in directions:
-            indices = range(first, counts[direction])
+            indices = range(first, counts[direction] - left_out)
             self.assertGreaterEqual(len(indices), 2)
             fired = 0
             for index in indices[:2] if harness.SANITIZED else indices:
                 self.fired.clear()
                 self.undetected.clear()
+                self.whole = False
                 current.update(at=(direction, index))
                 body, clean = self.attempt(meddler, name)
                 if not self.fired.is_set():
@@ -117,7 +119,10 @@ class MaliciousRelayTest(SealedCase):
                 fired += 1
                 where = f"{direction} {index}, LEAT_SEED={SEED}"
                 self.assertTrue(BODY.startswith(body), where)
-                self.assertLess(len(body), len(BODY), where)
+                if body == BODY:
+                    # What the device says last acknowledges the end: the answer has been whole before.
+                    self.assertEqual((direction, self.whole), (UP, True), where)
+                    continue
                 self.assertEqual(self.undetected, [], where)
                 self.assertFalse(clean and body, where)
             self.assertGreaterEqual(fired, min(len(indices) - 1, 2), direction)
@@ -191,7 +196,7 @@ class MaliciousRelayTest(SealedCase):
                 return [unit]
             return hold(passage, direction, index, unit, state)
 
-        self.attack(swap, first=1)
+        self.attack(swap, first=1, left_out=1)  # the last has none to change places with
 
     def test_reflects(self):
         def reflect(passage, direction, index, unit, state):

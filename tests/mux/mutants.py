@@ -34,6 +34,8 @@ MUTANTS = {
     "pause-never-ends": ("session_receive.cc", "  if (!feed_paused || pool.reached(kResumeFeed)) return;", "  if (!feed_paused || pool.used() > 0) return;"),
     # Bytes exact, the end last, a reset final.
     "end-before-bytes": ("session_receive.cc", "if (may_receive(stream.state) || !stream.buffer.empty() || stream.delivering) return;", "if (may_receive(stream.state) || stream.delivering) return;"),
+    "data-of-another-stream": ("session_receive.cc", "if (handle != gathered_for || gathered.full()) {", "if (gathered.full()) {"),
+    "reset-before-data": ("session_receive.cc", "if (fault == Fatal::none && (header.flags != 0 || header.type == Type::go_away)) {", "if (fault == Fatal::none && header.type == Type::go_away) {"),
     "fin-before-payload": ("session_receive.cc", "const bool fin_later = data && header.has(flag::fin) && header.length > 0;", "const bool fin_later = false;"),
     "frames-after-reset": ("session_streams.cc", "    stream.owes = 0;\n    owe(stream, last);", "    owe(stream, last);"),
     "source-asked-after-end": ("session_send.cc", "  scheduler.suspend(stream);\n  owe(stream, owed::fin);", "  owe(stream, owed::fin);"),

@@ -154,8 +154,8 @@ TEST(Session, WhatIsFedTogetherMayBeTakenInPart) {
   sink.room = 3;
   server.accept = [&](StreamHandle s) { server.session.attach(s, nullptr, &sink); };
   const std::string a = data(1, "aa", flag::syn), b = data(1, "bb"), c = data(1, "cc");
-  for (const std::string& wire : {a, b, c}) {
-    ASSERT_EQ(server.session.feed(as_bytes(wire), Time{}, true), Fatal::none);
+  for (const std::string* const wire : {&a, &b, &c}) {
+    ASSERT_EQ(server.session.feed(as_bytes(*wire), Time{}, true), Fatal::none);
   }
   ASSERT_EQ(server.session.feed({}, Time{}), Fatal::none);
   EXPECT_EQ(sink.text, "aab");

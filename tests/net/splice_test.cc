@@ -6,6 +6,7 @@
 #include "net/splice.h"
 
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <memory>
@@ -47,6 +48,7 @@ class SpliceTest : public ::testing::TestWithParam<Framing> {
     void on_splice_end(Splice&, bool was_clean) override {
       ended = true;
       clean = was_clean;
+      sent = splice->bytes_sent();
       test.loop.shard.dispose(std::move(splice));
       test.loop.poke();
     }
@@ -56,6 +58,7 @@ class SpliceTest : public ::testing::TestWithParam<Framing> {
     Fd waiting;
     std::unique_ptr<Splice> splice;
     bool ended = false, clean = false;  // the splice
+    std::uint64_t sent = 0;             // … into the stream, when it ended
     bool closed = false, over = false;  // the session: expected, and happened
   };
 
@@ -145,6 +148,51 @@ TEST_P(SpliceTest, WhatAPeerSaidBeforeItResetIsPassedOn) {
   EXPECT_TRUE(visitor->received == answer);
   EXPECT_TRUE(visitor->failed);
   EXPECT_FALSE(visitor->ended);
+}
+
+// The grace is for a visitor who takes nothing, not for one who takes it slowly.
+TEST_P(SpliceTest, ASlowReaderGetsMoreOfItThanTheGraceIsLong) {
+  using namespace std::chrono_literals;
+  const int small = 1 << 17, large = 1 << 20;
+  ::setsockopt(near->splice->transport().fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  ::setsockopt(visitor->transport->fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  ::setsockopt(far->waiting.get(), SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+  visitor->reading = service->reading = false;
+  visitor->send("a request that nobody reads", false);
+  service->send(random_text(16 << 20, 7), false);
+  const auto unread = [&] {
+    int n = 0;
+    ::ioctl(far->splice->transport().fd(), FIONREAD, &n);
+    return static_cast<std::uint64_t>(n);
+  };
+  std::uint64_t promised = 0;
+  Timer look(loop.shard, [this] { loop.poke(); });
+  ASSERT_TRUE(loop.run([&] {  // no byte moved for a while
+    if (look.armed() || !far->splice) return false;
+    const std::uint64_t before = std::exchange(promised, far->splice->bytes_sent() + unread());
+    if (promised > 0 && promised == before) return true;
+    look.arm_in(200ms);
+    return false;
+  }));
+  ASSERT_GT(unread(), std::uint64_t{limits::kInitialWindow});
+  service.reset();
+  for (const Duration pause :
+       {Duration(limits::kStalled) / 2, Duration(limits::kStalled) * 3 / 5}) {
+    look.arm_in(pause);
+    ASSERT_TRUE(loop.run([&] { return !look.armed(); }));
+    ASSERT_FALSE(far->ended) << "after " << far->sent << " of " << promised;
+    const std::uint64_t before = far->splice->bytes_sent();
+    visitor->reading = true;
+    visitor->work();
+    ASSERT_TRUE(loop.run([&] { return far->ended || far->splice->bytes_sent() > before; }));
+    visitor->reading = false;
+  }
+  ::setsockopt(near->splice->transport().fd(), SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
+  ::setsockopt(visitor->transport->fd(), SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+  visitor->reading = true;
+  visitor->work();
+  ASSERT_TRUE(loop.run([&] { return both_ended(); }));
+  EXPECT_GE(far->sent, promised);  // more may have come before the reset
 }
 
 // Nobody reads from the visitor any more, and the service has nothing to send to it.

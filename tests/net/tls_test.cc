@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -285,6 +286,39 @@ TEST_F(TlsTest, AConnectionCutShortIsNeverAnEnd) {
     EXPECT_TRUE(ends.server->received == text);
     EXPECT_EQ(ends.server->transport->error().code, Code::CARRIER_CUT);
   }
+}
+
+// A service that refuses early answers, and closes with the rest of the request unread.
+TEST_F(TlsTest, WhatAPeerSaidBeforeItResetIsReadAfterASendHasFailed) {
+  const std::string answer = random_text(50'000, 6);
+  Ends ends = established();
+  ends.client->reading = ends.server->reading = false;
+  ends.client->send("a request that nobody reads", false);
+  ends.server->send(answer, false);
+  const auto waiting = [](int fd) {
+    int n = 0;
+    ::ioctl(fd, FIONREAD, &n);
+    return static_cast<std::size_t>(n);
+  };
+  Timer look(loop.shard, [&] {
+    loop.poke();
+    look.arm_in(1ms);
+  });
+  look.arm_in(0ms);
+  ASSERT_TRUE(loop.run(
+      [&] { return waiting(ends.server_fd) > 0 && waiting(ends.client_fd) > answer.size(); }));
+  ends.server.reset();
+  Transport& client = *ends.client->transport;
+  ASSERT_TRUE(loop.run([&] { return client.broken(); }));
+  EXPECT_EQ(client.write(as_bytes("more")).status, IoStatus::ok);  // into the ring
+  client.flush();
+  EXPECT_EQ(client.write(as_bytes("more")).status, IoStatus::failed);
+  EXPECT_TRUE(client.readable());
+  ends.client->reading = true;
+  ends.client->work();
+  EXPECT_TRUE(ends.client->received == answer) << ends.client->received.size();
+  EXPECT_TRUE(ends.client->failed);
+  EXPECT_FALSE(ends.client->ended);
 }
 
 // An attacker in the middle flips a bit of a record.

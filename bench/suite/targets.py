@@ -1,0 +1,113 @@
+"""What leat wants to reach, each as a ratio within one run, and whether a run did."""
+
+import dataclasses
+from collections.abc import Callable
+
+from .results import counts, find, middle, remark
+
+
+class Missing(Exception):
+    """A figure that the run does not have."""
+
+
+class Reader:
+    """Figures of one run by benchmark, case, tunnel and key."""
+
+    def __init__(self, results):
+        self.results = results
+
+    def __call__(self, benchmark, case, tunnel, key):
+        row = find(self.results, benchmark, case, tunnel)
+        if row is None:
+            raise Missing(f"{benchmark} was not run over {tunnel}")
+        if note := remark(row):
+            raise Missing(f"{tunnel}: {note}")
+        if key.startswith("token_ms") and not counts(row):
+            raise Missing(f"{tunnel}: bulk had less than 95 % of the link")
+        value = middle(row, key)
+        if value is None:
+            raise Missing(f"{tunnel} has no {key}")
+        return value
+
+
+@dataclasses.dataclass
+class Target:
+    text: str
+    ours: Callable   # of a Reader
+    bound: Callable
+    more: bool       # whether more than the bound is good
+    unit: str = ""
+
+
+def of(benchmark, case, tunnel, key, factor=1.0):
+    return lambda read: factor * read(benchmark, case, tunnel, key)
+
+
+def const(value):
+    return lambda read: value
+
+
+def one_stream(tunnel, key, factor=1.0):
+    return of("throughput", "1 stream down", tunnel, key, factor)
+
+
+def link(case, tunnel="leat", factor=1.0):
+    return of("hol", case, tunnel, "token_ms.p99", factor)
+
+
+def sse_added(read):
+    case, key = "1000 events streams", "token_ms.p99"
+    return read("http", case, "leat-http", key) - read("http", case, "direct", key)
+
+
+TARGETS = (
+    *(Target(f"one stream over TLS, at least {factor} × {peer}", one_stream("leat", "MB_per_s"),
+             one_stream(peer, "MB_per_s", factor), True, "MB/s")
+      for factor, peer in ((1.0, "ssh"), (1.7, "rathole-tls"), (2.5, "frp"))),
+    Target("CPU of both ends, at most 0.95 × ssh", one_stream("leat", "cpu_s_per_GiB"),
+           one_stream("ssh", "cpu_s_per_GiB", 0.95), False, "s/GiB"),
+    *(Target(f"new streams, at least {factor} × {peer}", of("connect", "raw", "leat", "per_s"),
+             of("connect", "raw", peer, "per_s", factor), True, "per s")
+      for factor, peer in ((1.2, "rathole"), (3, "frp"))),
+    Target("CPU of a new stream, under 110 µs", of("connect", "raw", "leat", "cpu_us_each"), const(110), False,
+           "µs"),
+    Target("64 bytes there and back, p50 at most 1.05 × rathole",
+           of("latency", "1 at a time", "leat", "round_trip_ms.p50"),
+           of("latency", "1 at a time", "rathole", "round_trip_ms.p50", 1.05), False, "ms"),
+    Target("token p99 beside 8 bulk, bbr, at most 1.3 × the floor", link("bbr 8 bulk"),
+           link("bbr 8 bulk", "floor", 1.3), False, "ms"),
+    Target("token p99 beside 8 bulk, cubic, at most 15 ms", link("cubic 8 bulk"), const(15), False, "ms"),
+    Target("the same with 20 ms each way, at most 45 ms", link("cubic 8 bulk 20 ms each way"), const(45), False,
+           "ms"),
+    Target("token p99 beside 8 bulk, loopback, at most 0.8 × yamux",
+           of("hol-loopback", "8 bulk", "leat", "token_ms.p99"),
+           of("hol-loopback", "8 bulk", "yamux", "token_ms.p99", 0.8), False, "ms"),
+    Target("one stream at 100 Mbit/s and 100 ms, at least 90 % of the link",
+           of("wan", "100 Mbit/s 100 ms 1", "leat", "link_percent"), const(90), True, "%"),
+    Target("memory of an idle stream, both ends, under 4 KiB", of("idle", "2000 streams", "leat", "KiB_each"),
+           const(4), False, "KiB"),
+    Target("1,000 streams of events, p99 added, under 10 ms", sse_added, const(10), False, "ms"),
+)
+
+
+def judge(target, results):
+    """(ours, bound, "met" or "missed"), or (None, None, why it cannot be said)."""
+    read = Reader(results)
+    try:
+        ours, bound = target.ours(read), target.bound(read)
+    except Missing as missing:
+        return None, None, f"open: {missing}"
+    good = ours >= bound if target.more else ours <= bound
+    return ours, bound, "met" if good else "**missed**"
+
+
+def markdown(results):
+    lines = ["| target | bound | leat | |", "|---|---:|---:|---|"]
+    for target in TARGETS:
+        ours, bound, verdict = judge(target, results)
+        if ours is None:
+            lines.append(f"| {target.text} | | | {verdict} |")
+        else:
+            lines.append(f"| {target.text} | {bound:.4g} {target.unit} | {ours:.4g} {target.unit} | "
+                         f"{verdict} |")
+    return "\n".join(lines)
