@@ -8,6 +8,7 @@
 #include "net/http_io.h"
 #include "net/shard.h"
 #include "net/socket.h"
+#include "net/tls.h"
 #include "net/transport.h"
 
 namespace leat::cli {

@@ -157,7 +157,8 @@ Result<std::vector<store::UsageRow>> usage_rows(const UsageArguments& arguments,
 int run_status(const StatusArguments& arguments) {
   const std::string directory = arguments.state_dir.value_or(config::default_state_dir());
   if (!arguments.admin_key_file) {
-    return report({Code::USAGE, "--admin-key-file is missing: the key of the relay's admin API"});
+    return report(
+        Error{Code::USAGE, "--admin-key-file is missing: the key of the relay's admin API"});
   }
   const auto access = admin_access(directory, *arguments.admin_key_file);
   if (!access) return report(advise(access.error(), directory));
