@@ -86,6 +86,7 @@ class World:
 
     def _connect(self, suite):
         link = self.folder / f"{suite}.link"
+        link.touch(mode=0o600)  # it is a secret, and one that others may read is refused
         link.write_text(self._say("pair", "--no-qr", "--state-dir", self.folder / "a", "--name", suite))
         device = self._start(suite, [LEAT, "connect", "--link-file", link, "--local", "127.0.0.1:0", "--service",
                                      "shut", "--suite", suite, "--name", suite, "--state-dir",

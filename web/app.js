@@ -1,7 +1,7 @@
 // The dashboard: views over the admin API, kept up to date by its events. What agents and visitors say is
 // put into the page as text, never as markup.
 import * as api from './api.js';
-import { bytes, milliseconds, moment, number, since } from './format.js';
+import { bytes, milliseconds, moment, number, since, whole } from './format.js';
 import { Plot } from './plot.js';
 
 const $ = (id) => document.getElementById(id);
@@ -173,8 +173,8 @@ const VISIT_COLUMNS = [
   { name: 'Request', cell: (v) => (v.method ? `${v.method} ${v.path}` : '–'), class: 'path mono' },
   { name: 'End', cell: (v) => [h('span', { class: failed(v) ? 'bad' : 'ok' }, v.status ?? (v.reason || 'ended')),
     v.reason && v.status ? sub(v.reason) : null] },
-  { name: 'Began', cell: (v) => milliseconds(v.first_byte_ms), class: 'n' },
-  { name: 'Took', cell: (v) => milliseconds(v.duration_ms), class: 'n' },
+  { name: 'Began', cell: (v) => whole(v.first_byte_ms), class: 'n' },
+  { name: 'Took', cell: (v) => whole(v.duration_ms), class: 'n' },
   { name: 'In', cell: (v) => bytes(v.bytes_in), class: 'n' },
   { name: 'Out', cell: (v) => bytes(v.bytes_out), class: 'n' },
 ];

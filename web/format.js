@@ -14,11 +14,15 @@ export function bytes(n) {
 
 export function milliseconds(ms) {
   if (ms === null || ms === undefined) return '–';
-  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms > 0 && ms < 0.1) return '< 0.1 ms';
+  if (ms < 10) return `${Number(ms.toFixed(1))} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
   return span(ms);
 }
+
+// Of times that are known in whole milliseconds.
+export const whole = (ms) => (ms === 0 ? '< 1 ms' : milliseconds(ms));
 
 export function span(ms) {
   const minutes = Math.floor(ms / 60_000);

@@ -78,20 +78,25 @@ void Health::on_transport() {
   if (!transport_) return;
   writer_.flush(*transport_);
   const std::string target = service_.target_text() + service_.health.path;
-  switch (reader_.read_head(*transport_)) {
-    case net::HttpReader::Head::more:
-      return;
-    case net::HttpReader::Head::done:
-      break;
-    case net::HttpReader::Head::bad:
+  std::optional<http::Response> response;
+  int interim = 0;  // what trickles in meets the deadline
+  do {
+    switch (reader_.read_head(*transport_)) {
+      case net::HttpReader::Head::more:
+        return;
+      case net::HttpReader::Head::done:
+        break;
+      case net::HttpReader::Head::bad:
+        return done(Error{Code::SERVICE_PROTOCOL, target});
+      case net::HttpReader::Head::end:
+      case net::HttpReader::Head::failed:
+        return done(Error{Code::SERVICE_CUT, target});
+    }
+    response = reader_.head().take_response("GET");
+    if (!response || (response->interim() && ++interim > limits::kInterimHeads)) {
       return done(Error{Code::SERVICE_PROTOCOL, target});
-    case net::HttpReader::Head::end:
-    case net::HttpReader::Head::failed:
-      return done(Error{Code::SERVICE_CUT, target});
-  }
-  const auto response = reader_.head().take_response("GET");
-  if (!response) return done(Error{Code::SERVICE_PROTOCOL, target});
-  if (response->interim()) return on_transport();
+    }
+  } while (response->interim());
   // Who asks for a credential is there.
   const int status = response->status;
   if (status < 400 || status == 401 || status == 403) return done(std::nullopt);

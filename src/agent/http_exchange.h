@@ -128,6 +128,7 @@ class HttpExchange final : public Stream,
   int interim_ = 0;            // 1xx heads forwarded
   bool connected_ = false;     // OpenReply says so
   bool keep_alive_ = false;    // the service will take another request on this connection
+  bool http10_ = false;        // the visitor's version, which the service is asked in too
   bool stream_ended_ = false;  // the relay's FIN
   bool over_ = false;
 

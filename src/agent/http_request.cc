@@ -56,6 +56,7 @@ std::size_t HttpExchange::collect_head(Bytes data) {
   body_ = request->body;
   body_length_ = request->length;
   upgrade_ = request->upgrade;
+  http10_ = request->minor == 0;
   if (const auto refused = host_.admit(egress_, *request, request_id_)) {
     answer_with(*refused);
     return used;
@@ -111,6 +112,7 @@ void HttpExchange::on_dialled(Result<std::unique_ptr<net::Transport>> transport)
   egress_.note_failure(why);
   if (connected_) return answer_with(why.code);  // a retry: OpenReply has been given
   line_.status = info(why.code).http_status;
+  line_.whole = true;  // which the relay answers
   over_ = true;
   host_.replace(*this, std::make_unique<Refusal>(host_, handle_, why, stream_ended_));
 }

@@ -129,7 +129,8 @@ void HttpExchange::take_response() {
   line_.status = response->status;
   early_timer_.reset();
   if (switched) return begin_pipe();
-  keep_alive_ = response->keep_alive;
+  // Some services close behind an HTTP/1.0 request whatever their answer says of it.
+  keep_alive_ = response->keep_alive && !http10_;
   reader.begin_body(response->body, response->length);
   response_ = Response::body;
   if (upgrade_) drop_request();  // declined: what was sent in advance has no taker

@@ -108,6 +108,7 @@ inline constexpr std::size_t kControlMessage = 64 * KiB;
 inline constexpr std::size_t kOpenStreamMessage = 4 * KiB;
 inline constexpr auto kOpenReply = 15s;                 // longer than the agent's dial may take
 inline constexpr std::size_t kControlTunnels = 1024;    // of one session, bound or asked for
+inline constexpr std::size_t kSessionRules = 4 * MiB;   // for visitors, of all its tunnels
 inline constexpr std::size_t kTunnelHosts = 16;         // names that one tunnel may bring
 inline constexpr auto kLeastIdle = 1s;                  // what an agent may ask for a tunnel …
 inline constexpr auto kMostIdle = 168h;                 // … instead of kFirstByte and kIdleBody

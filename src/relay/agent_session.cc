@@ -26,6 +26,18 @@ mux::Config config_of(Context& context) {
   return config;
 }
 
+// What the relay keeps of a tunnel's rules, about: texts, and what is read out of them.
+std::size_t size_of(const control::VisitorPolicy& policy) {
+  using Named = control::VisitorPolicy::Named;
+  std::size_t size =
+      4 * policy.jwt_keys.size() + policy.jwt_audience.size() + policy.jwt_issuer.size();
+  for (const auto* list : {&policy.tokens, &policy.users}) {
+    for (const Named& each : *list) size += sizeof each + each.name.size();
+  }
+  for (const std::string& each : policy.allow) size += sizeof each + each.size() + sizeof(Cidr);
+  return size;
+}
+
 }  // namespace
 
 std::string room_url(std::string_view public_url, std::string_view room) {
@@ -55,7 +67,10 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
                     }),
       since_(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())) {}
 
-AgentSession::~AgentSession() { driver_.mux().end_all(); }
+AgentSession::~AgentSession() {
+  driver_.mux().end_all();
+  context_.memory.give_back(access_size_);
+}
 
 void AgentSession::start(Bytes surplus) {
   context_.registry.add(this);
@@ -170,6 +185,8 @@ void AgentSession::refuse(const Error& why) {
 void AgentSession::retire() {
   for (const auto& [id, tunnel] : tunnels_) context_.registry.unbind(id, this);
   tunnels_.clear();
+  access_.clear();
+  context_.memory.give_back(std::exchange(access_size_, 0));
   context_.registry.remove(this);
 }
 
@@ -334,6 +351,7 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
   if (const Result<void> set = set_access(tunnel); !set) return tl::unexpected(set.error());
   control::TunnelBound bound{tunnel.id, urls(tunnel), 0};
   Tunnel held{tunnel, nullptr, {}};
+  held.request.visitors = {};  // access_ has them
   if (tunnel.kind == control::TunnelKind::tcp) {
     // Bound again: its port is given back first, and it is nobody's should there be no other.
     tunnels_.erase(tunnel.id);
@@ -345,7 +363,10 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
                          TcpVisitor::start(context, std::move(guest), id, control::TunnelKind::tcp);
                        });
         });
-    if (!lent) return tl::unexpected(lent.error());
+    if (!lent) {
+      forget_access(tunnel.id);
+      return tl::unexpected(lent.error());
+    }
     held.port = std::move(*lent);
     bound.remote_port = held.port->port();
     bound.urls.push_back("tcp://" + HostPort{context_.public_host, bound.remote_port}.text());
@@ -391,7 +412,7 @@ AgentSession::About AgentSession::about() {
 
 void AgentSession::revoke(const std::string& tunnel) {
   if (tunnels_.erase(tunnel) == 0) return;
-  access_.erase(tunnel);
+  forget_access(tunnel);
   context_.registry.unbind(tunnel, this);
   control_.notice(Error{Code::REVOKED, "the tunnel " + tunnel + " was taken away"});
   send();
@@ -406,7 +427,15 @@ void AgentSession::notice(const Account& account, Code code) {
 
 std::shared_ptr<const Access> AgentSession::access(const std::string& tunnel) const {
   const auto found = access_.find(tunnel);
-  return found == access_.end() ? nullptr : found->second;
+  return found == access_.end() ? nullptr : found->second.access;
+}
+
+void AgentSession::forget_access(const std::string& tunnel) {
+  const auto found = access_.find(tunnel);
+  if (found == access_.end()) return;
+  access_size_ -= found->second.size;
+  context_.memory.give_back(found->second.size);
+  access_.erase(found);
 }
 
 // Visitors who are there and whom the new rules would not let in are cut.
@@ -421,10 +450,18 @@ Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
   }
   auto made = Access::make(tunnel.visitors);
   if (!made) return tl::unexpected(made.error());
+  const std::size_t size = size_of(tunnel.visitors);
+  const auto before = access_.find(tunnel.id);
+  const std::size_t freed = before == access_.end() ? 0 : before->second.size;
+  if (access_size_ - freed + size > limits::kSessionRules || !context_.memory.take(size)) {
+    return leat::fail(Code::BAD_POLICY, "the rules of all tunnels together are too long");
+  }
+  forget_access(tunnel.id);
   if (tunnel.visitors.empty()) {
-    access_.erase(tunnel.id);
+    context_.memory.give_back(size);  // nothing, or what asks for nothing
   } else {
-    access_[tunnel.id] = *made;
+    access_[tunnel.id] = {*made, size};
+    access_size_ += size;
   }
   context_.http_visitors.for_each(
       [&](HttpVisitor& visitor) { visitor.recheck(*this, tunnel.id, **made); });
@@ -469,6 +506,7 @@ std::vector<std::string> AgentSession::urls(const control::TunnelRequest& tunnel
 
 void AgentSession::on_unbind(const std::string& tunnel) {
   tunnels_.erase(tunnel);
+  forget_access(tunnel);
   context_.registry.unbind(tunnel, this);
   log::info("tunnel unbound", {{"tunnel", tunnel}});
 }

@@ -97,6 +97,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   };
   bool may_have_another(const std::string& tunnel) const;
   Result<void> set_access(const control::TunnelRequest& tunnel);
+  void forget_access(const std::string& tunnel);
   void answer_binds();
   Result<bool> check(Asked& asked);
   Result<void> check_hosts(const control::TunnelRequest& tunnel) const;
@@ -138,7 +139,12 @@ class AgentSession final : private net::SessionDriver::Owner,
   absl::flat_hash_map<std::string, Tunnel> tunnels_;
   bool leaves_ = false;  // the agent has asked for the end …
   bool closed_ = false;  // … or the relay has ended it
-  absl::flat_hash_map<std::string, std::shared_ptr<const Access>> access_;
+  struct Rules {
+    std::shared_ptr<const Access> access;
+    std::size_t size;  // taken from the relay's memory
+  };
+  absl::flat_hash_map<std::string, Rules> access_;  // of tunnels that are bound
+  std::size_t access_size_ = 0;                     // of all: at most limits::kSessionRules
   bool over_ = false;
 };
 

@@ -40,16 +40,23 @@ void HttpExchange::on_transport() {
   mux::Session& session = parts_.driver.mux();
   if (parts_.writer.flush(parts_.transport)) session.resume(parts_.stream);
   if (outcome_ != Outcome::running) return;
-  if (parts_.writer.failed()) return fail(Code::AGENT_LOST);
+  if (parts_.writer.failed()) return leave();
   finish_pipe();
   complete_if_done();
   if (outcome_ != Outcome::running) return;
   if (!request_done_ && (phase_ == Phase::raw || !upgrade_)) {
     session.wake(parts_.stream);
-  } else if (phase_ != Phase::raw && parts_.reader.peer_gone(parts_.transport)) {
-    // The visitor left while the answer was being made: the reset lets the service stop its work.
-    fail(Code::AGENT_LOST);
+  } else if (phase_ != Phase::raw && has_left()) {
+    // While the answer was being made: the reset lets the service stop its work.
+    leave();
   }
+}
+
+// Who ends its direction behind a whole request may still wait for the answer (RFC 9112 §9.6); over
+// TLS that is how a client says that it is gone, and nobody goes on reading.
+bool HttpExchange::has_left() {
+  if (parts_.transport.broken()) return true;
+  return parts_.reader.peer_gone(parts_.transport) && parts_.transport.secure();
 }
 
 void HttpExchange::on_idle() { fail(Code::SERVICE_TIMEOUT); }
@@ -142,7 +149,7 @@ std::size_t HttpExchange::deliver_unmetered(Bytes data) {
     if (n == 0) break;
     taken += n;
   }
-  if (parts_.writer.failed()) fail(Code::AGENT_LOST);
+  if (parts_.writer.failed()) leave();
   if (taken > 0) owner_.on_exchange();
   return taken;
 }
@@ -285,6 +292,13 @@ void HttpExchange::complete_if_done() {
   // A response that is complete before its request: the rest of the request has nowhere to go.
   if (!request_done_ || !stream_ended_) parts_.driver.mux().reset(parts_.stream);
   outcome_ = Outcome::complete;
+  owner_.on_exchange();
+}
+
+void HttpExchange::leave() {
+  if (outcome_ != Outcome::running) return;
+  outcome_ = Outcome::cut;
+  parts_.driver.mux().reset(parts_.stream);
   owner_.on_exchange();
 }
 

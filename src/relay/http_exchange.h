@@ -31,7 +31,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
     running,
     complete,  // the response is whole; `reusable` says whether the connection may go on
     failed,    // nothing was answered: answer with code()
-    cut,       // a response had begun: abort the connection
+    cut,       // a response had begun, or the visitor has left: abort the connection
   };
 
   // The connection's parts, which outlive the exchange, and the stream, which the exchange owns.
@@ -106,6 +106,8 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   void on_response(http::Response response);
   void finish_pipe();
   void complete_if_done();
+  bool has_left();
+  void leave();
   void fail(Code code);
 
   Parts parts_;

@@ -138,7 +138,7 @@ void HttpVisitor::read_heads() {
       case net::HttpReader::Head::bad:
         return refuse_head(head_error(reader_.head().error()));
       case net::HttpReader::Head::end:
-        return end(false);
+        return linger();  // the last answer may still be on its way
       case net::HttpReader::Head::failed:
         return end(true);
       case net::HttpReader::Head::done: {

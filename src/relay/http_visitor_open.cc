@@ -170,7 +170,10 @@ void HttpVisitor::settle() {
       if (exchange->session_lost() && again_) {
         // Another agent serves the tunnel, and nothing of an answer has been seen.
         auto [request, route] = *std::exchange(again_, std::nullopt);
-        return open(std::move(request), route);
+        open(std::move(request), route);
+        // Answered here: nobody else looks at what has come behind it.
+        if (state_ == State::head) context_.shard.defer(*this);
+        return;
       }
       return answer(exchange->code(), false);
     case HttpExchange::Outcome::cut:

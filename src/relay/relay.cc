@@ -84,14 +84,17 @@ class RelayImpl final : public Relay {
         tls_(std::move(tls)),
         context_(shard, *store_, std::move(options)),
         store_timer_(shard, [this] { poll_store(); }),
-        drain_timer_(shard, [this] { poll_drain(); }) {
-    context_.ask_to_drain = [this] { drain([] {}); };
+        drain_timer_(shard, [this] { poll_drain(); }),
+        ask_timer_(shard, [this] { ask_(); }) {
+    // Once whoever asks has been answered.
+    context_.ask_to_drain = [this] { ask_timer_.arm_in({}); };
     context_.accounting.on_spent = [this](const Account& account, Code code) {
       context_.sessions.for_each([&](AgentSession& session) { session.notice(account, code); });
     };
   }
 
   ~RelayImpl() override {
+    if (stated_) ::unlink(state_file().c_str());
     // Sessions end first: what visitors hold of them is let go in good order.
     context_.sessions.for_each([](AgentSession& session) { session.driver().mux().end_all(); });
     context_.bare_agents.for_each([](BareAgent& agent) { agent.driver().mux().end_all(); });
@@ -102,9 +105,7 @@ class RelayImpl final : public Relay {
   Result<void> open(const std::string& certificate_file);
   Result<std::vector<std::string>> reload(const Options& options) override;
   void drain(std::function<void()> done) override;
-  void on_drain_asked(std::function<void()> ask) override {
-    context_.ask_to_drain = std::move(ask);
-  }
+  void on_drain_asked(std::function<void()> ask) override { ask_ = std::move(ask); }
   void set_plans(Plans plans) override { context_.accounting.set_plans(std::move(plans)); }
   Result<void> reload_keys() override { return context_.credentials.reload(); }
 
@@ -114,6 +115,7 @@ class RelayImpl final : public Relay {
   void accept_plain(Knock::Guest guest, bool tunnels);
   void set_public_url();
   bool names_lead_here() const;
+  std::string state_file() const { return context_.options.state_dir + "/relay.json"; }
   Result<void> write_state();
   void open_journal();
   void poll_store();
@@ -124,10 +126,11 @@ class RelayImpl final : public Relay {
   Context context_;
   Info info_;
   std::unique_ptr<net::Listener> tls_listener_, plain_listener_, admin_listener_;
-  net::Timer store_timer_, drain_timer_;
-  std::function<void()> drained_;
+  net::Timer store_timer_, drain_timer_, ask_timer_;
+  std::function<void()> drained_, ask_ = [this] { drain([] {}); };
   Time drain_deadline_ = kNever;
   bool closing_ = false;
+  bool stated_ = false;  // relay.json is ours
 };
 
 Result<void> RelayImpl::open(const std::string& certificate_file) {
@@ -137,6 +140,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   context_.pin = *pin;
 
   if (Result<void> loaded = context_.credentials.reload(); !loaded) return loaded;
+  ::unlink(state_file().c_str());  // an earlier run's: nobody is to find ports where nobody listens
   if (Result<void> listening = listen(); !listening) return listening;
   set_public_url();
   context_.names_first = names_lead_here();
@@ -281,8 +285,8 @@ Result<void> RelayImpl::write_state() {
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
   for (const Plan& plan : context_.options.plans.all) state["plans"].push_back(plan.name);
-  return write_file(context_.options.state_dir + "/relay.json", state.dump(2) + "\n", 0644,
-                    Code::STATE_DIR);
+  stated_ = true;
+  return write_file(state_file(), state.dump(2) + "\n", 0644, Code::STATE_DIR);
 }
 
 void RelayImpl::poll_store() {

@@ -365,6 +365,14 @@ TEST_F(Http, AServiceThatSaysCloseGetsANewConnectionEachTime) {
   EXPECT_TRUE(web.connections.front()->ended);
 }
 
+// Python's http.server, for one, closes, and says nothing of it in its HTTP/1.1 answer.
+TEST_F(Http, TheConnectionOfAnHttp10RequestIsNotUsedAgain) {
+  Origin& web = serve_text(kOk);
+  EXPECT_EQ(get("GET / HTTP/1.0\r\nHost: x\r\n\r\n").text(), kOk);
+  EXPECT_EQ(get().text(), kOk);
+  EXPECT_EQ(web.connections.size(), 2u);
+}
+
 TEST_F(Http, AConnectionWithBytesNobodyAskedForIsNotUsedAgain) {
   Origin& web = serve_text(std::string(kOk) + "HTTP/1.1 200 OK\r\n");
   EXPECT_EQ(get().text(), kOk);

@@ -213,6 +213,7 @@ class Dashboard(DashboardCase):
         self.page.fill("#query", "")
         self.page.press("Enter")
         self.page.wait("#visit-list", "/v1/models")
+        self.page.size(1280, 600)
         self.shot("dashboard-visits")
         self.page.press("Escape")
         self.page.press("4")
@@ -259,6 +260,7 @@ class Dashboard(DashboardCase):
     def test_by_keyboard(self):
         agent = self.home()
         self.visit(agent, "/one", "/two")
+        wait_until(lambda: len(self.rows()) == 2, "the log has both")
         self.log_in()
         self.page.wait("#recent", "/two")
         self.page.press("?")

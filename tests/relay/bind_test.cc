@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "relay/world.h"
+#include "support/captured.h"
 
 namespace leat::relay {
 namespace {
@@ -48,6 +49,40 @@ TEST_F(Binds, NewIdsAreWrittenOnlySoFast) {
   for (std::size_t i = 512; i < burst; ++i) tunnels.push_back(http("t" + std::to_string(i)));
   agent = online(std::move(tunnels));
   EXPECT_TRUE(agent->refused().empty());
+}
+
+// What a tunnel's rules take of the relay's memory is bounded, and given back with the tunnel.
+TEST_F(Binds, RulesAreBoundedAndForgotten) {
+  constexpr std::size_t kTunnels = 80;
+  std::vector<control::TunnelRequest> tunnels;
+  for (std::size_t i = 0; i < kTunnels; ++i) tunnels.push_back(http("t" + std::to_string(i)));
+  const auto agent = online(tunnels);
+  ASSERT_TRUE(agent->refused().empty());
+  const test::Captured log(log::Format::json);
+  net::Timer look(loop.shard, [&] {
+    loop.poke();
+    look.arm_in(std::chrono::milliseconds(5));
+  });
+  look.arm_in(Duration(0));
+  const auto bind_all = [&] {
+    for (std::size_t i = 0; i < kTunnels; ++i) agent->control().bind(i, tunnels[i]);
+    agent->wake();
+  };
+  const auto answered = [&](std::size_t n) {
+    return log.events("tunnel bound").size() + log.events("tunnel refused").size() == n;
+  };
+  for (auto& tunnel : tunnels) tunnel.visitors.users.assign(200, {std::string(255, 'u'), {}});
+  bind_all();
+  ASSERT_TRUE(until([&] { return answered(kTunnels); }));
+  const std::size_t bound = log.events("tunnel bound").size();
+  EXPECT_GT(bound, kTunnels / 2);
+  EXPECT_LT(bound, kTunnels);
+  for (const auto& [index, error] : agent->refused()) EXPECT_EQ(error.code, Code::BAD_POLICY);
+
+  for (const auto& tunnel : tunnels) agent->control().unbind(tunnel.id);
+  bind_all();
+  ASSERT_TRUE(until([&] { return answered(2 * kTunnels); }));
+  EXPECT_EQ(log.events("tunnel bound").size(), 2 * bound) << "what was unbound takes its place";
 }
 
 TEST_F(Binds, PortsAreLentInTurn) {

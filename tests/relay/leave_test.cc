@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "relay/world.h"
 #include "support/captured.h"
 
@@ -76,6 +77,22 @@ TEST_F(Leave, ARelayThatStopsSaysSo) {
   const auto event = left(log);
   EXPECT_EQ(event["by"], "relay");
   EXPECT_EQ(event["code"], "LEAT_DRAINING");
+}
+
+// Who looks for a relay reads its ports there, and is not to find those of a run that is over.
+TEST_F(Leave, NoStateIsLeftOfAnEarlierRun) {
+  const std::string file = dir / "relay.json";
+  EXPECT_TRUE(read_file(file, Code::STATE_DIR));
+  relay.reset();
+  EXPECT_FALSE(read_file(file, Code::STATE_DIR));
+
+  ASSERT_TRUE(write_file(file, "{\"listen\":\"127.0.0.1:1\"}", 0644, Code::STATE_DIR));  // killed
+  const auto taken = net::Listener::open(loop.shard, {"127.0.0.1", 0}, [](net::Fd) {}).value();
+  Options options;
+  options.listen = taken->address();
+  options.state_dir = dir.path();
+  ASSERT_FALSE(Relay::start(loop.shard, options));
+  EXPECT_FALSE(read_file(file, Code::STATE_DIR)) << "while nobody listens";
 }
 
 }  // namespace

@@ -109,6 +109,21 @@ TEST_F(Shared, BothSidesAreToldOfIt) {
   EXPECT_EQ(events[1]["agents"], 1);
 }
 
+// The second request came while the first waited, and nothing else will wake its connection.
+TEST_F(Shared, WhatWasAskedBehindARequestOfALostAgentIsAnsweredToo) {
+  auto a = named("a"), b = named("b");
+  a->on_served = b->on_served = nullptr;
+  const auto someone = plain_visitor();
+  someone->get("/tunnel/web/").get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return a->streams.size() + b->streams.size() == 1; }));
+  auto& serving = a->streams.empty() ? b : a;
+  auto& other = a->streams.empty() ? a : b;
+  other.reset();
+  ASSERT_TRUE(until([&] { return serving->shared().at("web") == 1; }));
+  serving.reset();
+  ASSERT_TRUE(until([&] { return someone->count("LEAT_AGENT_OFFLINE") == 2; })) << someone->text();
+}
+
 TEST_F(Shared, OneWhoseServiceIsDownIsSkippedWhileAnotherIsWell) {
   const auto a = named("a"), b = named("b");
   const auto report = [&](FakeAgent& agent, const Error* why) {

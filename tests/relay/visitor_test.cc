@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 
 class Visits : public World {
  protected:
+  void configure(Options& options) override { options.admin_listen = HostPort{"127.0.0.1", 0}; }
+
   static std::string body(std::size_t size) {
     std::string made(size, '\0');
     std::uint64_t state = size;
@@ -121,6 +123,41 @@ TEST_F(Visits, EndAfterSixteenInterimHeads) {
   EXPECT_FALSE(guest->has("HTTP/1.1 200"));
   ASSERT_TRUE(until([&] { return agent->streams.at(0)->was_reset(); }));
   EXPECT_FALSE(agent->ended());
+}
+
+// One who has said everything may say so, and still waits for the answer (RFC 9112 §9.6).
+TEST_F(Visits, ThatEndBehindARequestAreAnswered) {
+  const auto agent = online({http()});
+  const auto guest = plain_visitor();
+  guest->get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return agent->streams.size() == 1 && agent->streams[0]->ended(); }));
+  guest->finish();
+  pass(50ms);
+  ASSERT_FALSE(agent->streams[0]->was_reset());
+  agent->streams[0]->answer(kHello);
+  ASSERT_TRUE(until([&] { return guest->over(); }));
+  EXPECT_TRUE(guest->ended());
+  EXPECT_TRUE(guest->has("HTTP/1.1 200") && guest->has("hello")) << guest->text();
+}
+
+// … but one that has closed its TLS connection, or reset, is gone, and no agent was lost with it.
+TEST_F(Visits, ThatLeaveFreeTheServiceAndCountForNothing) {
+  const auto agent = online({http()});
+  const auto leave = [&](std::unique_ptr<Visitor> guest, bool reset) {
+    const std::size_t before = agent->streams.size();
+    guest->get("/tunnel/web/");
+    ASSERT_TRUE(until([&] { return agent->streams.size() == before + 1; }));
+    ASSERT_TRUE(until([&] { return agent->streams.back()->ended(); }));
+    reset ? guest->abort() : guest->finish();
+    ASSERT_TRUE(until([&] { return agent->streams.back()->was_reset(); }));
+  };
+  leave(visitor(), false);
+  leave(visitor(), true);
+  leave(plain_visitor(), true);
+  Visitor operator_at(loop, *relay->info().admin_listen, nullptr);
+  operator_at.get("/metrics");
+  ASSERT_TRUE(until([&] { return operator_at.has("\nleat_"); }));
+  EXPECT_FALSE(operator_at.has("LEAT_AGENT_LOST")) << operator_at.text();
 }
 
 TEST_F(Visits, ThatBecomePipesHalfClose) {
