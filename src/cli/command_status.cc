@@ -49,6 +49,7 @@ std::string size(double bytes) {
 
 std::string milliseconds(const Json& value) {
   if (!value.is_number() || value.get<double>() <= 0) return "-";
+  if (value.get<double>() < 0.1) return "< 0.1 ms";
   char text[32];
   std::snprintf(text, sizeof text, "%.1f ms", value.get<double>());
   return text;
