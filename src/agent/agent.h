@@ -51,6 +51,7 @@ struct Options {
   std::vector<HostPort> direct;  // listens there for sealed sessions that come without the relay
   bool padding = false;          // of sealed records
   std::optional<HostPort> metrics_listen;  // for whoever serves metrics()
+  bool send_governor = true;               // bounds what is on its way to the relay, by its path
 };
 
 struct TunnelStatus {

@@ -144,8 +144,8 @@ void Agent::Impl::connect() {
   const bool websocket = options_.carrier != Carrier::tls || fallen_back_;
   const net::TlsContext* tls = websocket ? &tls_.web_relay : &tls_.relay;
   if (options_.carrier == Carrier::plain_websocket) tls = nullptr;
-  const Connection::Relay relay{options_.relay, tls, websocket, options_.proxy,
-                                identity_.signing()};
+  const Connection::Relay relay{
+      options_.relay, tls, websocket, options_.proxy, identity_.signing(), options_.send_governor};
   Connection::Owner& owner = *this;
   connection_ = std::make_unique<Connection>(shard_, relay, std::move(client), owner);
   connection_->start();

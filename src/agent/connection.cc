@@ -127,7 +127,8 @@ void Connection::begin_session(Bytes surplus) {
   deadline_.disarm();
   net::SessionDriver::Owner& owner = *this;
   driver_ = std::make_unique<net::SessionDriver>(shard_, mux::Config::native(mux::Role::client),
-                                                 owner, std::move(transport_));
+                                                 owner, std::move(transport_), net::Framing::chunks,
+                                                 relay_.govern);
   control_.start(driver_->mux(), shard_.now());
   driver_->start(surplus);
 }

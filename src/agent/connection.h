@@ -52,6 +52,7 @@ class Connection final : public StreamHost,
     bool websocket;
     const std::optional<net::Proxy>& proxy;
     const SigningKey& identity;
+    bool govern = true;  // see net::SessionDriver
   };
 
   Connection(net::Shard& shard, const Relay& relay, control::Client client, Owner& owner);

@@ -162,6 +162,7 @@ Result<agent::Options> agent_options(const AgentArguments& arguments, Services s
   out.direct = config->direct;
   out.padding = config->padding.value_or(false);
   out.metrics_listen = config->metrics_listen;
+  out.send_governor = config->send_governor.value_or(true);
   for (const config::ServiceConfig& service : config->services) {
     auto policy = visitor_policy(service);
     if (!policy) return tl::unexpected(policy.error());

@@ -76,6 +76,8 @@ struct Parser {
   AgentArguments http, tcp, tls, ws, agent;
   JoinArguments join;
   TokenArguments token_create, token_invite, token_list, token_revoke, token_allow;
+  StatusArguments status;
+  UsageArguments usage;
   PairArguments pair;
   DeviceArguments device_list, device_revoke, device_scope;
   KeyArguments key_show, key_rotate;
@@ -110,6 +112,7 @@ struct Parser {
   void add_service(CLI::App* command, AgentArguments& into, Kind kind);
   void add_join();
   void add_token();
+  void add_status();
   void add_sealed();
   void add_connect();
   void add_sample();
@@ -164,6 +167,7 @@ Parser::Parser() {
   add_agent(command("agent", "publish the services of a configuration file"), agent);
   add_join();
   add_token();
+  add_status();
   add_sealed();
   add_connect();
   auto* config_command = command("config", "look at configuration files");
@@ -244,6 +248,20 @@ void Parser::add_token() {
   verb("revoke", "refuse it from now on", token_revoke, Verb::revoke);
   verb("allow", "take back the revocation of a JWT's subject: jwt:SUBJECT", token_allow,
        Verb::allow);
+}
+
+void Parser::add_status() {
+  auto* c =
+      command("status", "show a relay's agents, and how it sends to them",
+              "To be run where the relay runs. Example: leat status --admin-key-file admin.key");
+  add(c, "--state-dir", status.state_dir, "DIR", kRelayStateDir);
+  add(c, "--admin-key-file", status.admin_key_file, "FILE", "the relay's");
+  with_environment(c, c->add_flag("--json", status.json, "for programs"));
+  c = command("usage", "show what a relay's owners have used, by day and month",
+              "To be run where the relay runs, as the user it runs as, or with its admin key.");
+  c->add_option("OWNER", usage.owner, "one of them [all]")->type_name("");
+  add(c, "--state-dir", usage.state_dir, "DIR", kRelayStateDir);
+  add(c, "--admin-key-file", usage.admin_key_file, "FILE", "ask the relay, not its database");
 }
 
 void Parser::add_sealed() {
@@ -376,6 +394,8 @@ Result<Arguments> Parser::parsed() {
                            : verb == "allow"  ? token_allow
                                               : token_revoke);
   }
+  if (name == "status") return status;
+  if (name == "usage") return usage;
   if (name == "join") return join;
   if (name == "pair") return pair;
   if (name == "device") {

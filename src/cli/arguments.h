@@ -41,6 +41,16 @@ struct TokenArguments {
   std::string plan;  // create, invite
 };
 
+// Both beside a relay, in its state directory.
+struct StatusArguments {
+  std::optional<std::string> state_dir, admin_key_file;
+  bool json = false;
+};
+struct UsageArguments {
+  std::optional<std::string> state_dir, admin_key_file;  // without the key: of the database
+  std::string owner;                                     // empty: of all
+};
+
 // `leat pair`, `leat device …`, `leat key …`: what is done beside an agent, in its state directory.
 struct PairArguments {
   std::optional<std::string> state_dir;
@@ -106,9 +116,9 @@ struct PrintArguments {
 };
 
 using Arguments =
-    std::variant<RelayArguments, AgentArguments, JoinArguments, TokenArguments, PairArguments,
-                 DeviceArguments, KeyArguments, ConnectArguments, ConfigArguments, DoctorArguments,
-                 SampleArguments, DemoArguments, PrintArguments>;
+    std::variant<RelayArguments, AgentArguments, JoinArguments, TokenArguments, StatusArguments,
+                 UsageArguments, PairArguments, DeviceArguments, KeyArguments, ConnectArguments,
+                 ConfigArguments, DoctorArguments, SampleArguments, DemoArguments, PrintArguments>;
 
 // LEAT_USAGE says which argument is wrong. The environment stands in for a flag that is not there,
 // but for settings only from service_environment() and its like in src/config.

@@ -97,6 +97,7 @@ int run_relay(const RelayArguments& arguments) {
   const auto relay = relay::Relay::start(shard, *options);
   if (!relay) return report(advise(relay.error(), options->state_dir));
   show((*relay)->info(), *options);
+  (*relay)->on_drain_asked([&] { daemon.stop(kExitStopped); });
   const auto drain = [&](Daemon::Done done) {
     lock->reset();
     (*relay)->drain(std::move(done));

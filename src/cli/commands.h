@@ -10,6 +10,8 @@ int run_relay(const RelayArguments& arguments);
 int run_agent(const AgentArguments& arguments);
 int run_join(const JoinArguments& arguments);
 int run_token(const TokenArguments& arguments);
+int run_status(const StatusArguments& arguments);
+int run_usage(const UsageArguments& arguments);
 int run_pair(const PairArguments& arguments);
 int run_device(const DeviceArguments& arguments);
 int run_key(const KeyArguments& arguments);

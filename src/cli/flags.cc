@@ -28,6 +28,11 @@ constexpr Flag kRelayFlags[] = {
     {"--wildcard", nullptr, "every name below --domain leads here [if a certificate says so]"},
     {"--trusted-proxies", "LIST", "networks whose X-Forwarded-For is believed [none]"},
     {"--proxy-protocol", "LIST", "networks whose connections begin with a PROXY header [none]"},
+    {"--connection-days", "N", "how long visits are remembered; 0: not at all [14]"},
+    {"--connection-rows", "N", "and how many of them [200000]"},
+    {"--connection-paths", "BOOL", "with the paths that were asked for, without queries [true]"},
+    {"--public-registration", nullptr, "apps may register at public doors, 5 an hour and address"},
+    {"--send-governor", "SWITCH", "on: bound what is on its way to an agent; off [on]"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},
 };
@@ -43,6 +48,7 @@ constexpr Flag kAgentFlags[] = {
     {"--direct", "ADDR", "take sealed sessions here too, without the relay; several with commas"},
     {"--padding", nullptr, "fill sealed records up, to hide their sizes"},
     {"--metrics-listen", "ADDR", "serve /metrics for Prometheus here, 127.0.0.1:PORT [no]"},
+    {"--send-governor", "SWITCH", "on: bound what is on its way to the relay; off [on]"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},
 };

@@ -13,6 +13,8 @@ struct Run {
   int operator()(const AgentArguments& arguments) const { return run_agent(arguments); }
   int operator()(const JoinArguments& arguments) const { return run_join(arguments); }
   int operator()(const TokenArguments& arguments) const { return run_token(arguments); }
+  int operator()(const StatusArguments& arguments) const { return run_status(arguments); }
+  int operator()(const UsageArguments& arguments) const { return run_usage(arguments); }
   int operator()(const PairArguments& arguments) const { return run_pair(arguments); }
   int operator()(const DeviceArguments& arguments) const { return run_device(arguments); }
   int operator()(const KeyArguments& arguments) const { return run_key(arguments); }

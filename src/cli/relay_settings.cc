@@ -90,6 +90,13 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
     if (!plans) return tl::unexpected(plans.error());
     out.plans = std::move(*plans);
   }
+  if (config->connection_days) {
+    out.connection_days = std::chrono::days(static_cast<int>(*config->connection_days));
+  }
+  if (config->connection_rows) out.connection_rows = *config->connection_rows;
+  out.connection_paths = config->connection_paths;
+  out.public_registration = config->public_registration;
+  out.send_governor = config->send_governor;
   out.jwt_keys = config->jwt_keys.value_or("");
   out.jwt_audience = config->jwt_audience.value_or("");
   out.jwt_issuer = config->jwt_issuer.value_or("");

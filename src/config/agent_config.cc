@@ -164,6 +164,7 @@ constexpr Key<AgentConfig> kAgentKeys[] = {
     {"direct", "", set<&AgentConfig::direct, parse_listeners>},
     {"padding", "", set<&AgentConfig::padding, parse_bool>},
     {"metrics_listen", "", set<&AgentConfig::metrics_listen, parse_listen>},
+    {"send_governor", "", set<&AgentConfig::send_governor, parse_on_off>},
     {"services", "services", set_services},
     {"local_agent_url", "services", set_local_agent},
     {"log_level", "", set<&AgentConfig::log_level, parse_level>},

@@ -60,6 +60,7 @@ struct AgentConfig {
   std::optional<std::string> state_dir;
   std::optional<ProxyAddress> proxy;  // to the relay; "none" is no proxy whatever HTTPS_PROXY says
   std::vector<HostPort> direct;       // listen for sealed sessions; "ADDR, ADDR"
+  std::optional<bool> send_governor;  // of what is on its way to the relay
   std::optional<bool> padding;        // of sealed records
   std::optional<HostPort> metrics_listen;
   std::vector<ServiceConfig> services;  // "local_agent_url" stands for a list of one

@@ -35,6 +35,11 @@ constexpr Key<RelayConfig> kKeys[] = {
     {"jwt_issuer", "", set<&RelayConfig::jwt_issuer, parse_path>},
     {"plans", "", set<&RelayConfig::plans, parse_path>},
     {"admin_key_file", "", set<&RelayConfig::admin_key_file, parse_path>},
+    {"connection_days", "", set<&RelayConfig::connection_days, parse_days>},
+    {"connection_rows", "", set<&RelayConfig::connection_rows, parse_rows>},
+    {"connection_paths", "", set<&RelayConfig::connection_paths, parse_bool>},
+    {"public_registration", "", set<&RelayConfig::public_registration, parse_bool>},
+    {"send_governor", "", set<&RelayConfig::send_governor, parse_on_off>},
     {"log_level", "", set<&RelayConfig::log_level, parse_level>},
     {"log_format", "", set<&RelayConfig::log_format, parse_format>},
 };

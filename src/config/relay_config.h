@@ -35,8 +35,12 @@ struct RelayConfig {
   std::optional<std::vector<Cidr>> proxy_protocol;   // whose connections begin with its header
   std::optional<std::string> jwt_keys;               // a file; see auth/keys.h
   std::optional<std::string> jwt_audience, jwt_issuer;
-  std::optional<std::string> plans;           // a file; see plans.h
-  std::optional<std::string> admin_key_file;  // the admin API's key
+  std::optional<std::string> plans;                               // a file; see plans.h
+  std::optional<std::string> admin_key_file;                      // the admin API's key
+  std::optional<std::uint64_t> connection_days, connection_rows;  // of the log; 0: none
+  bool connection_paths = true;
+  bool public_registration = false;
+  bool send_governor = true;
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;
 };

@@ -111,6 +111,28 @@ Result<std::uint64_t> parse_memory(std::string_view text) {
   return expected("64MiB or more", text);
 }
 
+namespace {
+
+Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t most) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value > most) {
+    return expected("a number from 0 to " + std::to_string(most), text);
+  }
+  return value;
+}
+
+}  // namespace
+
+Result<std::uint64_t> parse_days(std::string_view text) { return parse_count(text, 3650); }
+
+Result<std::uint64_t> parse_rows(std::string_view text) { return parse_count(text, 1'000'000'000); }
+
+Result<bool> parse_on_off(std::string_view text) {
+  if (text != "on" && text != "off") return expected("on or off", text);
+  return text == "on";
+}
+
 Result<bool> parse_bool(std::string_view text) {
   if (text == "1" || text == "0") return text == "1";
   return choice<bool, 2>(text, {{{"true", true}, {"false", false}}});

@@ -29,6 +29,10 @@ Result<std::uint64_t> parse_size(std::string_view text);
 // What a relay may hold for visitors who have not taken it: a size of 64 MiB or more.
 Result<std::uint64_t> parse_memory(std::string_view text);
 
+// Of the connection log; 0: none is kept.
+Result<std::uint64_t> parse_days(std::string_view text);  // up to 3650
+Result<std::uint64_t> parse_rows(std::string_view text);  // up to a thousand million
+Result<bool> parse_on_off(std::string_view text);         // on, off
 Result<bool> parse_bool(std::string_view text);           // true, false, 1, 0
 Result<std::uint16_t> parse_port(std::string_view text);  // 1 to 65535
 Result<log::Level> parse_level(std::string_view text);    // debug, info, warn, error, off

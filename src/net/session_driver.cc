@@ -42,7 +42,7 @@ thread_local std::size_t ReceiveBuffer::depth_ = 0;
 }  // namespace
 
 SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& owner,
-                             std::unique_ptr<Transport> carrier, Framing framing)
+                             std::unique_ptr<Transport> carrier, Framing framing, bool govern)
     : shard_(shard),
       owner_(owner),
       carrier_(std::move(carrier)),
@@ -50,7 +50,7 @@ SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& own
       record_(carrier_->best_write()),
       link_(*this, framing, limits::kLinkLog, config.memory),
       mux_(config, *this, shard.now()),
-      governor_(true),
+      governor_(govern),
       deadline_(shard, [this] { on_deadline(); }),
       pace_(shard, [this] { shard_.defer(*this); }),
       closing_timer_(shard, [this] { end(close_reason_); }) {

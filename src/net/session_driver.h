@@ -43,8 +43,10 @@ class SessionDriver final : private TransportOwner,
 
   // `carrier` has finished its handshakes (TLS and the link's). Framing::bare goes with
   // mux::Config::bare.
+  // `govern` false: bytes on the wire are bounded by nothing but the kernel's congestion control.
   SessionDriver(Shard& shard, const mux::Config& config, Owner& owner,
-                std::unique_ptr<Transport> carrier, Framing framing = Framing::chunks);
+                std::unique_ptr<Transport> carrier, Framing framing = Framing::chunks,
+                bool govern = true);
   ~SessionDriver() override;
 
   // Begins to read and write. `surplus`: bytes that came behind the link's handshake.

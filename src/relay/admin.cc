@@ -1,14 +1,17 @@
 #include "relay/admin.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "base/calendar.h"
 #include "base/crypto_util.h"
-#include "http/chars.h"
+#include "relay/admin_apps.h"
+#include "relay/admin_visits.h"
 #include "relay/agent_session.h"
+#include "relay/bare_agent.h"
 #include "relay/http_visitor.h"
 #include "relay/sealed_visitor.h"
 #include "relay/tcp_visitor.h"
@@ -41,6 +44,12 @@ std::string kind_name(store::TokenInfo::Kind kind) {
   return {};
 }
 
+std::vector<BareAgent*> bare_agents(Context& context) {
+  std::vector<BareAgent*> all;
+  context.bare_agents.for_each([&](BareAgent& agent) { all.push_back(&agent); });
+  return all;
+}
+
 std::vector<AgentSession*> sessions_of(Context& context, const std::string& identity) {
   std::vector<AgentSession*> found;
   for (AgentSession* session : context.registry.sessions()) {
@@ -49,9 +58,32 @@ std::vector<AgentSession*> sessions_of(Context& context, const std::string& iden
   return found;
 }
 
-std::string query(const AdminRequest& request, const char* name) {
-  const auto found = request.query.find(name);
-  return found == request.query.end() ? std::string() : found->second;
+// What bounds the bytes on their way to the agent (net/send_governor.h).
+Json governor_json(const net::SendGovernor& governor) {
+  const std::size_t bound = governor.outstanding_bound();
+  const double base = std::chrono::duration<double, std::milli>(governor.base_rtt()).count();
+  return {{"mode", net::name(governor.mode())},
+          {"outstanding_cap", bound == SIZE_MAX ? Json(nullptr) : Json(bound)},
+          {"unsent_cap", governor.unsent_bound()},
+          {"delivery_rate", governor.rate()},
+          {"min_rtt_ms", base > 0 ? Json(base) : Json(nullptr)}};
+}
+
+// What a relay can see of a tunnel's visitors, in words for people.
+std::string_view relay_sees(control::TunnelKind kind) {
+  switch (kind) {
+    case control::TunnelKind::http:
+      return "everything: requests and answers in the clear";
+    case control::TunnelKind::ws:
+      return "everything: messages in the clear, unless the room encrypts them";
+    case control::TunnelKind::tcp:
+      return "the bytes as they are: what the service encrypts stays encrypted";
+    case control::TunnelKind::tls:
+      return "ciphertext, and the name that is asked for";
+    case control::TunnelKind::sealed:
+      return "ciphertext only";
+  }
+  return {};
 }
 
 // --- handlers ---
@@ -79,21 +111,48 @@ Result<AdminAnswer> get_agents(Context& context, const AdminRequest&) {
                       {"streams", about.streams},
                       {"bytes_in", about.bytes_in},
                       {"bytes_out", about.bytes_out},
-                      {"rtt_ms", std::chrono::duration<double, std::milli>(about.rtt).count()}});
+                      {"rtt_ms", std::chrono::duration<double, std::milli>(about.rtt).count()},
+                      {"governor", governor_json(session->driver().governor())}});
   }
   return answer({{"agents", std::move(agents)}});
 }
 
+// As a TERM does: answered while what runs is waited for.
+Result<AdminAnswer> drain_relay(Context& context, const AdminRequest&) {
+  context.ask_to_drain();
+  return answer({{"status", "draining"}}, 202);
+}
+
+// The key was right, so the browser need not keep it. Strict: not sent along from other sites.
+Result<AdminAnswer> open_session(Context& context, const AdminRequest& request) {
+  const AdminDoor::Session session = context.door.open(context.shard.now());
+  AdminAnswer out = answer({{"token", session.token.reveal()},
+                            {"expires_in", std::chrono::seconds(AdminDoor::kLife).count()}},
+                           201);
+  out.fields = std::string("Set-Cookie: ") + kAdminCookie + "=";
+  out.fields.append(session.cookie.reveal()).append("; Path=/; HttpOnly; SameSite=Strict");
+  out.fields += request.secure ? "; Secure\r\n" : "\r\n";
+  return out;
+}
+
+Result<AdminAnswer> close_session(Context& context, const AdminRequest& request) {
+  context.door.close(*request.request);
+  return AdminAnswer{204,
+                     {},
+                     std::string("Set-Cookie: ") + kAdminCookie +
+                         "=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0\r\n"};
+}
+
 Result<AdminAnswer> drain_agent(Context& context, const AdminRequest& request) {
   const auto sessions = sessions_of(context, request.path_value);
-  if (sessions.empty()) return fail(Code::NO_SUCH_PATH);
+  if (sessions.empty()) return fail(Code::ADMIN_NO_SUCH);
   for (AgentSession* session : sessions) session->drain();
   return AdminAnswer{204, {}};
 }
 
 Result<AdminAnswer> cut_agent(Context& context, const AdminRequest& request) {
   const auto sessions = sessions_of(context, request.path_value);
-  if (sessions.empty()) return fail(Code::NO_SUCH_PATH);
+  if (sessions.empty()) return fail(Code::ADMIN_NO_SUCH);
   for (AgentSession* session : sessions) session->close({Code::REVOKED, "by the operator"});
   return AdminAnswer{204, {}};
 }
@@ -101,12 +160,32 @@ Result<AdminAnswer> cut_agent(Context& context, const AdminRequest& request) {
 Result<AdminAnswer> get_tunnels(Context& context, const AdminRequest&) {
   Json tunnels = Json::array();
   for (AgentSession* session : context.registry.sessions()) {
-    for (const std::string& id : session->about().tunnels) {
+    const AgentSession::About about = session->about();
+    for (const std::string& id : about.tunnels) {
+      const control::TunnelRequest* bound = session->bound(id);
       tunnels.push_back({{"id", id},
+                         {"kind", control::name(bound->kind)},
+                         {"urls", session->urls_of(id)},
+                         {"relay_sees", relay_sees(bound->kind)},
                          {"owner", session->credential_name()},
                          {"identity", hex(session->identity())},
+                         {"agent", about.host_name},
+                         {"since", rfc3339(about.since)},
+                         {"public", bound->is_public},
                          {"guarded", session->access(id) != nullptr}});
     }
+  }
+  for (BareAgent* agent : bare_agents(context)) {
+    tunnels.push_back({{"id", agent->room()},
+                       {"kind", "ws"},
+                       {"urls", {room_url(context.public_url, agent->room())}},
+                       {"relay_sees", relay_sees(control::TunnelKind::ws)},
+                       {"owner", agent->owner()},
+                       {"identity", ""},
+                       {"agent", agent->peer()},
+                       {"since", nullptr},
+                       {"public", true},
+                       {"guarded", false}});
   }
   return answer({{"tunnels", std::move(tunnels)}});
 }
@@ -115,7 +194,7 @@ Result<AdminAnswer> get_tunnels(Context& context, const AdminRequest&) {
 Result<AdminAnswer> release_tunnel(Context& context, const AdminRequest& request) {
   const auto released = context.store.release(request.path_value);
   if (!released) return tl::unexpected(released.error());
-  if (!*released) return fail(Code::NO_SUCH_PATH);
+  if (!*released) return fail(Code::ADMIN_NO_SUCH);
   for (AgentSession* session : std::vector(context.registry.sessions())) {
     session->revoke(request.path_value);
   }
@@ -142,8 +221,8 @@ Result<AdminAnswer> get_tokens(Context& context, const AdminRequest&) {
 }
 
 Result<AdminAnswer> create_token(Context& context, const AdminRequest& request) {
-  const std::string name = query(request, "name");
-  const auto token = context.store.create_token(name, query(request, "plan"));
+  const std::string name = request.parameter("name");
+  const auto token = context.store.create_token(name, request.parameter("plan"));
   if (!token) return tl::unexpected(token.error());
   return answer({{"name", name}, {"token", token->reveal()}}, 201);
 }
@@ -159,8 +238,8 @@ Result<AdminAnswer> revoke_token(Context& context, const AdminRequest& request) 
 }
 
 Result<AdminAnswer> invite(Context& context, const AdminRequest& request) {
-  const auto code =
-      context.store.create_code({.name = query(request, "name"), .plan = query(request, "plan")});
+  const auto code = context.store.create_code(
+      {.name = request.parameter("name"), .plan = request.parameter("plan")});
   if (!code) return tl::unexpected(code.error());
   return answer({{"code", code->reveal()}, {"expires_in", 900}}, 201);
 }
@@ -182,7 +261,7 @@ Result<AdminAnswer> get_plans(Context& context, const AdminRequest&) {
 
 Result<AdminAnswer> get_usage(Context& context, const AdminRequest& request) {
   context.accounting.settle();
-  const auto rows = context.store.usages(query(request, "owner"));
+  const auto rows = context.store.usages(request.parameter("owner"));
   if (!rows) return tl::unexpected(rows.error());
   Json usage = Json::array();
   for (const store::UsageRow& row : *rows) {
@@ -198,8 +277,20 @@ Result<AdminAnswer> get_usage(Context& context, const AdminRequest& request) {
 constexpr std::array<std::string_view, 2> kNameAndPlan = {"name", "plan"};
 constexpr std::array<std::string_view, 1> kOwner = {"owner"};
 
+constexpr std::array<std::string_view, 7> kConnections = {"tunnel", "address", "text", "since",
+                                                          "until",  "cursor",  "limit"};
+
 constexpr AdminHandler kHandlers[] = {
     {"GET", "/api/v1/status", {}, get_status},
+    {"POST", "/api/v1/session", {}, open_session},
+    {"DELETE", "/api/v1/session", {}, close_session},
+    {"POST", "/api/v1/drain", {}, drain_relay},
+    {"GET", "/api/v1/events", {}, get_events},
+    {"GET", "/api/v1/connections", kConnections, get_connections},
+    {"POST", "/api/v1/pair", kNameAndPlan, begin_pairing},
+    {"GET", "/api/v1/pair/{token}", {}, look_at_pairing, true},
+    {"DELETE", "/api/v1/pair/{token}", {}, end_pairing, true},
+    {"POST", "/api/v1/register", {}, register_app, true},
     {"GET", "/api/v1/agents", {}, get_agents},
     {"DELETE", "/api/v1/agents/{identity}", {}, cut_agent},
     {"POST", "/api/v1/agents/{identity}/drain", {}, drain_agent},
@@ -257,51 +348,44 @@ bool read_query(std::string_view text, const AdminHandler& handler, AdminRequest
   return true;
 }
 
-bool has_key(const http::Request& request, const Secret& key) {
-  std::string shown;
-  if (request.fields.count("X-Admin-Key") == 1) {
-    shown = *request.fields.find("X-Admin-Key");
-  } else if (request.fields.count("Authorization") == 1) {
-    const std::string& field = *request.fields.find("Authorization");
-    constexpr std::string_view kBearer = "Bearer ";
-    if (http::iequal(std::string_view(field).substr(0, kBearer.size()), kBearer)) {
-      shown = field.substr(kBearer.size());
-    }
-  }
-  // As hashes, so that the time does not tell how long the key is.
-  return constant_time_equal(sha256(as_bytes(shown)), sha256(as_bytes(key.reveal())));
-}
-
 }  // namespace
 
 std::span<const AdminHandler> admin_handlers() { return kHandlers; }
 
+std::string AdminRequest::parameter(const std::string& name) const {
+  const auto found = query.find(name);
+  return found == query.end() ? std::string() : found->second;
+}
+
 Result<AdminAnswer> administer(Context& context, const http::Request& request,
-                               std::string_view target, std::string_view address) {
+                               std::string_view target, const AdminCaller& caller) {
   const Secret& key = context.options.admin_key;
-  if (key.empty()) return fail(Code::NO_SUCH_PATH);
-  const std::string counted = "admin " + std::string(address);
-  const Time now = context.shard.now();
-  if (!context.tries.allows(counted, now)) return fail(Code::TOO_MANY_TRIES);
-  if (!has_key(request, key)) {
-    context.tries.failed(counted, now);
-    return fail(Code::BAD_TOKEN);
+  if (caller.door ? !context.options.public_registration : key.empty()) {
+    return fail(Code::NO_SUCH_PATH);
+  }
+  if (!caller.door) {
+    const auto admitted =
+        context.door.admit(request, key, caller.address, context.tries, context.shard.now());
+    if (!admitted) return tl::unexpected(admitted.error());
   }
   const std::size_t question = std::min(target.find('?'), target.size());
   const std::string_view path = target.substr(0, question);
   bool found = false;
   for (const AdminHandler& handler : kHandlers) {
     const auto value = match(handler.path, path);
-    if (!value) continue;
+    if (!value || (caller.door && !handler.open)) continue;
     found = true;
     if (handler.method != request.method) continue;
     AdminRequest asked;
     auto text = decoded(*value);
     if (!text ||
         !read_query(target.substr(std::min(question + 1, target.size())), handler, asked)) {
-      return fail(Code::BAD_REQUEST);
+      return fail(Code::ADMIN_PARAMETER);
     }
     asked.path_value = std::move(*text);
+    asked.address = caller.address;
+    asked.request = &request;
+    asked.secure = caller.secure;
     return handler.handle(context, asked);
   }
   return fail(found ? Code::METHOD_REFUSED : Code::NO_SUCH_PATH);

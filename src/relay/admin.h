@@ -18,11 +18,18 @@ namespace leat::relay {
 struct AdminRequest {
   std::string path_value;  // what stands for {…} in the handler's path, decoded
   std::map<std::string, std::string> query;
+  std::string address;                     // of whoever asks
+  const http::Request* request = nullptr;  // while it is handled
+  bool secure = false;                     // it came over TLS
+
+  std::string parameter(const std::string& name) const;  // empty: not given
 };
 
 struct AdminAnswer {
   int status = 200;
   std::string body;
+  std::string fields = {};  // each line ending in CRLF
+  bool events = false;      // the connection becomes an EventStream instead
 };
 
 struct AdminHandler {
@@ -30,13 +37,20 @@ struct AdminHandler {
   std::string_view path;  // "/api/v1/tokens/{name}"
   std::span<const std::string_view> query;
   Result<AdminAnswer> (*handle)(Context& context, const AdminRequest& request);
+  // Without the key on public doors, where the operator said so; it guards itself.
+  bool open = false;
 };
 std::span<const AdminHandler> admin_handlers();
 
+struct AdminCaller {
+  std::string_view address;
+  bool secure = false;  // over TLS
+  bool door = false;    // through a public door: see AdminHandler::open
+};
 // Answers a request below /api/v1/ once its key is right. `target` is canonical. Errors:
-// NO_SUCH_PATH (also without a key configured), METHOD_REFUSED, BAD_TOKEN, TOO_MANY_TRIES,
-// BAD_REQUEST, and what a handler says.
+// NO_SUCH_PATH (also without a key configured), METHOD_REFUSED, ADMIN_PARAMETER, those of
+// AdminDoor::admit(), and what a handler says.
 Result<AdminAnswer> administer(Context& context, const http::Request& request,
-                               std::string_view target, std::string_view address);
+                               std::string_view target, const AdminCaller& caller);
 
 }  // namespace leat::relay

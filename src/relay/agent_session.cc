@@ -28,12 +28,6 @@ mux::Config config_of(Context& context) {
   return config;
 }
 
-// https://HOST becomes wss://HOST.
-std::string room_url(std::string_view public_url, std::string_view room) {
-  return "ws" + std::string(public_url.substr(std::string_view("http").size())) + kRoomDoor +
-         "?room=" + std::string(room);
-}
-
 // What the relay keeps of a tunnel's rules, about: texts, and what is read out of them.
 std::size_t size_of(const control::VisitorPolicy& policy) {
   using Named = control::VisitorPolicy::Named;
@@ -48,6 +42,11 @@ std::size_t size_of(const control::VisitorPolicy& policy) {
 
 }  // namespace
 
+std::string room_url(std::string_view public_url, std::string_view room) {
+  return "ws" + std::string(public_url.substr(std::string_view("http").size())) + kRoomDoor +
+         "?room=" + std::string(room);
+}
+
 AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> carrier,
                            const net::SessionId& session, const PublicKey& identity,
                            std::optional<Waiting> waiting)
@@ -55,7 +54,8 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
       identity_(identity),
       session_name_(hex(Bytes(session).first(8))),
       peer_(carrier->peer()),
-      driver_(context.shard, config_of(context), *this, std::move(carrier)),
+      driver_(context.shard, config_of(context), *this, std::move(carrier), net::Framing::chunks,
+              context.options.send_governor),
       control_(*this, identity),
       hello_timer_(context.shard,
                    [this] {
@@ -468,6 +468,17 @@ Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
 }
 
 // Best first: a name is an origin of its own, and leads here if its owner saw to that.
+std::vector<std::string> AgentSession::urls_of(const std::string& tunnel) const {
+  const auto found = tunnels_.find(tunnel);
+  if (found == tunnels_.end()) return {};
+  const Tunnel& held = found->second;
+  if (held.port) return {"tcp://" + HostPort{context_.public_host, held.port->port()}.text()};
+  if (held.request.kind == control::TunnelKind::sealed) {
+    return {context_.public_url + "/sealed/" + tunnel};
+  }
+  return urls(held.request);
+}
+
 std::vector<std::string> AgentSession::urls(const control::TunnelRequest& tunnel) const {
   if (tunnel.kind == control::TunnelKind::ws) {
     std::vector<std::string> urls = {room_url(context_.public_url, tunnel.id)};

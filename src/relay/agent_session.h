@@ -21,6 +21,9 @@
 
 namespace leat::relay {
 
+// https://HOST becomes wss://HOST/client?room=ID.
+std::string room_url(std::string_view public_url, std::string_view room);
+
 class AgentSession final : private net::SessionDriver::Owner,
                            private control::ServerEvents,
                            private mux::Source,
@@ -38,6 +41,8 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::optional<mux::StreamHandle> open_stream();
   // What the agent asked for when it bound the tunnel; nullptr: it has not.
   const control::TunnelRequest* bound(const std::string& tunnel) const;
+  // Where visitors reach it; empty: it is not bound.
+  std::vector<std::string> urls_of(const std::string& tunnel) const;
   const PublicKey& identity() const { return identity_; }
   // Nothing has come from the agent for longer than a live carrier is ever silent.
   bool silent() const { return context_.shard.now() - driver_.heard() > limits::kSilent; }

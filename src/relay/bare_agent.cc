@@ -91,7 +91,8 @@ BareAgent::BareAgent(Context& context, std::unique_ptr<net::Transport> carrier, 
     : context_(context),
       admission_(std::move(admission)),
       peer_(carrier->peer()),
-      driver_(context.shard, config_of(context), *this, std::move(carrier), net::Framing::bare) {}
+      driver_(context.shard, config_of(context), *this, std::move(carrier), net::Framing::bare,
+              context.options.send_governor) {}
 
 BareAgent::~BareAgent() { driver_.mux().end_all(); }
 

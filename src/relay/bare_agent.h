@@ -42,6 +42,8 @@ class BareAgent final : private net::SessionDriver::Owner {
 
   const std::shared_ptr<Account>& account() const { return admission_.account; }
   const std::string& room() const { return admission_.room; }
+  const std::string& owner() const { return admission_.credential; }
+  const std::string& peer() const { return peer_; }
   bool owns_room() const { return admission_.token != 0; }
 
   void close(const Error& why);

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,7 +20,9 @@
 #include "net/shard.h"
 #include "relay/access.h"
 #include "relay/accounting.h"
+#include "relay/admin_door.h"
 #include "relay/credentials.h"
+#include "relay/journal.h"
 #include "relay/metrics.h"
 #include "relay/names.h"
 #include "relay/options.h"
@@ -109,6 +112,7 @@ class SealedVisitor;
 class AgentSession;
 class Arrival;
 class BareAgent;
+class EventStream;
 class Knock;
 
 struct Context {
@@ -123,12 +127,17 @@ struct Context {
   Registry registry;
   Rooms rooms;
   Tries tries;
+  AdminDoor door;
+  HourlyLimit registrations{5};
   Metrics metrics;
+  Journal journal;  // outlives the visits
   Ports ports;
   Names names;
   bool names_first = false;  // names below the domain lead here from everywhere: in URLs
   std::string public_url;    // without a slash at the end
   std::string public_host;
+  std::string pin;                                    // "sha256:…" of the certificate's key
+  std::function<void()> ask_to_drain;                 // somebody asks for what TERM does
   std::string url_of(const std::string& host) const;  // public_url with another host, without path
   std::uint16_t tls_port = 0;                         // where the world reaches the TLS listener
   bool draining = false;
@@ -153,6 +162,7 @@ struct Context {
   mux::MemoryShare memory{budget};
 
   // Destroyed from the last to the first: what holds streams goes before the sessions.
+  Owned<EventStream> event_streams;
   Owned<AgentSession> sessions;
   Owned<BareAgent> bare_agents;
   Owned<Knock> knocks;

@@ -96,12 +96,12 @@ void HttpExchange::on_meter() {
 }
 
 mux::Produced HttpExchange::produce(MutableBytes out) {
-  if (!meter_) return produce_unmetered(out);
-  const std::size_t allowed = meter_->allow(out.size());
+  const std::size_t allowed = meter_ ? meter_->allow(out.size()) : out.size();
   if (allowed == 0) return mux::Produced::not_ready();
   const mux::Produced produced = produce_unmetered(out.first(allowed));
   if (produced.kind == mux::Produced::Kind::bytes) {
-    meter_->moved(net::Meter::Direction::in, produced.n);
+    bytes_in_ += produced.n;
+    if (meter_) meter_->moved(net::Meter::Direction::in, produced.n);
   }
   return produced;
 }
@@ -154,12 +154,12 @@ mux::Produced HttpExchange::produce_request(MutableBytes out) {
 // --- response ---
 
 std::size_t HttpExchange::deliver(Bytes data) {
-  if (!meter_) return deliver_unmetered(data);
   if (websocket_ && websocket_->told()) return data.size();
-  const std::size_t allowed = meter_->allow(data.size());
+  const std::size_t allowed = meter_ ? meter_->allow(data.size()) : data.size();
   if (allowed == 0) return 0;
   const std::size_t taken = deliver_unmetered(data.first(allowed));
-  meter_->moved(net::Meter::Direction::out, taken);
+  bytes_out_ += taken;
+  if (meter_) meter_->moved(net::Meter::Direction::out, taken);
   return taken;
 }
 
@@ -262,6 +262,7 @@ void HttpExchange::on_response(http::Response response) {
   parts_.writer.write(parts_.transport, head);
   if (interim) return;
   parts_.metrics.first_byte.observe(parts_.driver.shard().now() - begun_);
+  status_ = response.status;
   if (switching) {
     phase_ = Phase::raw;
     keep_alive_ = false;

@@ -85,6 +85,10 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   bool session_lost() const { return session_lost_ && interim_ == 0; }
   bool reusable() const { return keep_alive_ && parts_.reader.body_done(); }
   bool response_begun() const { return phase_ > Phase::head; }
+  int status() const { return status_; }  // of the answer; 0: none yet
+  // Of the stream, from the visitor and to it.
+  std::uint64_t bytes_in() const { return bytes_in_; }
+  std::uint64_t bytes_out() const { return bytes_out_; }
   bool piped() const { return phase_ == Phase::raw; }
   // A WebSocket has met a limit, and both sides are being told; kQuotaClose is enough.
   bool closing() const { return websocket_ && websocket_->closing(); }
@@ -139,6 +143,8 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   bool session_lost_ = false;
   int interim_ = 0;
   const Time begun_;
+  int status_ = 0;
+  std::uint64_t bytes_in_ = 0, bytes_out_ = 0;
 };
 
 }  // namespace leat::relay

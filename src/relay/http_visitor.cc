@@ -9,6 +9,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "relay/admin.h"
+#include "relay/dashboard.h"
+#include "relay/event_stream.h"
 #include "relay/forward.h"
 #include "relay/metrics.h"
 
@@ -33,6 +35,12 @@ Code head_error(http::HeadError error) {
   }
 }
 
+// What a log says of a request to the admin API: a code in its path is a secret.
+std::string_view shown_path(std::string_view target) {
+  constexpr std::string_view kPair = "/api/v1/pair/";
+  return target.starts_with(kPair) ? kPair : target.substr(0, target.find('?'));
+}
+
 }  // namespace
 
 HttpVisitor::HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels,
@@ -46,6 +54,7 @@ HttpVisitor::HttpVisitor(Context& context, std::unique_ptr<net::Transport> trans
 }
 
 HttpVisitor::~HttpVisitor() {
+  end_visit(false);
   if (transport_) transport_->set_owner(nullptr);
 }
 
@@ -90,6 +99,7 @@ void HttpVisitor::on_deferred() {
 
 // For how long nothing may move in the exchange; called when something did.
 void HttpVisitor::watch() {
+  note_progress();
   if (transport_->broken()) {
     // Reading or writing would say so, but there may be nothing to write, and nobody to read for.
     timer_.arm_in(limits::kStalled);
@@ -100,6 +110,19 @@ void HttpVisitor::watch() {
   } else {
     timer_.arm_in(exchange_->response_begun() ? idle_ : first_byte_);
   }
+}
+
+void HttpVisitor::note_progress() {
+  if (!visit_ || !exchange_) return;
+  visit_->moved(exchange_->bytes_in(), exchange_->bytes_out());
+  if (exchange_->status() != 0) visit_->answered(exchange_->status());
+}
+
+void HttpVisitor::end_visit(bool clean) {
+  if (!visit_) return;
+  note_progress();
+  visit_->end(clean);
+  visit_.reset();
 }
 
 // --- heads ---
@@ -172,6 +195,10 @@ void HttpVisitor::handle(http::Request request) {
       return answer(200, metrics_text(context_), keep_alive, {}, "text/plain; version=0.0.4");
     case Route::Kind::admin:
       return administer(request, way, keep_alive);
+    case Route::Kind::dashboard:
+      if (request.method != "GET" && !head_request_)
+        return answer(Code::METHOD_REFUSED, keep_alive);
+      return show_dashboard(way, keep_alive);
     case Route::Kind::agent:
       if (context_.draining) return answer(Code::DRAINING, false);
       return become_agent(request, way);
@@ -193,13 +220,29 @@ bool HttpVisitor::is_room(const std::string& tunnel) const {
 }
 
 void HttpVisitor::administer(const http::Request& request, const Route& route, bool keep_alive) {
-  const auto answered = relay::administer(context_, request, route.target, transport_->peer_host());
+  const std::string address = visitor_facts(request.fields, transport_->peer_host(),
+                                            transport_->secure(), context_.options.trusted_proxies)
+                                  .address;
+  const auto answered =
+      relay::administer(context_, request, route.target,
+                        {.address = address, .secure = transport_->secure(), .door = tunnels_});
+  constexpr char kNoSniffing[] = "X-Content-Type-Options: nosniff\r\n";
+  if (answered && answered->events) {
+    state_ = State::over;
+    timer_.disarm();
+    EventStream::start(context_, std::move(transport_),
+                       "HTTP/1.1 200 OK\r\nDate: " + http_date(std::chrono::system_clock::now()) +
+                           "\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+                           "Connection: close\r\n" +
+                           kNoSniffing + "\r\n");
+    return context_.http_visitors.release(*this);
+  }
   if (answered) {
     log::info("admin", {{"method", request.method},
-                        {"path", route.target.substr(0, route.target.find('?'))},
+                        {"path", shown_path(route.target)},
                         {"status", answered->status},
                         {"visitor", transport_->peer()}});
-    return answer(answered->status, answered->body, keep_alive);
+    return answer(answered->status, answered->body, keep_alive, answered->fields + kNoSniffing);
   }
   const CodeInfo& about = info(answered.error().code);
   const bool usage = answered.error().code == Code::USAGE;
@@ -207,7 +250,16 @@ void HttpVisitor::administer(const http::Request& request, const Route& route, b
     log::write(log::Level::error, "admin", answered.error());
     return answer(Code::INTERNAL, keep_alive);
   }
-  answer(usage ? Code::BAD_REQUEST : answered.error().code, keep_alive);
+  answer(usage ? Code::ADMIN_PARAMETER : answered.error().code, keep_alive);
+}
+
+// Pages of the admin's, for whoever has its key; they hold nothing but themselves.
+void HttpVisitor::show_dashboard(const Route& route, bool keep_alive) {
+  const DashboardAsset* asset = dashboard_asset(route.target);
+  if (asset == nullptr || context_.options.admin_key.empty()) {
+    return answer(Code::NO_SUCH_PATH, keep_alive);
+  }
+  answer(200, asset->content, keep_alive, kDashboardFields, asset->type);
 }
 
 // --- answers of our own ---
@@ -224,6 +276,7 @@ void HttpVisitor::answer(Code code, bool keep_alive) {
   ++context_.metrics.refused[code];
   const bool limit = about.http_status == 429 || code == Code::QUOTA_BODY;
   if (limit && account_) context_.accounting.refused(*account_, code);
+  if (visit_) visit_->blame(code);
   std::string_view extra;
   if (about.http_status == 503) extra = "Retry-After: 2\r\n";
   std::string quota;
@@ -233,6 +286,7 @@ void HttpVisitor::answer(Code code, bool keep_alive) {
     if (const auto rate = account_->rate_fields(now)) quota += rate->text();
     extra = quota;
   }
+  if (code == Code::REGISTER_LIMIT) extra = "Retry-After: 3600\r\n";
   if (about.http_status == 401) extra = "WWW-Authenticate: Bearer\r\n";
   if (about.http_status == 405) extra = "Allow: GET, HEAD\r\n";
   if (about.http_status == 426) extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
@@ -241,6 +295,8 @@ void HttpVisitor::answer(Code code, bool keep_alive) {
 
 void HttpVisitor::answer(int status, std::string_view body, bool keep_alive,
                          std::string_view extra_fields, std::string_view type) {
+  if (visit_) visit_->answered(status);
+  end_visit(true);
   std::string text = "HTTP/1.1 " + std::to_string(status) + " ";
   text += http::reason_phrase(status);
   text += "\r\nDate: " + http_date(std::chrono::system_clock::now()) +
@@ -303,6 +359,7 @@ void HttpVisitor::on_timer() {
 void HttpVisitor::end(bool abort) {
   if (state_ == State::over) return;
   state_ = State::over;
+  end_visit(false);
   timer_.disarm();
   if (abort) transport_->abort();
   context_.http_visitors.release(*this);

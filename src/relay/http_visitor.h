@@ -22,6 +22,7 @@
 #include "relay/context.h"
 #include "relay/http_exchange.h"
 #include "relay/route.h"
+#include "relay/visit.h"
 
 namespace leat::relay {
 
@@ -59,10 +60,14 @@ class HttpVisitor final : private net::TransportOwner,
   void open_room(http::Request request, Route route);
   bool admit(http::Request& request, Route& route, const AgentSession& agent, bool keep_alive);
   void administer(const http::Request& request, const Route& route, bool keep_alive);
+  void show_dashboard(const Route& route, bool keep_alive);
   void become_agent(const http::Request& request, const Route& route);
   void become_sealed(const http::Request& request, const std::string& tunnel);
   std::unique_ptr<net::Transport> switch_protocols(const http::Request& request,
                                                    std::string_view subprotocol);
+  void begin_visit(const http::Request& request, const Route& route, std::string_view owner);
+  void note_progress();
+  void end_visit(bool clean);
   void settle();  // acts on the exchange's outcome
   void refuse_head(Code code);
   void answer(Code code, bool keep_alive);
@@ -78,6 +83,7 @@ class HttpVisitor final : private net::TransportOwner,
   net::HttpReader reader_;
   net::HttpWriter writer_;
   std::unique_ptr<HttpExchange> exchange_;
+  std::optional<Visit> visit_;  // from the request to the end of its exchange
   net::Timer timer_;
   std::optional<Waiting> waiting_;  // until the first head
   State state_ = State::head;

@@ -56,8 +56,23 @@ bool HttpVisitor::admit(http::Request& request, Route& route, const AgentSession
   if (*refused == Code::VISITOR_REFUSED) extra = access->challenge();
   if (*refused == Code::TOO_MANY_TRIES) extra = "Retry-After: 60\r\n";
   ++context_.metrics.refused[*refused];
+  if (visit_) visit_->blame(*refused);
   answer(info(*refused).http_status, Error::json(*refused), keep_alive, extra);
   return false;
+}
+
+void HttpVisitor::begin_visit(const http::Request& request, const Route& route,
+                              std::string_view owner) {
+  const std::string address = visitor_facts(request.fields, transport_->peer_host(),
+                                            transport_->secure(), context_.options.trusted_proxies)
+                                  .address;
+  visit_.emplace(context_, Visit::About{.kind = route.kind == Route::Kind::room ? "ws" : "http",
+                                        .tunnel = route.tunnel,
+                                        .owner = owner,
+                                        .address = address,
+                                        .request_id = request_id_,
+                                        .method = request.method,
+                                        .target = route.target});
 }
 
 void HttpVisitor::open(http::Request request, Route route) {
@@ -71,6 +86,7 @@ void HttpVisitor::open(http::Request request, Route route) {
   const bool bodiless = request.body == http::BodyKind::none;
   if (agent == nullptr && bare == nullptr)
     return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
+  if (!visit_) begin_visit(request, route, agent != nullptr ? agent->credential_name() : "");
   if (agent == nullptr) {
     grant_ = {};  // a bare agent has no rules
     agent_ = nullptr;
@@ -145,6 +161,7 @@ void HttpVisitor::open(http::Request request, Route route) {
 }
 
 void HttpVisitor::settle() {
+  note_progress();
   const std::unique_ptr<HttpExchange> exchange = std::move(exchange_);
   switch (exchange->outcome()) {
     case HttpExchange::Outcome::running:
@@ -161,8 +178,10 @@ void HttpVisitor::settle() {
       }
       return answer(exchange->code(), false);
     case HttpExchange::Outcome::cut:
+      if (visit_) visit_->blame(exchange->code());
       return end(true);
     case HttpExchange::Outcome::complete:
+      end_visit(true);
       break;
   }
   if (!exchange->reusable() || context_.draining) return linger();

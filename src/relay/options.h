@@ -1,6 +1,7 @@
 // What a relay is told at start.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -45,7 +46,14 @@ struct Options {
   std::string jwt_keys;                  // file; empty: no JWT is taken
   std::string jwt_audience, jwt_issuer;  // empty: none is expected
   Secret admin_key;                      // of the admin API; empty: there is none
-  Plans plans;                           // none: no limits
+  // The connection log: how long visits are remembered (0: not at all), how many, and whether with
+  // the paths they asked for.
+  std::chrono::days connection_days{14};
+  std::uint64_t connection_rows = 200'000;
+  bool connection_paths = true;
+  bool public_registration = false;  // apps may register, and end pairings, at public doors
+  bool send_governor = true;         // bounds what is on its way to an agent, by its path
+  Plans plans;                       // none: no limits
 };
 
 }  // namespace leat::relay

@@ -18,6 +18,7 @@
 #include "relay/arrival.h"
 #include "relay/bare_agent.h"
 #include "relay/context.h"
+#include "relay/event_stream.h"
 #include "relay/http_visitor.h"
 #include "relay/knock.h"
 #include "relay/sealed_visitor.h"
@@ -32,8 +33,10 @@ Context::Context(net::Shard& s, store::Store& st, Options o)
       credentials(store, options),
       accounting(s, st, options.plans),
       rooms(st),
+      journal(s, metrics),
       ports(s, options.tcp_ports),
       budget(options.memory),
+      event_streams(s),
       sessions(s),
       bare_agents(s),
       knocks(s),
@@ -81,7 +84,10 @@ class RelayImpl final : public Relay {
         tls_(std::move(tls)),
         context_(shard, *store_, std::move(options)),
         store_timer_(shard, [this] { poll_store(); }),
-        drain_timer_(shard, [this] { poll_drain(); }) {
+        drain_timer_(shard, [this] { poll_drain(); }),
+        ask_timer_(shard, [this] { ask_(); }) {
+    // Once whoever asks has been answered.
+    context_.ask_to_drain = [this] { ask_timer_.arm_in({}); };
     context_.accounting.on_limit = [this](const Account& account, Code code) {
       context_.sessions.for_each([&](AgentSession& session) { session.notice(account, code); });
     };
@@ -99,6 +105,7 @@ class RelayImpl final : public Relay {
   Result<void> open(const std::string& certificate_file);
   Result<std::vector<std::string>> reload(const Options& options) override;
   void drain(std::function<void()> done) override;
+  void on_drain_asked(std::function<void()> ask) override { ask_ = std::move(ask); }
   void set_plans(Plans plans) override { context_.accounting.set_plans(std::move(plans)); }
   Result<void> reload_keys() override { return context_.credentials.reload(); }
 
@@ -110,6 +117,7 @@ class RelayImpl final : public Relay {
   bool names_lead_here() const;
   std::string state_file() const { return context_.options.state_dir + "/relay.json"; }
   Result<void> write_state();
+  void open_journal();
   void poll_store();
   void poll_drain();
 
@@ -118,8 +126,8 @@ class RelayImpl final : public Relay {
   Context context_;
   Info info_;
   std::unique_ptr<net::Listener> tls_listener_, plain_listener_, admin_listener_;
-  net::Timer store_timer_, drain_timer_;
-  std::function<void()> drained_;
+  net::Timer store_timer_, drain_timer_, ask_timer_;
+  std::function<void()> drained_, ask_ = [this] { drain([] {}); };
   Time drain_deadline_ = kNever;
   bool closing_ = false;
   bool stated_ = false;  // relay.json is ours
@@ -129,6 +137,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   Result<std::string> pin = net::certificate_pin(certificate_file);
   if (!pin) return tl::unexpected(pin.error());
   info_.pin = *pin;
+  context_.pin = *pin;
 
   if (Result<void> loaded = context_.credentials.reload(); !loaded) return loaded;
   ::unlink(state_file().c_str());  // an earlier run's: nobody is to find ports where nobody listens
@@ -154,6 +163,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
     log::warn(
         "OPEN ROOMS: anybody may serve a room that nobody owns, and see what its visitors say");
   }
+  open_journal();
   store_timer_.arm_in(kStorePoll);
   return write_state();
 }
@@ -255,6 +265,15 @@ bool RelayImpl::names_lead_here() const {
     return names && context_.names.has_domain() &&
            std::ranges::find(*names, context_.names.host_of("*")) != names->end();
   });
+}
+
+// Nothing depends on it: a relay whose log cannot be opened says so and works.
+void RelayImpl::open_journal() {
+  const Options& options = context_.options;
+  if (options.connection_days.count() == 0 || options.connection_rows == 0) return;
+  const auto opened = context_.journal.open_log(options.state_dir + "/connections.db",
+                                                {options.connection_days, options.connection_rows});
+  if (!opened) log::write(log::Level::warn, "no connection log", opened.error());
 }
 
 Result<void> RelayImpl::write_state() {
@@ -389,6 +408,7 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   if (info_.pin != *pin) {
     log::warn("certificate key changed", {{"fingerprint", *pin}, {"was", info_.pin}});
     info_.pin = *pin;
+    context_.pin = *pin;
   }
   if (Result<void> written = write_state(); !written) return tl::unexpected(written.error());
 
@@ -413,6 +433,11 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   compare("jwt_audience", options.jwt_audience, then.jwt_audience);
   compare("jwt_issuer", options.jwt_issuer, then.jwt_issuer);
   compare("admin_key_file", options.admin_key, then.admin_key);
+  compare("connection_days", options.connection_days, then.connection_days);
+  compare("connection_rows", options.connection_rows, then.connection_rows);
+  compare("connection_paths", options.connection_paths, then.connection_paths);
+  compare("public_registration", options.public_registration, then.public_registration);
+  compare("send_governor", options.send_governor, then.send_governor);
   compare("state_dir", options.state_dir, then.state_dir);
   return waits;
 }

@@ -41,6 +41,8 @@ class Relay {
   virtual void drain(std::function<void()> done) = 0;
   // Reads Options::jwt_keys again; on an error the old keys stay. Sessions that are there stay too.
   virtual Result<void> reload_keys() = 0;
+  // Called when an administrator asks for a drain; without it the relay drains and stays.
+  virtual void on_drain_asked(std::function<void()> ask) = 0;
   // From now on; what has been used stays used.
   virtual void set_plans(Plans plans) = 0;
 };

@@ -73,7 +73,11 @@ Route route(const http::Request& request, bool tunnels) {
   if (!tunnels) {
     if (path == "/metrics") return {.kind = Route::Kind::metrics};
     if (path.starts_with("/api/v1/")) return {.kind = Route::Kind::admin, .target = *target};
-    return {};
+    if (path != "/" && (path.find('/', 1) != path.npos || path.find('.') == path.npos)) return {};
+    return {.kind = Route::Kind::dashboard, .target = std::string(path)};
+  }
+  if (path.starts_with("/api/v1/pair/") || path == "/api/v1/register") {
+    return {.kind = Route::Kind::admin, .target = *target};
   }
   if (path == "/agent") return agent_route(*target);
   if (constexpr std::string_view door = "/sealed/"; path.starts_with(door)) {

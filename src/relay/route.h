@@ -12,16 +12,17 @@ namespace leat::relay {
 
 struct Route {
   enum class Kind {
-    tunnel,   // `tunnel`, `target`, `prefix`
-    slash,    // a tunnel's root without its slash: 308 to `target`
-    health,   // the relay's own /healthz, /readyz
-    room,     // a WebSocket visitor of the room `tunnel`, as of a tunnel
-    agent,    // an agent's carrier, in a WebSocket; `tunnel`: the room it asks to serve, or empty
-    admin,    // the admin API: `target`
-    metrics,  // for Prometheus
-    sealed,   // `tunnel`: a visitor of a sealed one, in a WebSocket
-    none,     // 404
-    invalid,  // the target has no canonical form: 400
+    tunnel,     // `tunnel`, `target`, `prefix`
+    slash,      // a tunnel's root without its slash: 308 to `target`
+    health,     // the relay's own /healthz, /readyz
+    room,       // a WebSocket visitor of the room `tunnel`, as of a tunnel
+    agent,      // an agent's carrier, in a WebSocket; `tunnel`: the room it asks to serve, or empty
+    admin,      // the admin API: `target`
+    dashboard,  // its pages: `target`
+    metrics,    // for Prometheus
+    sealed,     // `tunnel`: a visitor of a sealed one, in a WebSocket
+    none,       // 404
+    invalid,    // the target has no canonical form: 400
   };
   Kind kind = Kind::none;
   std::string tunnel;

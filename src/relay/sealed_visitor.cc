@@ -30,23 +30,31 @@ void SealedVisitor::start(Context& context, std::unique_ptr<net::Transport> tran
   control::append_message(preamble, text);
   log::info("sealed visitor",
             {{"tunnel", tunnel}, {"visitor", transport->peer()}, {"request_id", request_id}});
+  const std::string address = transport->peer_host();
+  const Visit::About about{.kind = "sealed",
+                           .tunnel = tunnel,
+                           .owner = agent.credential_name(),
+                           .address = address,
+                           .request_id = request_id};
   auto websocket =
       net::make_websocket_transport(context.shard, std::move(transport), http::ws::Role::server,
                                     std::move(surplus), http::ws::kInternalError);
   SealedVisitor& visitor = context.sealed_visitors.add(std::unique_ptr<SealedVisitor>(
       new SealedVisitor(context, agent.driver(), stream, std::move(websocket), std::move(text),
-                        tunnel, std::move(account))));
+                        tunnel, std::move(account), about)));
   visitor.splice_.start_sending(visitor);
 }
 
 SealedVisitor::SealedVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
                              std::unique_ptr<net::Transport> websocket, std::string preamble,
-                             std::string tunnel, std::shared_ptr<Account> account)
+                             std::string tunnel, std::shared_ptr<Account> account,
+                             const Visit::About& about)
     : context_(context),
       reply_(limits::kOpenStreamMessage),
       reply_timer_(context.shard, [this] { refuse(Code::AGENT_LOST); }),
       tunnel_(std::move(tunnel)),
       peer_(websocket->peer()),
+      visit_(context, about),
       meter_(context.accounting, std::move(account), context.metrics.sealed,
              [this] { on_meter(); }),
       splice_(driver, stream, std::move(websocket), std::move(preamble), *this) {
@@ -58,6 +66,7 @@ void SealedVisitor::on_meter() {
   if (over_) return;
   const auto code = meter_.refused();
   if (!code) return splice_.poke();
+  visit_.blame(*code);
   ++context_.metrics.refused[*code];
   // What is sealed is not whole, which its reader sees; this tells a person why.
   net::close_websocket(splice_.transport(), http::ws::kPolicy, info(*code).name);
@@ -67,6 +76,7 @@ void SealedVisitor::on_meter() {
 void SealedVisitor::revoke(const std::string& tunnel) {
   if (over_ || tunnel_ != tunnel) return;
   revoked_ = true;
+  visit_.blame(Code::REVOKED);
   cut();
 }
 
@@ -86,6 +96,7 @@ std::size_t SealedVisitor::deliver(Bytes data) {
     refuse(code_from_name(reply.failure().code()).value_or(Code::SERVICE_UNREACHABLE));
   } else {
     reply_timer_.disarm();
+    visit_.answered(0);
     splice_.start();  // the rest of `data` goes to the visitor
   }
   return used;
@@ -102,6 +113,8 @@ void SealedVisitor::refuse(Code code) {
   log::info("sealed visitor refused",
             {{"tunnel", tunnel_}, {"visitor", peer_}, {"code", info(code).name}});
   net::close_websocket(splice_.transport(), kTryAgainLater, info(code).name);
+  visit_.blame(code);
+  visit_.end();
   splice_.cancel();
   context_.sealed_visitors.release(*this);
 }
@@ -109,6 +122,8 @@ void SealedVisitor::refuse(Code code) {
 void SealedVisitor::on_splice_end(net::Splice& splice, bool clean) {
   if (std::exchange(over_, true)) return;
   reply_timer_.disarm();
+  visit_.moved(splice.bytes_sent(), splice.bytes_received());
+  visit_.end(clean);
   log::info("sealed visitor left", {{"tunnel", tunnel_},
                                     {"visitor", peer_},
                                     {"clean", clean},

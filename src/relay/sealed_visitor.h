@@ -15,6 +15,7 @@
 #include "net/transport.h"
 #include "relay/accounting.h"
 #include "relay/context.h"
+#include "relay/visit.h"
 
 namespace leat::relay {
 
@@ -34,7 +35,7 @@ class SealedVisitor final : private net::Splice::Owner, private mux::Sink {
  private:
   SealedVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
                 std::unique_ptr<net::Transport> websocket, std::string preamble, std::string tunnel,
-                std::shared_ptr<Account> account);
+                std::shared_ptr<Account> account, const Visit::About& about);
 
   std::size_t deliver(Bytes data) override;
   void end() override;
@@ -49,6 +50,7 @@ class SealedVisitor final : private net::Splice::Owner, private mux::Sink {
   control::MessageReader reply_;
   net::Timer reply_timer_;  // until the agent's OpenReply
   const std::string tunnel_, peer_;
+  Visit visit_;
   StreamMeter meter_;  // outlives the splice
   net::Splice splice_;
   bool over_ = false, revoked_ = false;

@@ -49,9 +49,15 @@ bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& 
                             {"kind", control::name(kind)},
                             {"visitor", transport->peer()},
                             {"request_id", preamble.request_id()}});
+  const std::string address = transport->peer_host();
+  const Visit::About about{.kind = control::name(kind),
+                           .tunnel = tunnel,
+                           .owner = agent->credential_name(),
+                           .address = address,
+                           .request_id = preamble.request_id()};
   TcpVisitor& visitor = context.tcp_visitors.add(std::unique_ptr<TcpVisitor>(
       new TcpVisitor(context, agent->driver(), *stream, std::move(transport), std::move(text),
-                     tunnel, kind, account)));
+                     tunnel, kind, account, about)));
   visitor.splice_.start_sending(visitor);
   return true;
 }
@@ -59,13 +65,14 @@ bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& 
 TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
                        std::unique_ptr<net::Transport> transport, std::string preamble,
                        std::string tunnel, control::TunnelKind kind,
-                       std::shared_ptr<Account> account)
+                       std::shared_ptr<Account> account, const Visit::About& about)
     : context_(context),
       reply_(limits::kOpenStreamMessage),
       reply_timer_(context.shard,
                    [this] { refuse(Code::AGENT_LOST, "the agent did not reply in time"); }),
       tunnel_(std::move(tunnel)),
       peer_(transport->peer()),
+      visit_(context, about),
       meter_(context.accounting, std::move(account), context.metrics.of(kind),
              [this] { on_meter(); }),
       splice_(driver, stream, std::move(transport), std::move(preamble), *this) {
@@ -78,6 +85,7 @@ void TcpVisitor::on_meter() {
   const auto code = meter_.refused();
   if (!code) return splice_.poke();
   ++context_.metrics.refused[*code];
+  visit_.blame(*code);
   reply_timer_.disarm();
   splice_.cut();
 }
@@ -87,6 +95,7 @@ TcpVisitor::~TcpVisitor() = default;
 void TcpVisitor::revoke(const std::string& tunnel) {
   if (over_ || tunnel_ != tunnel) return;
   revoked_ = true;
+  visit_.blame(Code::REVOKED);
   reply_timer_.disarm();
   splice_.cut();
 }
@@ -94,6 +103,7 @@ void TcpVisitor::revoke(const std::string& tunnel) {
 void TcpVisitor::recheck(const std::string& tunnel, const Access& access) {
   if (over_ || tunnel_ != tunnel || access.allows(splice_.transport().peer_host())) return;
   revoked_ = true;
+  visit_.blame(Code::ADDRESS_REFUSED);
   reply_timer_.disarm();
   splice_.cut();
 }
@@ -110,6 +120,7 @@ std::size_t TcpVisitor::deliver(Bytes data) {
            reply.failure().text());
   } else {
     reply_timer_.disarm();
+    visit_.answered(0);
     splice_.start();  // the rest of `data` goes to the socket
   }
   return used;
@@ -127,6 +138,8 @@ void TcpVisitor::refuse(Code code, std::string_view detail) {
   reply_timer_.disarm();
   log::write(log::Level::info, "tcp visitor refused", Error{code, std::string(detail)},
              {{"tunnel", tunnel_}, {"visitor", peer_}});
+  visit_.blame(code);
+  visit_.end();
   splice_.cancel();
   context_.tcp_visitors.release(*this);
 }
@@ -135,6 +148,8 @@ void TcpVisitor::on_splice_end(net::Splice& splice, bool clean) {
   if (over_) return;
   over_ = true;
   reply_timer_.disarm();
+  visit_.moved(splice.bytes_sent(), splice.bytes_received());
+  visit_.end(clean);
   log::info("tcp visitor left", {{"tunnel", tunnel_},
                                  {"visitor", peer_},
                                  {"clean", clean},

@@ -13,6 +13,7 @@
 #include "net/transport.h"
 #include "relay/context.h"
 #include "relay/knock.h"
+#include "relay/visit.h"
 
 namespace leat::relay {
 
@@ -32,7 +33,7 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
  private:
   TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
              std::unique_ptr<net::Transport> transport, std::string preamble, std::string tunnel,
-             control::TunnelKind kind, std::shared_ptr<Account> account);
+             control::TunnelKind kind, std::shared_ptr<Account> account, const Visit::About& about);
 
   std::size_t deliver(Bytes data) override;
   void end() override;
@@ -47,6 +48,7 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   net::Timer reply_timer_;  // until the agent's OpenReply
   std::string tunnel_;
   std::string peer_;
+  Visit visit_;
   StreamMeter meter_;  // outlives the splice
   net::Splice splice_;
   bool over_ = false, revoked_ = false;

@@ -19,6 +19,24 @@ std::string random_base32() {
   return base32(raw);
 }
 
+// The id points into `code`.
+std::pair<std::string_view, Secret> parts_of(const Secret& code) {
+  const std::string_view text = code.reveal();
+  const std::size_t dash = std::min(text.find('-'), text.size());
+  return {text.substr(0, dash), Secret(std::string(text.substr(std::min(dash + 1, text.size()))))};
+}
+
+// Of a row of find_code_.
+OneTimeCode code_of(const Query& row) {
+  OneTimeCode code;
+  const std::string hash = row.blob(0);
+  std::copy_n(hash.begin(), std::min(hash.size(), code.hash.size()), code.hash.begin());
+  code.ends = row.integer(1);
+  code.tries = static_cast<int>(row.integer(2));
+  code.used = row.optional_integer(3).has_value();
+  return code;
+}
+
 // The same for everybody who looks at the key.
 std::string name_of(const PublicKey& identity) {
   return "agent-" + base32(Bytes(identity).first(kCodeId));
@@ -61,10 +79,7 @@ Result<std::optional<Joined>> SqliteStore::redeem(const Secret& code, std::strin
 Result<std::optional<Joined>> SqliteStore::redeem_in_transaction(const Secret& code,
                                                                  std::string_view purpose,
                                                                  const PublicKey& identity) {
-  const std::string_view text = code.reveal();
-  const std::size_t dash = std::min(text.find('-'), text.size());
-  const std::string_view id = text.substr(0, dash);
-  const Secret secret(std::string(text.substr(std::min(dash + 1, text.size()))));
+  const auto [id, secret] = parts_of(code);
   OneTimeCode kept;
   std::string name, plan;
   {
@@ -72,11 +87,7 @@ Result<std::optional<Joined>> SqliteStore::redeem_in_transaction(const Secret& c
     const auto row = query.step();
     if (!row) return tl::unexpected(row.error());
     if (!*row) return std::nullopt;
-    const std::string hash = query.blob(0);
-    std::copy_n(hash.begin(), std::min(hash.size(), kept.hash.size()), kept.hash.begin());
-    kept.ends = query.integer(1);
-    kept.tries = static_cast<int>(query.integer(2));
-    kept.used = query.optional_integer(3).has_value();
+    kept = code_of(query);
     name = query.text(4);
     plan = query.text(5);
   }
@@ -88,6 +99,41 @@ Result<std::optional<Joined>> SqliteStore::redeem_in_transaction(const Secret& c
   return join(name.empty() ? name_of(identity) : name, plan, identity).map([](Joined joined) {
     return std::optional(std::move(joined));
   });
+}
+
+// The secret of one that was used is not known any more; that it was used is no secret.
+Result<std::optional<CodeState>> SqliteStore::look_up_code(const Secret& code) {
+  const auto [id, secret] = parts_of(code);
+  OneTimeCode kept;
+  {
+    Query query(database_, find_code_, id, "agent");
+    const auto row = query.step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return std::nullopt;
+    kept = code_of(query);
+  }
+  CodeState found;
+  found.expires = std::chrono::sys_seconds(std::chrono::seconds(kept.ends));
+  if (kept.state(now()) == OneTimeCode::State::over) return std::nullopt;
+  if (kept.used) {
+    found.state = CodeState::State::used;
+    return found;
+  }
+  if (constant_time_equal(kept.hash, hash_of(secret))) return found;
+  kept.fail();
+  const auto counted = Query(database_, fail_code_, id, std::int64_t{kept.tries}).run();
+  if (!counted) return tl::unexpected(counted.error());
+  return std::nullopt;
+}
+
+Result<bool> SqliteStore::withdraw_code(const Secret& code) {
+  const auto found = look_up_code(code);
+  if (!found) return tl::unexpected(found.error());
+  if (!*found || (*found)->state == CodeState::State::used) return false;
+  const Durably durably(database_);
+  const auto dropped = Query(database_, drop_code_, parts_of(code).first).run();
+  if (!dropped) return tl::unexpected(dropped.error());
+  return true;
 }
 
 Result<Joined> SqliteStore::join(std::string_view name, std::string_view plan,

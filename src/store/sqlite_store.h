@@ -62,6 +62,8 @@ class SqliteStore final : public Store {
   Result<Secret> create_code(const Invitation& invitation) override;
   Result<std::optional<Joined>> redeem(const Secret& code, std::string_view purpose,
                                        const PublicKey& identity) override;
+  Result<std::optional<CodeState>> look_up_code(const Secret& code) override;
+  Result<bool> withdraw_code(const Secret& code) override;
   Result<TokenInfo> subject(std::string_view subject, std::string_view plan) override;
   Result<void> allow(std::string_view name) override;
   Result<Usage> usage(std::string_view owner, std::string_view period) override;
@@ -89,7 +91,8 @@ class SqliteStore final : public Store {
   Statement create_token_, list_tokens_, revoke_token_, find_token_, touch_token_, token_live_;
   Statement find_claim_, count_, find_own_, find_owned_, claim_, find_generated_, release_,
       data_version_;
-  Statement add_code_, forget_codes_, find_code_, fail_code_, use_code_, find_name_, allow_;
+  Statement add_code_, forget_codes_, find_code_, fail_code_, use_code_, drop_code_, find_name_,
+      allow_;
   Statement find_usage_, list_usage_, add_usage_, find_bucket_, put_bucket_;
   std::int64_t seen_version_ = 0;
   bool changed_here_ = false;  // the counter leaves out this connection's own commits

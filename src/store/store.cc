@@ -100,6 +100,7 @@ Result<void> SqliteStore::prepare() {
        "SELECT hash, expires, tries, used, name, plan FROM code WHERE id = ?1 AND purpose = ?2"},
       {fail_code_, "UPDATE code SET tries = ?2 WHERE id = ?1"},
       {use_code_, "UPDATE code SET hash = ?2, used = ?3 WHERE id = ?1"},
+      {drop_code_, "DELETE FROM code WHERE id = ?1"},
       {find_name_,
        "SELECT " LEAT_TOKEN_COLUMNS " FROM token WHERE name = ?1 ORDER BY id DESC LIMIT 1"},
       {find_usage_,

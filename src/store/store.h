@@ -43,6 +43,13 @@ struct Invitation {
   std::chrono::seconds life = std::chrono::minutes(15);
 };
 
+// What has become of a code that is still in force or was used.
+struct CodeState {
+  enum class State : std::uint8_t { waiting, used };
+  State state = State::waiting;
+  std::chrono::sys_seconds expires;
+};
+
 struct Joined {
   Secret credential;
   TokenInfo token;
@@ -140,6 +147,11 @@ class Store {
   // True if a token may have been created or revoked, here or by another process, since the last
   // call. Reads one counter in shared memory: made to be polled.
   virtual bool changed() = 0;
+
+  // nullopt: there is no such code, or it has run out; a wrong secret is a try, as of redeem().
+  virtual Result<std::optional<CodeState>> look_up_code(const Secret& code) = 0;
+  // False: as above. Nobody can use it any more.
+  virtual Result<bool> withdraw_code(const Secret& code) = 0;
 };
 
 }  // namespace leat::store

@@ -297,6 +297,30 @@ TEST(Arguments, DemoAndSample) {
   EXPECT_EQ(sample.listen, "127.0.0.1:0");
 }
 
+TEST(Arguments, StatusAndUsageOfARelay) {
+  const auto status = parsed<StatusArguments>(
+      {"status", "--state-dir", "/s", "--admin-key-file", "admin.key", "--json"});
+  EXPECT_EQ(status.state_dir, "/s");
+  EXPECT_EQ(status.admin_key_file, "admin.key");
+  EXPECT_TRUE(status.json);
+  EXPECT_FALSE(parsed<StatusArguments>({"status"}).json);
+  EXPECT_FALSE(parsed<StatusArguments>({"status"}).admin_key_file);
+
+  const auto usage = parsed<UsageArguments>(
+      {"usage", "laptop", "--state-dir", "/s", "--admin-key-file", "admin.key"});
+  EXPECT_EQ(usage.owner, "laptop");
+  EXPECT_EQ(usage.state_dir, "/s");
+  EXPECT_EQ(usage.admin_key_file, "admin.key");
+  EXPECT_EQ(parsed<UsageArguments>({"usage"}).owner, "");
+}
+
+TEST(Arguments, TheGovernorIsSwitchedAtBothEnds) {
+  EXPECT_THAT(pairs(parsed<RelayArguments>({"relay", "--send-governor", "off"}).settings),
+              Contains("--send-governor send_governor=off"));
+  EXPECT_THAT(pairs(parsed<AgentArguments>({"http", "80", "--send-governor", "off"}).settings),
+              Contains("--send-governor send_governor=off"));
+}
+
 struct Wrong {
   std::vector<const char*> words;
   const char* says;
@@ -315,6 +339,9 @@ TEST(Arguments, WhatIsWrongIsUsageAndNamesTheArgument) {
       {{"tcp", "22", "--host-header", "x"}, "--host-header"},
       {{"token"}, "subcommand"},
       {{"token", "create", "--state-dir", "/s"}, "--name"},
+      {{"status", "surplus"}, "surplus"},
+      {{"usage", "one", "another"}, "another"},
+      {{"usage", "--json"}, "--json"},
       {{"config", "check"}, "FILE"},
       {{"sample", "--tokens-per-second", "0"}, "--tokens-per-second"},
       {{"sample", "--tokens", "0"}, "--tokens"},
@@ -369,7 +396,8 @@ TEST(Arguments, Version) {
 TEST(Arguments, CompletionKnowsEveryCommandAndFlag) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const std::string script = parsed<PrintArguments>({"completion", shell}).text;
-    for (const char* word : {"relay", "completion", "create", "--tcp-ports", "--tunnel-id"}) {
+    for (const char* word : {"relay", "completion", "create", "status", "usage", "--tcp-ports",
+                             "--tunnel-id", "--admin-key-file", "--json", "--send-governor"}) {
       EXPECT_THAT(script, HasSubstr(word)) << shell;
     }
   }

@@ -50,6 +50,7 @@ const std::vector<Case>& cases() {
        [](const auto& c) {
          return c.direct == std::vector<HostPort>{{"10.0.0.1", 4443}, {"::1", 1}};
        }},
+      {"send_governor", "off", [](const auto& c) { return c.send_governor == false; }},
       {"padding", "true", [](const auto& c) { return c.padding == true; }},
       {"metrics_listen", "127.0.0.1:9100",
        [](const auto& c) {

@@ -139,7 +139,8 @@ TEST_F(Files, RelayErrorsNameFileLineAndKey) {
        "leat.yaml:2: tcp_port: unknown key, expected one of listen, plain_listen, admin_listen, "
        "domain, public_url, tcp_ports, open_rooms, agent_origins, memory, state_dir, cert, key, "
        "certs, wildcard, trusted_proxies, proxy_protocol, jwt_keys, jwt_audience, jwt_issuer, "
-       "plans, admin_key_file, log_level, log_format"},
+       "plans, admin_key_file, connection_days, connection_rows, connection_paths, "
+       "public_registration, send_governor, log_level, log_format"},
       {"just words\n", "leat.yaml:1: expected keys and their values, found a single value"},
       {"- a\n- b\n", "leat.yaml:1: expected keys and their values, found a list"},
       {"? [a, b]\n: c\n", "leat.yaml:1: expected a key, found a list"},
@@ -162,7 +163,8 @@ TEST_F(Files, AgentErrorsNameFileLineAndKey) {
        "leat.yaml:1: pin: expected a pin, \"sha256:\" and 64 hex digits, found \"sha256:12\""},
       {"listen: 80\n",
        "leat.yaml:1: listen: unknown key, expected one of relay, relay_server, pin, ca, token, "
-       "relay_token, token_file, state_dir, proxy, direct, padding, metrics_listen, services, "
+       "relay_token, token_file, state_dir, proxy, direct, padding, metrics_listen, "
+       "send_governor, services, "
        "local_agent_url, "
        "log_level, "
        "log_format"},

@@ -67,6 +67,11 @@ const std::vector<Case>& cases() {
       {"jwt_issuer", "them", [](const auto& c) { return c.jwt_issuer == "them"; }},
       {"plans", "plans.yaml", [](const auto& c) { return c.plans == "plans.yaml"; }},
       {"admin_key_file", "k", [](const auto& c) { return c.admin_key_file == "k"; }},
+      {"connection_days", "30", [](const auto& c) { return c.connection_days == 30u; }},
+      {"connection_rows", "0", [](const auto& c) { return c.connection_rows == 0u; }},
+      {"connection_paths", "false", [](const auto& c) { return !c.connection_paths; }},
+      {"public_registration", "true", [](const auto& c) { return c.public_registration; }},
+      {"send_governor", "off", [](const auto& c) { return !c.send_governor; }},
       {"log_level", "warn", [](const auto& c) { return c.log_level == log::Level::warn; }},
       {"log_format", "json", [](const auto& c) { return c.log_format == log::Format::json; }},
   };

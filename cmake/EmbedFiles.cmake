@@ -1,0 +1,22 @@
+# cmake -D OUT=… -D DIR=… -D "FILES=index.html app.js" -P EmbedFiles.cmake
+# Writes a header with the dashboard's files as string literals, for src/relay/dashboard.cc.
+set(types_html "text/html; charset=utf-8")
+set(types_css "text/css; charset=utf-8")
+set(types_js "text/javascript; charset=utf-8")
+set(types_svg "image/svg+xml")
+file(WRITE ${OUT}.new "// Made of web/ by cmake/EmbedFiles.cmake.\n#pragma once\n\n#include \"relay/dashboard.h\"\n\n"
+  "namespace leat::relay {\n\ninline constexpr DashboardAsset kDashboardAssets[] = {\n")
+separate_arguments(names UNIX_COMMAND "${FILES}")
+foreach(name IN LISTS names)
+  file(READ ${DIR}/${name} content)
+  string(REGEX REPLACE "^.*\\." "" suffix ${name})
+  set(path /${name})
+  if(name STREQUAL index.html)
+    set(path /)
+  endif()
+  file(APPEND ${OUT}.new "    {\"${path}\", \"${types_${suffix}}\", R\"leat(")
+  file(APPEND ${OUT}.new "${content}")
+  file(APPEND ${OUT}.new ")leat\"},\n")
+endforeach()
+file(APPEND ${OUT}.new "};\n\n}  // namespace leat::relay\n")
+file(RENAME ${OUT}.new ${OUT})

@@ -1,0 +1,64 @@
+// Who may use the admin API: whoever shows the key, or a browser that has shown it once and holds
+// both halves of a session (docs/adr/0020): a cookie that no script can read, and a token that no
+// other origin, port or tunnel of this host can have. Either half alone opens nothing, not even to
+// read, because cookies do not know ports. Also how many apps one address may register.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/crypto_util.h"
+#include "base/error.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "http/head.h"
+#include "relay/access.h"
+
+namespace leat::relay {
+
+inline constexpr char kAdminCookie[] = "leat_admin";
+
+class AdminDoor {
+ public:
+  static constexpr std::chrono::hours kLife{12};
+  static constexpr std::size_t kSessions = 16;
+
+  struct Session {
+    Secret cookie, token;
+  };
+  // Ends the oldest where there are too many.
+  Session open(Time now);
+  void close(const http::Request& request);
+
+  // Errors: ADMIN_KEY, ADMIN_FORGERY, TOO_MANY_TRIES. Wrong keys are counted by address; a session
+  // that has ended is not, since it cannot be guessed.
+  Result<void> admit(const http::Request& request, const Secret& key, std::string_view address,
+                     Tries& tries, Time now);
+
+ private:
+  struct Kept {
+    Sha256 cookie, token;
+    Time until;
+  };
+  std::vector<Kept> sessions_;  // the oldest first
+};
+
+// So many an hour from an address (of IPv6 its /64), all told for at most kAddresses of them;
+// beyond those nobody new is served.
+class HourlyLimit {
+ public:
+  explicit HourlyLimit(std::size_t each) : each_(each) {}
+  bool take(std::string_view address, Time now);
+
+ private:
+  static constexpr std::size_t kAddresses = 4096;
+  const std::size_t each_;
+  absl::flat_hash_map<std::string, std::vector<Time>> taken_;
+};
+
+}  // namespace leat::relay

@@ -1,0 +1,295 @@
+"""The dashboard in headless Chromium against the real relay and agents: log in, look, search, revoke; on a
+phone, in the dark, by keyboard. And the connection log with the real binary. Screenshots are left in
+LEAT_SHOTS, if that names a folder: scripts/screenshots."""
+
+import http.client
+import json
+import os
+import pathlib
+import sqlite3
+import time
+import urllib.parse
+
+import harness
+from chat_page_test import CHROMIUM, Page
+from harness import run_leat, wait_until
+from wire import Client, Origin, answer
+
+KEY = "an-admin-key-of-the-operators"
+PLANS = """
+default: free
+plans:
+  - name: free
+    bytes_per_day: 2MB
+    bytes_per_month: 10MB
+"""
+
+
+class DashboardCase(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.key = self.folder / "admin.key"
+        self.key.write_text(KEY + "\n")
+        self.key.chmod(0o600)
+        plans = self.folder / "plans.yaml"
+        plans.write_text(PLANS)
+        self.port, ports = self.tcp_port()
+        self.server = self.relay("--admin-listen", "127.0.0.1:0", "--admin-key-file", self.key,
+                                 "--plans", plans, *ports)
+        self.url = f"http://{self.server.state['admin_listen']}/"
+
+    def admin(self, path, method="GET", fields=None):
+        connection = http.client.HTTPConnection(*harness.split_address(self.server.state["admin_listen"]),
+                                                timeout=harness.SOON)
+        connection.request(method, path, headers={"X-Admin-Key": KEY} if fields is None else fields)
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+        return response.status, body
+
+    def rows(self, query=""):
+        return json.loads(self.admin(f"/api/v1/connections{query}")[1])["connections"]
+
+    def home(self, *arguments, name="laptop", size=40_000, **options):
+        origin = Origin(self, lambda request, connection: answer(connection, b"x" * size))
+        return self.agent(self.server, "http", origin.address, *arguments, name=name, **options)
+
+    def visit(self, agent, *paths):
+        with Client(self.server.connect()) as client:
+            for path in paths:
+                client.get(agent.path(path))
+
+
+class ConnectionLog(DashboardCase):
+    def test_a_visit_is_found_and_no_secret_is(self):
+        agent = self.home()
+        sentinel = "SENTINEL7f3a9c2e5b8d1064"
+        with Client(self.server.connect()) as client:
+            client.get(agent.path(f"/a/{sentinel}/b?token={sentinel}&x=1"),
+                       f"Authorization: Bearer {sentinel}", f"Cookie: a={sentinel}")
+        row = wait_until(self.rows, "the row is written")[0]
+        self.assertEqual((row["method"], row["path"], row["status"]), ("GET", "/a/…/b", 200))
+        self.assertEqual(row["owner"], "laptop")
+        self.assertEqual(len(self.rows("?text=laptop")), 1)
+        self.assertEqual(self.rows("?tunnel=other"), [])
+        self.server.process.stop()
+        for file in self.server.folder.iterdir():
+            if file.is_file():
+                self.assertNotIn(sentinel.encode(), file.read_bytes(), file.name)
+        self.assertNotIn(sentinel, self.server.process.log())
+        with sqlite3.connect(self.server.folder / "connections.db") as database:
+            self.assertEqual(database.execute("SELECT count(*) FROM connection").fetchone()[0], 1)
+
+    def test_status_and_usage_on_the_command_line(self):
+        agent = self.home()
+        self.visit(agent, "/")
+        shown = run_leat("status", "--state-dir", self.server.folder, "--admin-key-file", self.key)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertRegex(shown.stdout, r"(?m)^AGENT +OWNER .*GOVERNOR +ON THE WAY")
+        self.assertRegex(shown.stdout, r" laptop +127\.0\.0\.1:\d+ .* (startup|steady|drain|yielding) ")
+        said = json.loads(run_leat("status", "--state-dir", self.server.folder, "--admin-key-file", self.key,
+                                   "--json").stdout)
+        self.assertEqual(said["agent_list"][0]["owner"], "laptop")
+        for more in ([], ["--admin-key-file", self.key]):
+            used = wait_until(lambda more=more: (lambda got: got if "laptop" in got.stdout else None)(
+                run_leat("usage", "--state-dir", self.server.folder, *more)), "the usage is settled")
+            self.assertEqual(used.returncode, 0, used.stderr)
+            self.assertRegex(used.stdout, r"(?m)^laptop +\d{4}-\d\d-\d\d +")
+        self.assertNotIn("laptop", run_leat("usage", "nobody", "--state-dir", self.server.folder).stdout)
+        self.key.write_text("another-key-of-the-operators\n")
+        refused = run_leat("status", "--state-dir", self.server.folder, "--admin-key-file", self.key)
+        self.assertIn("LEAT_ADMIN_KEY", refused.stderr)
+        self.assertEqual(run_leat("status", "--state-dir", self.server.folder).returncode, 2)
+
+    def test_the_governor_can_be_turned_off_at_both_ends(self):
+        folder = self.folder / "ungoverned"
+        relay = self.relay("--admin-listen", "127.0.0.1:0", "--admin-key-file", self.key, "--send-governor", "off",
+                           folder=folder, name="ungoverned")
+        origin = Origin(self, lambda request, connection: answer(connection, b"hello"))
+        agent = self.agent(relay, "http", origin.address, "--send-governor", "off", name="free")
+        with Client(relay.connect()) as client:
+            self.assertEqual(client.get(agent.path())[1], b"hello")
+        shown = run_leat("status", "--state-dir", folder, "--admin-key-file", self.key).stdout
+        self.assertRegex(shown, r"unbounded +no bound")
+
+    def test_an_administrator_drains_the_relay(self):
+        self.assertEqual(self.admin("/api/v1/drain", "POST", {})[0], 401)
+        status, _ = self.admin("/api/v1/drain", "POST")
+        self.assertEqual(status, 202)
+        self.assertEqual(self.server.process.wait(harness.DRAIN), 0)
+
+
+class Dashboard(DashboardCase):
+    def setUp(self):
+        super().setUp()
+        if not CHROMIUM:
+            self.skipTest("no chromium")
+        self.page = Page(self)
+        self.page.size(1280, 860)
+
+    def tearDown(self):
+        self.assertEqual(self.page.complaints(), [], "of the browser, broken rules of the page's policy among them")
+        super().tearDown()
+
+    def log_in(self):
+        self.page.goto(self.url)
+        self.page.fill("#key", KEY)
+        self.page.press("Enter")
+        self.page.wait("#live", "live")
+
+    def shot(self, name):
+        folder = pathlib.Path(os.environ.get("LEAT_SHOTS", self.folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        for scheme in ("light", "dark"):
+            self.page.scheme(scheme)
+            self.page.shot(str(folder / f"{name}-{scheme}.png"))
+        self.page.scheme("light")
+
+    def fits(self, name):
+        wide = self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        self.assertFalse(wide, f"{name}: wider than the screen")
+
+    def test_the_way_in(self):
+        self.page.goto(self.url)
+        self.page.wait("#login", "Admin key")
+        self.shot("dashboard-login")
+        self.page.fill("#key", "a-wrong-key-of-nobody's")
+        self.page.press("Enter")
+        self.page.wait("#login-error", "That is not the key.")
+        self.page.fill("#key", KEY)
+        self.page.press("Enter")
+        self.page.wait("#live", "live")
+        self.assertEqual(self.page.evaluate("document.cookie"), "", "no script sees the cookie")
+        self.assertNotIn(KEY, self.page.evaluate("JSON.stringify(localStorage)"))
+        self.page.reload()
+        self.page.wait("#live", "live")
+        # Everything it has loaded is the relay's.
+        origins = self.page.evaluate(
+            "[...new Set(performance.getEntriesByType('resource').map((e) => new URL(e.name).origin))]")
+        self.assertEqual(origins, [self.url.rstrip("/")])
+        # A script in the page could not load anything from elsewhere, nor run what is inline.
+        blocked = self.page.evaluate("""new Promise((tell) => {
+          document.addEventListener('securitypolicyviolation', (e) => tell(e.effectiveDirective), { once: true });
+          const image = document.createElement('img');
+          image.src = 'http://127.0.0.1:1/x.png';
+          document.body.append(image);
+        })""")
+        self.assertEqual(blocked, "img-src")
+        self.page.click("#logout")
+        self.page.wait("#login", "Admin key")
+        self.page.reload()
+        self.page.wait("#login", "Admin key")
+        self.ignore_policy_complaints()
+
+    def ignore_policy_complaints(self):
+        """Of the violation that the test has made itself."""
+        complaints = [text for text in self.page.complaints() if "img-src" not in text]
+        self.page.complaints = lambda: complaints
+
+    def test_what_is_online_and_what_happens(self):
+        self.log_in()
+        self.page.wait("#agents", "No agent is connected")
+        home = self.home()
+        self.home("--id", "garden", "--public", name="raspberry", size=90_000)
+        raw = Origin(self, lambda request, connection: answer(connection, b"raw"))
+        self.agent(self.server, "tcp", raw.address, "--remote-port", str(self.port), name="nas")
+        self.page.wait("#agents", "raspberry")  # nobody has pressed anything
+        self.visit(home, "/", "/v1/models", "/v1/chat/completions", "/favicon.ico")
+        self.page.wait("#recent", "/v1/chat/completions")
+        self.page.wait("#rate-plot .readout", "to visitors")
+        for number in range(8):  # some seconds' worth of lines in the plots
+            self.visit(home, *(f"/page/{number}/{i}" for i in range(number % 4 + 1)))
+            self.page.wait("#recent", f"/page/{number}/0")
+        self.shot("dashboard-overview")
+        self.page.press("2")
+        self.page.wait("#tunnel-list", "the bytes as they are")
+        self.page.wait("#tunnel-list", "everything: requests and answers in the clear")
+        self.page.wait("#tunnel-list", "/tunnel/garden/")
+        self.shot("dashboard-tunnels")
+        self.page.press("/")
+        self.page.fill("#query", "chat/completions")
+        self.page.press("Enter")
+        self.page.wait("#visit-list tbody tr:only-child", "/v1/chat/completions")
+        self.page.fill("#query", "")
+        self.page.press("Enter")
+        self.page.wait("#visit-list", "/v1/models")
+        self.page.size(1280, 600)
+        self.shot("dashboard-visits")
+        self.page.press("Escape")
+        self.page.press("4")
+        self.page.wait("#usage-list", "of 2.00 MB")
+        self.shot("dashboard-usage")
+        self.page.size(390, 800)
+        for key, name in zip("12345", ("overview", "tunnels", "visits", "usage", "access")):
+            self.page.press(key)
+            self.page.wait(f"#{name}", "")
+            self.fits(name)
+            if name in ("overview", "visits"):
+                self.shot(f"dashboard-phone-{name}")
+
+    def test_revoked_in_the_page_it_is_out_within_a_second(self):
+        agent = self.home()
+        self.log_in()
+        self.page.press("5")
+        self.page.wait("#token-list", "laptop")
+        self.shot("dashboard-access")
+        self.page.click("#token-list tr:has-text('laptop') >> button")
+        self.page.click("#confirm button >> text=Keep")
+        self.assertIsNone(agent.process.poll())
+        self.page.click("#token-list tr:has-text('laptop') >> button")
+        began = time.monotonic()
+        self.page.click("#confirm button >> text=Revoke")
+        self.assertEqual(agent.process.wait(harness.SOON), 3)
+        self.assertLess(time.monotonic() - began, 1.0 * harness.PATIENCE)
+        agent.process.expected_exit = 3
+        self.page.wait("#token-list tr.gone", "laptop")
+        self.page.fill("#token-name", "phone")
+        self.page.press("Enter")
+        self.page.wait("#secret", "leat_")
+        self.page.wait("#token-list", "phone")
+
+    def test_names_are_text(self):
+        """What strangers say is shown, not run."""
+        agent = self.home()
+        self.log_in()
+        self.visit(agent, "/" + urllib.parse.quote("<img src=x onerror=alert(1)>"), "/'onclick=alert(1)")
+        self.page.wait("#recent", "GET /")
+        self.assertEqual(self.page.count("#recent img"), 0)
+        self.assertEqual(self.page.count("#recent script"), 0)
+
+    def test_by_keyboard(self):
+        agent = self.home()
+        self.visit(agent, "/one", "/two")
+        wait_until(lambda: len(self.rows()) == 2, "the log has both")
+        self.log_in()
+        self.page.wait("#recent", "/two")
+        self.page.press("?")
+        self.page.wait("#help", "next and previous row")
+        self.page.press("Escape")
+        self.page.press("3")
+        self.page.wait("#visit-list", "/two")
+        self.page.press("j")
+        self.page.press("j")
+        self.assertIn("/one", self.page.evaluate("document.activeElement.innerText"))
+        self.page.press("k")
+        self.assertIn("/two", self.page.evaluate("document.activeElement.innerText"))
+        outline = self.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        self.assertEqual(outline, "solid")
+        self.page.press("1")
+        self.page.press("Tab")
+        self.assertNotEqual(self.page.evaluate("document.activeElement.tagName"), "BODY")
+
+    def test_the_relay_comes_back(self):
+        self.log_in()
+        address = self.server.state["admin_listen"]
+        listen = self.server.address
+        self.server.process.stop()
+        self.page.wait("#live", "no connection, trying again")
+        self.relay("--admin-listen", address, "--admin-key-file", self.key, folder=self.server.folder, listen=listen,
+                   name="again")
+        # Its sessions went with it.
+        self.page.wait("#login", "Admin key")
+
+
+if __name__ == "__main__":
+    harness.main()
