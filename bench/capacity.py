@@ -18,6 +18,7 @@ import pathlib
 import platform
 import re
 import resource
+import shutil
 import socket
 import ssl
 import subprocess
@@ -119,6 +120,7 @@ class Run:
         for process in reversed(self.processes):
             process.kill()
             process.wait()
+        shutil.rmtree(self.folder)
 
     def leat(self, *arguments):
         return subprocess.run([self.build / "leat", *arguments], check=True, text=True,
@@ -205,13 +207,14 @@ class Run:
         return accepted, answered
 
     def run(self):
+        rest = self.options.rest
         self.start_relay()
         empty = self.relay.memory()
         self.tunnels = self.step(f"{self.options.agents:,} agents join", self.join)
         alone = self.latencies()
-        self.step("30 s with them, idle", lambda: time.sleep(30))
+        self.step(f"{rest} s with them, idle", lambda: time.sleep(rest))
         visitors = self.step(f"{self.options.visitors:,} visitors come", self.come)
-        self.step("30 s with both, idle", lambda: time.sleep(30))
+        self.step(f"{rest} s with both, idle", lambda: time.sleep(rest))
         crowded = self.step(f"{self.options.probes:,} more visitors, one after the other", self.latencies)
         live = sum(1 for each in visitors[::100] if each.fileno() >= 0)
         assert live == len(visitors[::100])
@@ -241,6 +244,7 @@ def main():
     parser.add_argument("--agents", type=int, default=1000)
     parser.add_argument("--visitors", type=int, default=10000)
     parser.add_argument("--probes", type=int, default=500)
+    parser.add_argument("--rest", type=int, default=30, help="seconds (%(default)s)")
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--output")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
