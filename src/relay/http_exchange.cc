@@ -297,6 +297,7 @@ void HttpExchange::complete_if_done() {
 
 void HttpExchange::leave() {
   if (outcome_ != Outcome::running) return;
+  left_ = true;
   outcome_ = Outcome::cut;
   parts_.driver.mux().reset(parts_.stream);
   owner_.on_exchange();
