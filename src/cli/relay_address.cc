@@ -84,13 +84,9 @@ Result<RelayAtWork> relay_at_work(const std::string& state_dir) {
     if (!listen) return fail(Code::STATE_DIR, path + ": is damaged");
     info.listen = *listen;
     info.pin = json.at("fingerprint");
-    options.public_url = json.at("url");
+    options.public_url = json.value("public_url", "");
     options.domain = json.value("domain", "");
     if (json.contains("plain_listen")) info.plain_listen = HostPort{};
-    const auto visitors = config::parse_url_address(options.public_url);
-    if (visitors && visitors->host == "localhost" && everywhere(*listen)) {
-      options.public_url.clear();  // a guess, and agent_address() has a better one
-    }
     return RelayAtWork{agent_door(info, options), json.value("plans", std::vector<std::string>())};
   } catch (const nlohmann::json::exception&) {
     return fail(Code::STATE_DIR, path + ": is damaged");

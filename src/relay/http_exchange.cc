@@ -332,6 +332,7 @@ void HttpExchange::complete() {
 
 void HttpExchange::leave() {
   if (outcome_ != Outcome::running) return;
+  left_ = true;
   if (!closing()) parts_.metrics.cut(Cut::visitor);
   outcome_ = Outcome::cut;
   parts_.driver.mux().reset(parts_.stream);

@@ -85,6 +85,9 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   bool session_lost() const { return session_lost_ && interim_ == 0; }
   bool reusable() const { return keep_alive_ && parts_.reader.body_done(); }
   bool response_begun() const { return phase_ > Phase::head; }
+  // The visitor has gone, before the exchange was over; by then it had the whole answer.
+  bool left() const { return left_; }
+  bool answered() const { return phase_ == Phase::done && parts_.writer.idle(); }
   int status() const { return status_; }  // of the answer; 0: none yet
   // Of the stream, from the visitor and to it.
   std::uint64_t bytes_in() const { return bytes_in_; }
@@ -140,7 +143,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   bool request_done_ = false;  // FIN was produced
   bool stream_ended_ = false;  // FIN was received
   bool finished_ = false;      // piped: the visitor was told so
-  bool session_lost_ = false;
+  bool session_lost_ = false, left_ = false;
   int interim_ = 0;
   const Time begun_;
   int status_ = 0;

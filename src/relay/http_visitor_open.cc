@@ -178,7 +178,8 @@ void HttpVisitor::settle() {
       }
       return answer(exchange->code(), false);
     case HttpExchange::Outcome::cut:
-      if (visit_) visit_->blame(exchange->code());
+      if (visit_ && !exchange->left()) visit_->blame(exchange->code());
+      end_visit(exchange->left() && exchange->answered());
       return end(true);
     case HttpExchange::Outcome::complete:
       end_visit(true);

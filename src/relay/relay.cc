@@ -282,6 +282,7 @@ Result<void> RelayImpl::write_state() {
                           {"fingerprint", info_.pin},
                           {"url", info_.public_url}};
   if (!context_.options.domain.empty()) state["domain"] = context_.options.domain;
+  if (!context_.options.public_url.empty()) state["public_url"] = context_.options.public_url;
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
   for (const Plan& plan : context_.options.plans.all) state["plans"].push_back(plan.name);

@@ -338,6 +338,28 @@ TEST(Binary, TheAgentsCommandSaysHowTheRelayIsReached) {
   EXPECT_TRUE(relay.says("--domain YOUR-PUBLIC-NAME-OR-IP"));
 }
 
+// What the relay was told, and what it makes of that, are two things.
+TEST(Binary, AnInvitationLeadsWhereTheRelaysOwnCommandDoes) {
+  const std::vector<std::vector<std::string>> kCases = {
+      {}, {"--plain-listen", "127.0.0.1:0"}, {"--domain", "r.example"}};
+  for (const std::vector<std::string>& each : kCases) {
+    const test::TempDir directory;
+    std::vector<std::string> words = {"relay", "--listen", "127.0.0.1:0", "--state-dir",
+                                      directory.path()};
+    words.insert(words.end(), each.begin(), each.end());
+    Program relay(words);
+    ASSERT_TRUE(relay.says("leat join https://") && relay.says("\n\n"));
+    Program invite({"token", "invite", "laptop", "--state-dir", directory.path()});
+    EXPECT_EQ(invite.wait(), 0) << invite.err;
+    const auto where = [](const std::string& text) {
+      const std::size_t begin = text.find("leat join ");
+      return text.substr(begin, text.find('#', begin) - begin);
+    };
+    EXPECT_EQ(where(invite.out), where(relay.out));
+    EXPECT_THAT(invite.out, testing::ContainsRegex("#[a-z2-7-]+\\.[A-Za-z0-9_-]+"));  // CODE.PIN
+  }
+}
+
 TEST(Binary, ADomainAddedLaterGetsIntoTheCertificateAndKeepsThePin) {
   const test::TempDir directory;
   const std::string certificate = directory.path() + "/cert.pem";

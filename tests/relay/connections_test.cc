@@ -79,8 +79,22 @@ TEST_F(Connections, SaysHowTheyEnded) {
   ASSERT_TRUE(until([&] { return leaver->has("begun"); }));
   leaver->abort();
   const json cut = rows(1)[0];
-  EXPECT_NE(cut.at("reason"), "");
+  EXPECT_EQ(cut.at("reason"), "cut");
   EXPECT_EQ(cut.at("status"), 200);
+
+  // Who leaves with the whole answer was served, though the agent's stream has not ended yet.
+  agent->on_served = [](Served& served) {
+    if (served.has("\r\n\r\n") && served.unsent() == 0) {
+      served.reply().send("HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nwhole");
+    }
+  };
+  const auto content = visitor();
+  content->get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return content->has("whole"); }));
+  content->abort();
+  const json whole = rows(2)[0];
+  EXPECT_EQ(whole.at("reason"), "");
+  EXPECT_EQ(whole.at("status"), 201);
 
   const auto raw = tcp_visitor(ports.low);
   raw->send("bytes");
