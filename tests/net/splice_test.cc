@@ -187,7 +187,9 @@ TEST_P(SpliceTest, ASlowReaderGetsMoreOfItThanTheGraceIsLong) {
     ASSERT_TRUE(loop.run([&] { return far->ended || far->splice->bytes_sent() > before; }));
     visitor->reading = false;
   }
-  ::setsockopt(near->splice->transport().fd(), SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
+  if (near->splice) {  // unless that was all of it
+    ::setsockopt(near->splice->transport().fd(), SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
+  }
   ::setsockopt(visitor->transport->fd(), SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
   visitor->reading = true;
   visitor->work();
