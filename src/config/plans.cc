@@ -91,11 +91,13 @@ Result<Plans> read_plans(const std::string& path) {
     }
   }
   if (out.all.empty()) return fail(Code::CONFIG, path + ": no plans");
-  for (const auto& [key, name] :
-       {std::pair("default", &out.fallback), {"operator", &out.operators}}) {
-    const auto called = [&](const Plan& plan) { return plan.name == *name; };
-    if (!name->empty() && std::ranges::none_of(out.all, called)) {
-      return fail(Code::CONFIG, path + ": " + key + ": no plan is called " + *name);
+  const std::pair<const char*, const std::string&> named[] = {{"default", out.fallback},
+                                                              {"operator", out.operators}};
+  for (const auto& each : named) {
+    const std::string& name = each.second;
+    const auto called = [&](const Plan& plan) { return plan.name == name; };
+    if (!name.empty() && std::ranges::none_of(out.all, called)) {
+      return fail(Code::CONFIG, path + ": " + each.first + ": no plan is called " + name);
     }
   }
   return out;
