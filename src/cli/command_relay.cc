@@ -99,8 +99,8 @@ int run_relay(const RelayArguments& arguments) {
   show((*relay)->info(), *options);
   (*relay)->on_drain_asked([&] { daemon.stop(kExitStopped); });
   const auto drain = [&](Daemon::Done done) {
+    (*relay)->drain(std::move(done));  // which takes relay.json away
     lock->reset();
-    (*relay)->drain(std::move(done));
   };
   return daemon.run(drain, relay_reload(arguments, **relay));
 }

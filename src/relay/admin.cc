@@ -237,13 +237,6 @@ Result<AdminAnswer> revoke_token(Context& context, const AdminRequest& request) 
   return AdminAnswer{204, {}};
 }
 
-Result<AdminAnswer> invite(Context& context, const AdminRequest& request) {
-  const auto code = context.store.create_code(
-      {.name = request.parameter("name"), .plan = request.parameter("plan")});
-  if (!code) return tl::unexpected(code.error());
-  return answer({{"code", code->reveal()}, {"expires_in", 900}}, 201);
-}
-
 Result<AdminAnswer> get_plans(Context& context, const AdminRequest&) {
   Json plans = Json::array();
   for (const Plan& plan : context.accounting.plans().all) {
@@ -254,7 +247,10 @@ Result<AdminAnswer> get_plans(Context& context, const AdminRequest&) {
                      {"bytes_per_second", limit(plan.bytes_per_second)},
                      {"bytes_per_day", limit(plan.bytes_per_day)},
                      {"bytes_per_month", limit(plan.bytes_per_month)},
-                     {"body", limit(plan.body)}});
+                     {"body", limit(plan.body)},
+                     {"visitor_messages_per_minute", limit(plan.visitor_messages_per_minute)},
+                     {"agent_messages_per_minute", limit(plan.agent_messages_per_minute)},
+                     {"message", limit(plan.message)}});
   }
   return answer({{"default", context.accounting.plans().fallback}, {"plans", std::move(plans)}});
 }
@@ -299,7 +295,6 @@ constexpr AdminHandler kHandlers[] = {
     {"GET", "/api/v1/tokens", {}, get_tokens},
     {"POST", "/api/v1/tokens", kNameAndPlan, create_token},
     {"DELETE", "/api/v1/tokens/{name}", {}, revoke_token},
-    {"POST", "/api/v1/invitations", kNameAndPlan, invite},
     {"GET", "/api/v1/plans", {}, get_plans},
     {"GET", "/api/v1/usage", kOwner, get_usage},
 };

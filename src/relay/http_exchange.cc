@@ -266,7 +266,7 @@ void HttpExchange::on_response(http::Response response) {
   if (switching) {
     phase_ = Phase::raw;
     keep_alive_ = false;
-    if (meter_ && to_websocket_) {
+    if (meter_ && meter_->account().plan() != nullptr && to_websocket_) {
       websocket_.emplace(*meter_, [this](Code code) {
         parts_.metrics.cut(Cut::quota);
         ++parts_.metrics.refused[code];

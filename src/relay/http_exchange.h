@@ -123,7 +123,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   Parts parts_;
   Owner& owner_;
   std::optional<StreamMeter> meter_;
-  std::optional<WebSocketPipe> websocket_;  // behind a 101, where there is a meter
+  std::optional<WebSocketPipe> websocket_;  // behind a 101, where there is a plan
   std::optional<std::uint64_t> body_left_;  // of the request, while there is a limit
   std::string prefix_;
   std::size_t prefix_sent_ = 0;

@@ -10,13 +10,6 @@ namespace {
 
 constexpr auto kTurn = std::chrono::seconds(1);
 
-std::uint64_t all_in(const Metrics& metrics) {
-  return metrics.http.in + metrics.tcp.in + metrics.sealed.in;
-}
-std::uint64_t all_out(const Metrics& metrics) {
-  return metrics.http.out + metrics.tcp.out + metrics.sealed.out;
-}
-
 }  // namespace
 
 Journal::Journal(net::Shard& shard, const Metrics& metrics)
@@ -46,8 +39,9 @@ void Journal::forget(Listener& listener) { std::erase(listeners_, &listener); }
 void Journal::turn() {
   Second second;
   second.at = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  second.bytes_in = all_in(metrics_) - std::exchange(in_, all_in(metrics_));
-  second.bytes_out = all_out(metrics_) - std::exchange(out_, all_out(metrics_));
+  const Traffic all = metrics_.all();
+  second.bytes_in = all.in - std::exchange(in_, all.in);
+  second.bytes_out = all.out - std::exchange(out_, all.out);
   second.visits = std::exchange(visits_, 0);
   if (!times_.empty()) {
     std::ranges::sort(times_);

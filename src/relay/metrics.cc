@@ -136,6 +136,17 @@ Traffic& Metrics::of(control::TunnelKind kind) {
   return http;
 }
 
+Traffic Metrics::all() const {
+  Traffic sum;
+  for (const Kind& kind : kKinds) {
+    const Traffic& one = this->*kind.traffic;
+    sum.streams += one.streams;
+    sum.in += one.in;
+    sum.out += one.out;
+  }
+  return sum;
+}
+
 Cut cut_of(mux::ResetReason reason) {
   switch (reason) {
     case mux::ResetReason::peer:
@@ -153,8 +164,6 @@ Cut cut_of(mux::ResetReason reason) {
 Cut cut_of(Code code) {
   if (is_quota(code)) return Cut::quota;
   switch (code) {
-    case Code::AGENT_LOST:
-      return Cut::visitor;
     case Code::SERVICE_TIMEOUT:
       return Cut::timeout;
     case Code::VISITOR_REFUSED:

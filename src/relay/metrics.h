@@ -50,6 +50,7 @@ struct Metrics {
   Histogram first_byte;  // from a request's stream to the head of its answer
 
   Traffic& of(control::TunnelKind kind);
+  Traffic all() const;  // of every kind
   void cut(Cut why) { ++cuts[static_cast<std::size_t>(why)]; }
 };
 

@@ -94,7 +94,7 @@ class RelayImpl final : public Relay {
   }
 
   ~RelayImpl() override {
-    if (stated_) ::unlink(state_file().c_str());
+    forget_state();
     // Sessions end first: what visitors hold of them is let go in good order.
     context_.sessions.for_each([](AgentSession& session) { session.driver().mux().end_all(); });
     context_.bare_agents.for_each([](BareAgent& agent) { agent.driver().mux().end_all(); });
@@ -117,6 +117,7 @@ class RelayImpl final : public Relay {
   bool names_lead_here() const;
   std::string state_file() const { return context_.options.state_dir + "/relay.json"; }
   Result<void> write_state();
+  void forget_state();
   void open_journal();
   void poll_store();
   void poll_drain();
@@ -276,7 +277,13 @@ void RelayImpl::open_journal() {
   if (!opened) log::write(log::Level::warn, "no connection log", opened.error());
 }
 
+// Before the end, for the next relay writes its own while this one drains.
+void RelayImpl::forget_state() {
+  if (std::exchange(stated_, false)) ::unlink(state_file().c_str());
+}
+
 Result<void> RelayImpl::write_state() {
+  if (context_.draining) return {};
   nlohmann::json state = {{"pid", ::getpid()},
                           {"listen", info_.listen.text()},
                           {"fingerprint", info_.pin},
@@ -285,7 +292,7 @@ Result<void> RelayImpl::write_state() {
   if (!context_.options.public_url.empty()) state["public_url"] = context_.options.public_url;
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
-  for (const Plan& plan : context_.options.plans.all) state["plans"].push_back(plan.name);
+  for (const Plan& plan : context_.accounting.plans().all) state["plans"].push_back(plan.name);
   stated_ = true;
   return write_file(state_file(), state.dump(2) + "\n", 0644, Code::STATE_DIR);
 }
@@ -305,6 +312,7 @@ void RelayImpl::drain(std::function<void()> done) {
   if (context_.draining) return;
   context_.draining = true;
   drained_ = std::move(done);
+  forget_state();
   log::info("draining", {{"http_visitors", context_.http_visitors.size()},
                          {"tcp_visitors", context_.tcp_visitors.size()},
                          {"agents", context_.sessions.size()},

@@ -56,6 +56,9 @@ class Program {
   bool says(std::string_view text) {
     return pump([&] { return out.find(text) != std::string::npos; });
   }
+  bool logs(std::string_view text) {
+    return pump([&] { return err.find(text) != std::string::npos; });
+  }
   // The exit code, once it has ended; 128 + N for signal N.
   int wait() {
     EXPECT_TRUE(pump([] { return false; })) << "did not end within 30 s";
@@ -189,6 +192,11 @@ TEST(Binary, APlanThatTheRelayDoesNotHaveIsRefused) {
     EXPECT_EQ(unknown.wait(), 2);
     EXPECT_THAT(unknown.err, HasSubstr("no plan called gold, but pro, team"));
   }
+  ASSERT_TRUE(write_file(plans, "plans:\n  - name: gold\n", 0600, Code::CONFIG));
+  relay.signal(SIGHUP);
+  ASSERT_TRUE(relay.logs("config.reloaded")) << relay.err;
+  Program known({"token", "create", "b", "--plan", "gold", "--state-dir", state});
+  EXPECT_EQ(known.wait(), 0) << known.err;
 }
 
 // Every example of docs/configuration.md is a file that can be used as it stands.

@@ -16,6 +16,20 @@
 namespace leat::relay {
 namespace {
 
+TEST(Traffic, AllIsThatOfEveryKind) {
+  using control::TunnelKind;
+  Metrics metrics;
+  std::uint64_t n = 1;
+  for (const TunnelKind kind :
+       {TunnelKind::http, TunnelKind::ws, TunnelKind::tcp, TunnelKind::tls, TunnelKind::sealed}) {
+    metrics.of(kind) = {n, 10 * n, 100 * n};
+    n *= 2;
+  }
+  EXPECT_EQ(metrics.all().streams, 31u);
+  EXPECT_EQ(metrics.all().in, 310u);
+  EXPECT_EQ(metrics.all().out, 3100u);
+}
+
 using net::Meter;
 using namespace std::chrono_literals;
 

@@ -115,7 +115,7 @@ TEST_F(Admin, TokensAreMadeListedAndRevoked) {
   ASSERT_TRUE(until([&] { return agent->ended(); }, 1s));
   EXPECT_LT(std::chrono::steady_clock::now() - before, 1s);
   EXPECT_EQ(ask("DELETE", "/api/v1/tokens/new%40home").status, 404);
-  EXPECT_THAT(ask("POST", "/api/v1/invitations").object().at("code").get<std::string>(),
+  EXPECT_THAT(ask("POST", "/api/v1/pair").object().at("token").get<std::string>(),
               testing::MatchesRegex("[a-z2-7]{8}-[a-z2-7]{26}"));
 }
 

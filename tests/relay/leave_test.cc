@@ -80,6 +80,16 @@ TEST_F(Leave, ARelayThatStopsSaysSo) {
 }
 
 // Who looks for a relay reads its ports there, and is not to find those of a run that is over.
+// The next relay may serve while this one lets its visitors end.
+TEST_F(Leave, WhoDrainsLeavesTheStateToTheNext) {
+  const std::string file = dir / "relay.json";
+  relay->drain([] {});
+  EXPECT_FALSE(read_file(file, Code::STATE_DIR));
+  ASSERT_TRUE(write_file(file, "{}", 0644, Code::STATE_DIR));  // the next one's
+  relay.reset();
+  EXPECT_TRUE(read_file(file, Code::STATE_DIR));
+}
+
 TEST_F(Leave, NoStateIsLeftOfAnEarlierRun) {
   const std::string file = dir / "relay.json";
   EXPECT_TRUE(read_file(file, Code::STATE_DIR));
