@@ -5,6 +5,12 @@
 namespace leat::agent {
 
 void Egress::health_changed() {
+  if (!pace_.armed()) tell();
+}
+
+void Egress::tell() {
+  told_ = health.state();
+  pace_.arm_in(limits::kHealthNews);
   const std::string target = service.target_text();
   if (health.state() == Health::State::down) {
     was_down_ = true;

@@ -15,6 +15,8 @@
 #include "agent/rewrite.h"
 #include "agent/service.h"
 #include "agent/service_pool.h"
+#include "base/limits.h"
+#include "net/shard.h"
 #include "net/tls.h"
 
 namespace leat::agent {
@@ -34,7 +36,10 @@ struct Egress {
         metrics(std::move(counters)),
         id(service.id),
         health(shard, service, tls, [this] { health_changed(); }),
-        on_health_(std::move(on_health)) {}
+        on_health_(std::move(on_health)),
+        pace_(shard, [this] {
+          if (health.state() != told_ && !retired_) tell();
+        }) {}
 
   void note_reached() { health.reached(); }
   void note_failure(const Error& error) {
@@ -59,10 +64,15 @@ struct Egress {
   Health health;
 
  private:
-  // Logs the first failure to reach the service and the first success after it, not each one.
+  // Tells of the first failure to reach the service and of the first success after it, not of each
+  // one, and seldom of one that comes and goes: the log, the state file and the relay all hear of
+  // it, and it is visitors who find out.
   void health_changed();
+  void tell();
 
   std::function<void(Egress&)> on_health_;
+  net::Timer pace_;  // armed: news has just been told
+  Health::State told_ = Health::State::unknown;
   bool was_down_ = false, retired_ = false;
 };
 

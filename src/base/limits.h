@@ -89,7 +89,8 @@ inline constexpr std::size_t kServicePool = 64;  // idle connections to one serv
 inline constexpr auto kServiceIdle = 2s;         // … each for so long
 inline constexpr auto kHealthInterval = 10s;     // between two looks at a service that is up …
 inline constexpr auto kHealthRetry = 2s;         // … and at one that is down
-inline constexpr auto kHealthTimeout = 5s;       // for the whole of one look
+inline constexpr auto kHealthNews = 500ms;  // between two words of a service that comes and goes
+inline constexpr auto kHealthTimeout = 5s;  // for the whole of one look
 
 // --- HTTP (docs/protocol.md §5) ---
 inline constexpr int kInterimHeads = 16;        // 1xx before a final head

@@ -91,6 +91,7 @@ class Display final : public agent::Listener {
 int run_agent(const AgentArguments& arguments) {
   auto options = agent_options(arguments);
   if (!options) return report(options.error());
+  take_descriptors();
   net::Shard shard;
   Daemon daemon(shard);
   Display display(daemon);

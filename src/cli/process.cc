@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -39,6 +40,13 @@ bool ends_with_terminal() {
 
 }  // namespace
 
+std::size_t take_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const rlimit most{limit.rlim_max, limit.rlim_max};
+  return ::setrlimit(RLIMIT_NOFILE, &most) == 0 ? most.rlim_cur : limit.rlim_cur;
+}
+
 int exit_code(Code code) {
   switch (code) {
     case Code::USAGE:
@@ -47,6 +55,11 @@ int exit_code(Code code) {
     case Code::NO_TOKEN:
     case Code::BAD_TUNNEL_ID:
     case Code::NAME_IS_PUBLIC:
+    case Code::BAD_HOST:
+    case Code::BAD_POLICY:
+    case Code::PORT_REFUSED:
+    case Code::TUNNEL_REFUSED:
+    case Code::KEY_FILE:
       return kExitUsage;
     case Code::BAD_TOKEN:
     case Code::BAD_IDENTITY:

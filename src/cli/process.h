@@ -24,6 +24,10 @@ int report(const Error& error);
 // a closed pipe is an error of write().
 void take_signals();
 
+// As many descriptors as the system lets it have: each visitor takes one, and the usual 1,024 are
+// soon gone. Gives their number.
+std::size_t take_descriptors();
+
 // Runs a shard until it is over.
 //   TERM, INT     drains; the second INT ends at once
 //   HUP           drains where the program was started from a terminal that has been closed, and

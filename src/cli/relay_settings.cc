@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cli/process.h"
 #include "config/files.h"
 #include "config/paths.h"
 #include "config/plans.h"
@@ -69,6 +70,9 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   out.open_rooms = config->open_rooms;
   out.agent_origins = config->agent_origins;
   if (config->memory) out.memory = *config->memory;
+  if (const std::size_t descriptors = take_descriptors(); descriptors > 0) {
+    out.descriptors = descriptors;
+  }
   out.state_dir = config->state_dir.value_or(config::default_state_dir());
   out.certificate_file = config->cert.value_or("");
   out.key_file = config->key.value_or("");

@@ -79,7 +79,8 @@ class Counted {
 // How many of something each address has; those that have none are not in it.
 using CountOfAddress = absl::flat_hash_map<std::string, std::size_t>;
 
-// A connection that has not yet shown what it wants, from accept to the first head or the accepted
+// One of those that are counted, also by address, as long as it lives. Waiting are the connections
+// that have not yet shown what they want, from accept to the first head or the accepted
 // Hello: at most limits::kHandshakes of them with TLS, and, with and without, at most
 // limits::kHandshakesOfAddress from one address (threat 15).
 class Waiting {
@@ -145,6 +146,9 @@ struct Context {
   CountOfAddress waiting_of;
   std::size_t plain_waiting = 0;  // the same of visitors who come without TLS, as many as there are
   CountOfAddress plain_waiting_of;
+  // Connections of tcp and tls tunnels, which stay as long as they like.
+  std::size_t spliced = 0;
+  CountOfAddress spliced_of;
 
   // How fast each token may have new ids written down, in rows and in waits for the disk.
   struct WritePace {

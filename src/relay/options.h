@@ -31,6 +31,7 @@ struct Options {
   PortRange tcp_ports;
   bool open_rooms = false;  // bare agents need no credential where nobody owns the room
   std::vector<std::string> agent_origins;  // pages that may be agents; normalised (RFC 6454 §6.2)
+  std::size_t descriptors = SIZE_MAX;  // that the process may have; visitors do not get all of them
   std::size_t memory = limits::kRelayBudget;  // what visitors have not taken yet, all together
   std::string state_dir;                      // database, certificate, relay.json
   std::string certificate_file, key_file;     // empty: self-signed ones in state_dir

@@ -12,12 +12,31 @@
 
 namespace leat::relay {
 
+namespace {
+
+// Whoever holds connections open by the thousand leaves descriptors for other visitors, and all of
+// them leave some for agents and HTTP.
+bool crowded(const Context& context, const std::string& address) {
+  const std::size_t all = context.options.descriptors;
+  const auto found = context.spliced_of.find(address);
+  return context.spliced >= all - all / 4 ||
+         (found != context.spliced_of.end() && found->second >= all / 2);
+}
+
+}  // namespace
+
 bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& tunnel,
                        control::TunnelKind kind) {
   std::unique_ptr<net::Transport> transport =
       net::make_plain_transport(context.shard, guest.socket.release());
   if (!transport) return false;
   if (guest.visitor) transport->speak_for(*guest.visitor);
+  if (crowded(context, transport->peer_host())) {
+    log::info("tcp visitor refused",
+              {{"tunnel", tunnel}, {"visitor", transport->peer()}, {"why", "too many of them"}});
+    transport->abort();
+    return false;
+  }
   AgentSession* agent = context.registry.find(tunnel, kind);
   const auto access = agent == nullptr ? nullptr : agent->access(tunnel);
   const bool allowed = agent != nullptr && (!access || access->allows(transport->peer_host()));
@@ -72,6 +91,7 @@ TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::Stream
                    [this] { refuse(Code::AGENT_LOST, "the agent did not reply in time"); }),
       tunnel_(std::move(tunnel)),
       peer_(transport->peer()),
+      counted_(context.spliced, context.spliced_of, transport->peer_host()),
       visit_(context, about),
       meter_(context.accounting, std::move(account), context.metrics.of(kind),
              [this] { on_meter(); }),

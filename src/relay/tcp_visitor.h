@@ -48,6 +48,7 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   net::Timer reply_timer_;  // until the agent's OpenReply
   std::string tunnel_;
   std::string peer_;
+  const Waiting counted_;
   Visit visit_;
   StreamMeter meter_;  // outlives the splice
   net::Splice splice_;

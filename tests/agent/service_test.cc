@@ -1,6 +1,7 @@
 // What the agent says of its services: whether they are there, and what was asked of them.
 #include <gtest/gtest.h>
 
+#include "agent/egress.h"
 #include "agent/world.h"
 #include "base/limits.h"
 #include "support/captured.h"
@@ -50,6 +51,29 @@ TEST_F(Services, OneThatIsDownAtTheStartIsToldOfAndSoIsItsReturn) {
   ASSERT_TRUE(until_seen([&] { return log.events("service.up").size() == 1; }));
   EXPECT_EQ(health(), Health::State::up);
   EXPECT_EQ(log.events("service.down").size(), 1u);
+}
+
+// It is visitors who find out, and they may come by the hundred.
+TEST_F(Services, OneThatComesAndGoesIsToldOfNowAndThen) {
+  const test::Captured log(log::Format::json);
+  std::vector<Health::State> told;
+  Egress egress(loop.shard, service("web", control::TunnelKind::http, {"127.0.0.1", 1}), nullptr,
+                std::make_shared<RequestLog>(),
+                [&](Egress& e) { told.push_back(e.health.state()); });
+  const auto begun = std::chrono::steady_clock::now();
+  for (int i = 0; i < 200; ++i) {
+    egress.note_failure({Code::SERVICE_REFUSED, "x"});
+    egress.note_reached();
+  }
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told.front(), Health::State::down);
+  // The last word is the truth.
+  ASSERT_TRUE(until_seen([&] { return told.size() == 2; }));
+  EXPECT_EQ(told.back(), Health::State::up);
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, limits::kHealthNews);
+  EXPECT_EQ(log.events("service.down").size(), 1u);
+  EXPECT_EQ(log.events("service.up").size(), 1u);
+  egress.retire();
 }
 
 TEST_F(Services, OneThatIsThereIsAskedOnceAndNotMentioned) {

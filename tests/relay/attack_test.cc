@@ -107,6 +107,26 @@ TEST_F(Attack, AGhostGivesBackItsPortsAndNamesAtOnce) {
   ASSERT_TRUE(until([&] { return after->streams.size() == 2 && after->streams[1]->has("x"); }));
 }
 
+class Crowd : public World {
+  void configure(Options& options) override { options.descriptors = 8; }
+};
+
+// Threat 15, at a tunnel's port: who holds many connections open has half of the descriptors at
+// most, and all of them three quarters.
+TEST_F(Crowd, OneAddressLeavesSomeForOthers) {
+  const auto agent = online({http(), tcp("raw", ports.low)});
+  std::vector<std::unique_ptr<Visitor>> stay;
+  for (int i = 0; i < 4; ++i) stay.push_back(tcp_visitor(ports.low));
+  ASSERT_TRUE(until([&] { return agent->streams.size() == 4; }));
+  const auto fifth = tcp_visitor(ports.low);
+  EXPECT_TRUE(until([&] { return fifth->over(); }));
+  EXPECT_EQ(agent->streams.size(), 4u);
+  agent->streams[3]->cut();  // its place is free again
+  ASSERT_TRUE(until([&] { return stay[3]->over(); }));
+  const auto sixth = tcp_visitor(ports.low);
+  EXPECT_TRUE(until([&] { return agent->streams.size() == 5; }));
+}
+
 // Connections by the thousand that are reset when the agent has heard of them all. The agent counts
 // resets, and must not take its relay for hostile; nor may the relay refuse anybody for it.
 TEST_F(Attack, VisitorsWhoAllLeaveAtOnceCutNobodyElse) {
