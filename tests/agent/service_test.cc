@@ -56,20 +56,20 @@ TEST_F(Services, OneThatIsDownAtTheStartIsToldOfAndSoIsItsReturn) {
 // It is visitors who find out, and they may come by the hundred.
 TEST_F(Services, OneThatComesAndGoesIsToldOfNowAndThen) {
   const test::Captured log(log::Format::json);
-  std::vector<Health::State> told;
+  std::vector<Health::State> states;
   Egress egress(loop.shard, service("web", control::TunnelKind::http, {"127.0.0.1", 1}), nullptr,
-                std::make_shared<RequestLog>(),
-                [&](Egress& e) { told.push_back(e.health.state()); });
+                std::make_shared<RequestLog>(loop.shard),
+                [&](Egress& e) { states.push_back(e.health.state()); });
   const auto begun = std::chrono::steady_clock::now();
   for (int i = 0; i < 200; ++i) {
     egress.note_failure({Code::SERVICE_REFUSED, "x"});
     egress.note_reached();
   }
-  ASSERT_EQ(told.size(), 1u);
-  EXPECT_EQ(told.front(), Health::State::down);
+  ASSERT_EQ(states.size(), 1u);
+  EXPECT_EQ(states.front(), Health::State::down);
   // The last word is the truth.
-  ASSERT_TRUE(until_seen([&] { return told.size() == 2; }));
-  EXPECT_EQ(told.back(), Health::State::up);
+  ASSERT_TRUE(until_seen([&] { return states.size() == 2; }));
+  EXPECT_EQ(states.back(), Health::State::up);
   EXPECT_GE(std::chrono::steady_clock::now() - begun, limits::kHealthNews);
   EXPECT_EQ(log.events("service.down").size(), 1u);
   EXPECT_EQ(log.events("service.up").size(), 1u);
