@@ -91,7 +91,7 @@ TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::Stream
                    [this] { refuse(Code::AGENT_LOST, "the agent did not reply in time"); }),
       tunnel_(std::move(tunnel)),
       peer_(transport->peer()),
-      counted_(context.spliced, context.spliced_of, transport->peer_host()),
+      counted_(std::in_place, context.spliced, context.spliced_of, transport->peer_host()),
       visit_(context, about),
       meter_(context.accounting, std::move(account), context.metrics.of(kind),
              [this] { on_meter(); }),
@@ -155,6 +155,7 @@ void TcpVisitor::reset(mux::ResetReason) {
 void TcpVisitor::refuse(Code code, std::string_view detail) {
   if (over_) return;
   over_ = true;
+  counted_.reset();
   reply_timer_.disarm();
   log::write(log::Level::info, "tcp visitor refused", Error{code, std::string(detail)},
              {{"tunnel", tunnel_}, {"visitor", peer_}});
@@ -167,6 +168,7 @@ void TcpVisitor::refuse(Code code, std::string_view detail) {
 void TcpVisitor::on_splice_end(net::Splice& splice, bool clean) {
   if (over_) return;
   over_ = true;
+  counted_.reset();
   reply_timer_.disarm();
   visit_.moved(splice.bytes_sent(), splice.bytes_received());
   visit_.end(clean);

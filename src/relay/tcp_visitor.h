@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "control/wire.h"
@@ -48,7 +49,7 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   net::Timer reply_timer_;  // until the agent's OpenReply
   std::string tunnel_;
   std::string peer_;
-  const Waiting counted_;
+  std::optional<Waiting> counted_;  // until it is over: it may be buried after the context
   Visit visit_;
   StreamMeter meter_;  // outlives the splice
   net::Splice splice_;
