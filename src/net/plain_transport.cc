@@ -62,8 +62,14 @@ class PlainTransport final : public SocketTransport, private Deferred {
     if (size == 0 || !writable()) return {IoStatus::would_block};
     const IoResult result = send(std::span(pieces).first(count), size >= kBulk);
     // What was taken in part has met a full socket: there is no second call to be made.
-    if (result.status == IoStatus::ok && size >= kBulk) shard_.defer(*this);
+    if (result.status == IoStatus::ok && size >= kBulk) shard_->defer(*this);
     return result;
+  }
+
+  bool leave() override {
+    push();
+    Shard::cancel(*this);
+    return SocketTransport::leave();
   }
 
   void finish() override {

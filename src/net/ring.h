@@ -38,6 +38,10 @@ class RingPool {
     return block;
   }
 
+  // A block moves to another shard's pool, of blocks as large.
+  void part_with() { --in_use_; }
+  void welcome() { ++in_use_; }
+
   void give(Block block) {
     --in_use_;
     if (free_.size() < kKept) free_.push_back(std::move(block));
@@ -53,22 +57,24 @@ class RingPool {
 
 class Ring {
  public:
-  explicit Ring(RingPool& pool) : pool_(pool) {}
-  ~Ring() { clear(); }
+  explicit Ring(RingPool& pool) : pool_(&pool) {}
+  ~Ring() {
+    if (pool_ != nullptr) clear();
+  }
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
-  std::size_t room() const { return pool_.block_size() - size_; }
+  std::size_t room() const { return pool_->block_size() - size_; }
 
   // Copies a prefix in, returns its length.
   std::size_t write(Bytes from) {
     const std::size_t n = std::min(from.size(), room());
     if (n == 0) return 0;
-    if (!block_) block_ = pool_.take();
+    if (!block_) block_ = pool_->take();
     const std::size_t at = place(size_);
-    const std::size_t straight = std::min(n, pool_.block_size() - at);
+    const std::size_t straight = std::min(n, pool_->block_size() - at);
     std::memcpy(block_.get() + at, from.data(), straight);
     std::memcpy(block_.get(), from.data() + straight, n - straight);
     size_ += n;
@@ -79,7 +85,7 @@ class Ring {
   std::size_t read(MutableBytes into) {
     const std::size_t n = std::min(into.size(), size_);
     if (n == 0) return 0;
-    const std::size_t straight = std::min(n, pool_.block_size() - head_);
+    const std::size_t straight = std::min(n, pool_->block_size() - head_);
     std::memcpy(into.data(), block_.get() + head_, straight);
     std::memcpy(into.data() + straight, block_.get(), n - straight);
     consume(n);
@@ -89,7 +95,7 @@ class Ring {
   // What the ring holds, in order, in at most two pieces.
   std::size_t pieces(std::array<iovec, 2>& out) const {
     if (size_ == 0) return 0;
-    const std::size_t straight = std::min(size_, pool_.block_size() - head_);
+    const std::size_t straight = std::min(size_, pool_->block_size() - head_);
     out[0] = {block_.get() + head_, straight};
     out[1] = {block_.get(), size_ - straight};
     return straight < size_ ? 2 : 1;
@@ -102,28 +108,38 @@ class Ring {
 
   // The whole block of an empty ring, to receive into; committed() says how much came.
   MutableBytes prepare() {
-    if (!block_) block_ = pool_.take();
+    if (!block_) block_ = pool_->take();
     head_ = 0;
-    return {block_.get(), pool_.block_size()};
+    return {block_.get(), pool_->block_size()};
   }
   void committed(std::size_t n) {
     size_ = n;
     if (n == 0) clear();
   }
 
+  // Goes to another shard with what it holds: leave() on the one's thread, join() on the other's.
+  void leave() {
+    if (block_) pool_->part_with();
+    pool_ = nullptr;
+  }
+  void join(RingPool& pool) {
+    pool_ = &pool;
+    if (block_) pool_->welcome();
+  }
+
   void clear() {
     size_ = head_ = 0;
-    if (block_) pool_.give(std::move(block_));
+    if (block_) pool_->give(std::move(block_));
   }
 
  private:
   // Offset in the block of what lies `n` bytes behind the head.
   std::size_t place(std::size_t n) const {
     const std::size_t at = head_ + n;
-    return at < pool_.block_size() ? at : at - pool_.block_size();
+    return at < pool_->block_size() ? at : at - pool_->block_size();
   }
 
-  RingPool& pool_;
+  RingPool* pool_;  // nullptr: between two shards
   RingPool::Block block_;
   std::size_t head_ = 0, size_ = 0;
 };

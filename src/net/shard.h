@@ -125,6 +125,7 @@ class Shard {
   void unwatch(Watched& watched);
 
   void defer(Deferred& deferred);
+  static void cancel(Deferred& deferred) { deferred.unlink(); }  // as if it had not been asked for
 
   // Destroys the object after the current batch. A transport forgets its owner at once.
   template <typename T>

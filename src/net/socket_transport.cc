@@ -11,14 +11,28 @@
 namespace leat::net {
 
 SocketTransport::SocketTransport(Shard& shard, int fd)
-    : shard_(shard), fd_(fd), peer_(SocketAddress::peer(fd).host_port()) {}
+    : shard_(&shard), fd_(fd), peer_(SocketAddress::peer(fd).host_port()) {}
 
-SocketTransport::~SocketTransport() { shard_.unwatch(*this); }
+SocketTransport::~SocketTransport() {
+  if (shard_ != nullptr) shard_->unwatch(*this);
+}
+
+bool SocketTransport::leave() {
+  owner_ = nullptr;
+  shard_->unwatch(*this);
+  shard_ = nullptr;
+  return true;
+}
+
+bool SocketTransport::join(Shard& shard) {
+  shard_ = &shard;
+  return !fd_ || watch();
+}
 
 void SocketTransport::abort() {
   if (!fd_) return;
   fail(Code::CARRIER_CUT, "given up");
-  shard_.unwatch(*this);
+  shard_->unwatch(*this);
   reset_on_close();
   fd_.reset();
 }

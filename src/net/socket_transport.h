@@ -20,9 +20,11 @@ class SocketTransport : public Transport, protected Watched {
  public:
   SocketTransport(Shard& shard, int fd);
   ~SocketTransport() override;
-  bool watch() { return shard_.watch(fd_.get(), *this); }
+  bool watch() { return shard_->watch(fd_.get(), *this); }
 
   void abort() override;
+  bool leave() override;
+  bool join(Shard& shard) override;
   bool broken() const override { return Watched::broken(); }
   int fd() const override { return fd_.get(); }
   std::string peer() const override;
@@ -47,7 +49,7 @@ class SocketTransport : public Transport, protected Watched {
     if (owner_ != nullptr) owner_->on_transport();
   }
 
-  Shard& shard_;
+  Shard* shard_;  // nullptr: between two
 
  private:
   void fail_with_errno();

@@ -59,6 +59,8 @@ class TlsTransport final : public SocketTransport, private Deferred {
   bool flush() override;
   void finish() override;
   void abort() override;
+  bool leave() override;
+  bool join(Shard& shard) override;
 
   bool secure() const override { return true; }
   std::string alpn() const override;
@@ -328,7 +330,7 @@ IoResult TlsTransport::write(Bytes from) {
     total += n;
     under_key_ += n;
   }
-  if (!unsent_.empty()) shard_.defer(*this);
+  if (!unsent_.empty()) shard_->defer(*this);
   if (total > 0) return {IoStatus::ok, total};
   return {failed() ? IoStatus::failed : IoStatus::would_block};
 }
@@ -348,7 +350,7 @@ void TlsTransport::send_unsent(bool more) {
       // answered before.
       mute_ = established_;
       tell_failure_ = true;
-      shard_.defer(*this);
+      shard_->defer(*this);
       return unsent_.clear();
     }
     unsent_.consume(result.n);
@@ -386,6 +388,23 @@ void TlsTransport::abort() {
   received_.clear();
   mute_ = false;
   SocketTransport::abort();
+}
+
+// --- from one shard to another ---
+
+bool TlsTransport::leave() {
+  Shard::cancel(*this);
+  received_.leave();
+  unsent_.leave();
+  return SocketTransport::leave();
+}
+
+bool TlsTransport::join(Shard& shard) {
+  received_.join(shard.rings());
+  unsent_.join(shard.rings());
+  if (!SocketTransport::join(shard)) return false;
+  if (!unsent_.empty() || tell_failure_) shard.defer(*this);
+  return true;
 }
 
 // --- about the connection ---

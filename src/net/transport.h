@@ -28,6 +28,8 @@ struct IoResult {
   std::size_t n = 0;
 };
 
+class Shard;
+
 class TransportOwner {
  public:
   // Reading, writing or both may make progress now, the handshake has ended, or the transport has
@@ -105,6 +107,15 @@ class Transport {
   // What failed; only after IoStatus::failed.
   virtual Error error() const = 0;
   virtual const IoCounters& counters() const { return counters_; }
+
+  // --- from one shard to another (docs/adr/0005-shards.md) ---
+
+  // Off its shard: no owner, nothing deferred, not watched; what the rings hold stays in them. From
+  // here on any thread may join() it to its shard, or destroy it. False: it cannot move.
+  virtual bool leave() { return false; }
+  // On the thread of `shard`, with an owner. False: the kernel refused to watch the descriptor.
+  // What is ready is reported anew.
+  virtual bool join(Shard&) { return false; }
 
   // --- TLS only; the defaults are those of a plain socket ---
   virtual bool secure() const { return false; }

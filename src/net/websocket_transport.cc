@@ -29,7 +29,7 @@ class WebSocketTransport final : public Transport, private TransportOwner, priva
  public:
   WebSocketTransport(Shard& shard, std::unique_ptr<Transport> inner, Role role, std::string surplus,
                      std::uint16_t abort_code)
-      : shard_(shard),
+      : shard_(&shard),
         inner_(std::move(inner)),
         role_(role),
         frames_(role, limits::kWebSocketMessage),
@@ -56,6 +56,8 @@ class WebSocketTransport final : public Transport, private TransportOwner, priva
   bool flush() override;
   void finish() override;
   void abort() override;
+  bool leave() override;
+  bool join(Shard& shard) override;
   void close(std::uint16_t code, std::string_view reason);
 
   int fd() const override { return inner_->fd(); }
@@ -80,7 +82,7 @@ class WebSocketTransport final : public Transport, private TransportOwner, priva
   void refuse(std::uint16_t code, std::string_view why);
   void fail(Error why);
 
-  Shard& shard_;
+  Shard* shard_;
   const std::unique_ptr<Transport> inner_;
   const Role role_;
   FrameReader frames_;
@@ -115,7 +117,7 @@ IoResult WebSocketTransport::read(MutableBytes into) {
   while (total < into.size() && !failed_ && !ended_) {
     if (wire_ >= kAtOnce) {
       read_on_ = true;
-      shard_.defer(*this);
+      shard_->defer(*this);
       break;
     }
     const MutableBytes rest = into.subspan(total);
@@ -146,7 +148,7 @@ std::size_t WebSocketTransport::unwrap(MutableBytes bytes) {
     const std::size_t waste = limits::kFrameOverhead -
                               std::min<std::size_t>(event.payload.size(), limits::kFrameOverhead);
     if (event.kind != Event::Kind::none &&
-        !waste_.take(static_cast<std::uint32_t>(waste), shard_.now())) {
+        !waste_.take(static_cast<std::uint32_t>(waste), shard_->now())) {
       refuse(http::ws::kPolicy, "a flood of small frames");
       return out;
     }
@@ -165,7 +167,7 @@ std::size_t WebSocketTransport::unwrap(MutableBytes bytes) {
         break;
       case Event::Kind::ping:
         pong_ = as_chars(event.payload);
-        shard_.defer(*this);
+        shard_->defer(*this);
         break;
       case Event::Kind::pong:
         break;
@@ -216,7 +218,7 @@ IoResult WebSocketTransport::write(Bytes from) {
     queue_ = as_chars(whole.subspan(sent.n));  // a plain socket may take part of a frame
     total += payload.size();
   }
-  if (total > 0) shard_.defer(*this);
+  if (total > 0) shard_->defer(*this);
   if (total > 0) return {IoStatus::ok, total};
   return {failed_ ? IoStatus::failed : IoStatus::would_block};
 }
@@ -229,7 +231,7 @@ void WebSocketTransport::refuse(std::uint16_t code, std::string_view why) {
 void WebSocketTransport::close_frame(std::uint16_t code, std::string_view reason) {
   if (std::exchange(closed_, true)) return;
   http::ws::append_close(queue_, code, reason, fresh_key());
-  shard_.defer(*this);
+  shard_->defer(*this);
 }
 
 // False: something still waits.
@@ -272,6 +274,21 @@ void WebSocketTransport::abort() {
   }
   queue_.clear();
   inner_->abort();
+}
+
+bool WebSocketTransport::leave() {
+  if (!inner_->leave()) return false;
+  owner_ = nullptr;
+  Shard::cancel(*this);
+  return true;
+}
+
+bool WebSocketTransport::join(Shard& shard) {
+  shard_ = &shard;
+  inner_->set_owner(this);
+  if (!inner_->join(shard)) return false;
+  shard.defer(*this);  // whatever was to be done when it left
+  return true;
 }
 
 void WebSocketTransport::on_deferred() {
