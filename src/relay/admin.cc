@@ -198,6 +198,9 @@ Result<AdminAnswer> release_tunnel(Context& context, const AdminRequest& request
   for (AgentSession* session : std::vector(context.registry.sessions())) {
     session->revoke(request.path_value);
   }
+  for (BareAgent* agent : bare_agents(context)) {
+    if (agent->room() == request.path_value) agent->close(Error{Code::REVOKED, agent->owner()});
+  }
   context.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.revoke(request.path_value); });
   context.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.revoke(request.path_value); });
   context.sealed_visitors.for_each(

@@ -86,10 +86,13 @@ void HttpVisitor::open(http::Request request, Route route) {
   const bool bodiless = request.body == http::BodyKind::none;
   if (agent == nullptr && bare == nullptr)
     return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
-  if (!visit_) begin_visit(request, route, agent != nullptr ? agent->credential_name() : "");
+  if (!visit_) {
+    begin_visit(request, route, agent != nullptr ? agent->credential_name() : bare->owner());
+  }
   if (agent == nullptr) {
     grant_ = {};  // a bare agent has no rules
     agent_ = nullptr;
+    tunnel_ = route.tunnel;
   } else if (!admit(request, route, *agent, keep_alive && bodiless)) {
     return;
   }

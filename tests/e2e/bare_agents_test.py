@@ -1,5 +1,6 @@
 """Rooms served without leat: the Go and Node programs of examples/room-agent, and a peer spelled out."""
 
+import http.client
 import json
 import re
 import signal
@@ -298,6 +299,42 @@ class Credentials(harness.Case):
         self.assertEqual(self.ask(relay, f"/agent?room=notes&token={other}")[0], 409)
         new = relay.token("old")
         self.assertEqual(self.ask(relay, f"/agent?room=notes&token={new}")[0], 101)
+
+    def test_a_room_that_is_taken_away_is_served_no_more(self):
+        key = self.folder / "admin.key"
+        key.write_text("an-admin-key-of-the-operators")
+        key.chmod(0o600)
+        relay = self.relay("--admin-listen", "127.0.0.1:0", "--admin-key-file", key)
+        admin = http.client.HTTPConnection(*harness.split_address(relay.state["admin_listen"]),
+                                           timeout=harness.SOON)
+        self.addCleanup(admin.close)
+
+        def ask_admin(method, path):
+            admin.request(method, path, headers={"Authorization": f"Bearer {key.read_text()}"})
+            answer = admin.getresponse()
+            return answer.status, answer.read()
+        token, stranger = relay.token("mine"), relay.token("theirs")
+        with Peer(relay.connect(), f"/agent?room=notes&token={token}") as peer, \
+                Client(relay.connect()) as visitor:
+            visitor.request("GET", "/client?room=notes", *upgrade_fields())
+            stream = peer.stream()
+            peer.text(stream, b"\r\n\r\n")
+            peer.say(DATA, 0, stream, payload=b"HTTP/1.1 101 Switching Protocols\r\n"
+                                              b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            self.assertEqual(visitor.head().status, 101)
+            self.assertEqual(ask_admin("DELETE", "/api/v1/tunnels/notes")[0], 204)
+            with self.assertRaises(wire.Cut):
+                visitor.reader.more()
+            kind = peer.next()
+            while kind[0] != GO_AWAY:  # first the visitor's stream
+                kind = peer.next()
+            # Whoever comes first has it now, and who had it is out.
+            self.assertEqual(self.ask(relay, f"/agent?room=notes&token={stranger}"), (101, None))
+            self.assertEqual(self.ask(relay, f"/agent?room=notes&token={token}"),
+                             (409, "LEAT_TUNNEL_TAKEN"))
+        visits = wait_until(lambda: json.loads(ask_admin("GET", "/api/v1/connections?tunnel=notes")[1])
+                            ["connections"], "the visit is written down")
+        self.assertEqual([visit["owner"] for visit in visits], ["mine"])
 
     def test_as_many_sessions_as_a_token_may_have(self):
         relay = self.relay()

@@ -30,13 +30,12 @@ const limit = Number(flags.limit ?? 1000);
 
 const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const goOn = async () => assert.ok(!(await lines.next()).done);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-// A promise that resolves when `condition` holds. Nothing here tells when that is.
+// A promise that resolves when `condition` holds.
 async function until(condition, what) {
   for (let i = 0; !condition(); i++) {
     assert.ok(i < 6000, `waited in vain until ${what}`);
-    await sleep(10);
+    await new Promise((resolve) => setTimeout(resolve, 10)); // sleep: nothing here tells when that is
   }
 }
 
@@ -293,7 +292,8 @@ const scenarios = {
     const stream = await mux.open();
     await send(stream, 2, WINDOW, WINDOW);
     const more = send(stream, 3, WINDOW, WINDOW);
-    await sleep(200);
+    await until(() => stream.credit() === 0, "the window is used up");
+    await mux.ping(); // what was said of more credit comes before the answer
     assert.equal(stream.credit(), 0);
     console.log("stalled");
     await more;
@@ -368,7 +368,7 @@ const scenarios = {
   },
 };
 
-setTimeout(() => {
+setTimeout(() => { // sleep: none, but an end for what hangs
   console.error(flags.scenario, "hangs");
   process.exit(3);
 }, 100_000).unref();
