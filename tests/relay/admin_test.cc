@@ -15,6 +15,7 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
+using testing::Not;
 using namespace std::chrono_literals;
 
 constexpr char kKey[] = "an-admin-key-of-32-characters-ok";
@@ -63,6 +64,22 @@ TEST_F(Admin, IsNotOnThePublicDoors) {
     stranger->get(target, std::string("X-Admin-Key: ") + kKey + "\r\n");
     ASSERT_TRUE(until([&] { return stranger->has("\r\n\r\n") || stranger->over(); }));
     EXPECT_TRUE(stranger->has("HTTP/1.1 404 ")) << stranger->text();
+  }
+}
+
+// Threat 22: of the relay's own, on either door.
+TEST_F(Admin, NothingIsCompressed) {
+  const std::string offer = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
+  for (const char* target : {"/", "/app.js", "/metrics", "/api/v1/tunnels", "/api/v1/none"}) {
+    const Said said = ask("GET", target, std::string("X-Admin-Key: ") + kKey + "\r\n" + offer);
+    EXPECT_NE(said.status, 0) << target;
+    EXPECT_THAT(said.text, Not(HasSubstr("Content-Encoding"))) << target;
+  }
+  for (const char* target : {"/healthz", "/none", "/agent", "/client?room=none", "/tunnel/none/"}) {
+    const auto guest = visitor();
+    guest->get(target, offer);
+    ASSERT_TRUE(until([&] { return guest->has("\r\n\r\n"); })) << target;
+    EXPECT_FALSE(guest->has("Content-Encoding")) << target;
   }
 }
 
