@@ -30,12 +30,13 @@ const limit = Number(flags.limit ?? 1000);
 
 const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const goOn = async () => assert.ok(!(await lines.next()).done);
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms)); // sleep: its users say why
 
 // A promise that resolves when `condition` holds.
 async function until(condition, what) {
   for (let i = 0; !condition(); i++) {
     assert.ok(i < 6000, `waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10)); // sleep: nothing here tells when that is
+    await sleep(10); // sleep: nothing here tells when that is
   }
 }
 
@@ -361,7 +362,7 @@ const scenarios = {
       const begun = performance.now();
       for (let i = 0; i < 800; i++) {
         await send(ours, 2, 5000, 5000);
-        await sleep(Math.max(0, begun + 100 * (i + 1) - performance.now()));  // by the clock
+        await sleep(Math.max(0, begun + 100 * (i + 1) - performance.now())); // sleep: the pace, by the clock
       }
     })();
     await Promise.all([upload, expect(theirs, 1, 800 * 5000)]);
