@@ -4,6 +4,7 @@ descriptors again whoever waited is served."""
 import contextlib
 import json
 import os
+import pathlib
 import resource
 import socket
 import time
@@ -14,7 +15,7 @@ from wire import Client, Origin, Stopwatch, answer
 
 
 def processor_time(process):
-    fields = open(f"/proc/{process.pid}/stat", encoding="ascii").read().rpartition(")")[2].split()
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -81,7 +82,7 @@ class Descriptors(harness.Case):
             self.idle(self.tunnel.process)
             self.waits(late)
         watch = Stopwatch()
-        self.assertEqual(client.get(self.tunnel.path())[1], b"hello")
+        self.assertEqual(self.connect(self.server.plain()).get(self.tunnel.path())[1], b"hello")
         self.assertIn(b"leat_build_info", late.response()[1])
         self.assertLess(watch.seconds(), 1.0 * PATIENCE)
         self.assertEqual(len([1 for line in self.tunnel.process.log().splitlines() if "relay.welcome" in line]), 1)
