@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -183,6 +184,74 @@ class SealedTest(SealedCase):
         self.assertIn("revoked", self.devices()["phone"])
         self.command("device", "revoke", "nobody", expect=1)
 
+    def test_a_revoked_device_that_does_not_listen_is_out_as_soon(self):
+        begun, cut = threading.Event(), threading.Event()
+
+        def serve(request, connection):
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfirst")
+            begun.set()
+            with contextlib.suppress(OSError):
+                connection.sock.settimeout(SOON)
+                connection.sock.recv(1)
+            cut.set()
+            return False
+
+        self.publish(serve, "--direct", "127.0.0.1:0")
+        for way in ("relay", "direct"):
+            begun.clear()
+            cut.clear()
+            device = self.connect(self.link("--name", way), "--way", way, name=f"by-{way}", state=way)
+            threading.Thread(target=curl, args=(device.port,), daemon=True).start()
+            self.assertTrue(begun.wait(SOON))
+            os.kill(device.pid, signal.SIGSTOP)
+            try:
+                self.command("device", "revoke", way)
+                revoked = time.monotonic()
+                self.assertTrue(cut.wait(SOON))
+                self.assertLess(time.monotonic() - revoked, 1.0 * harness.PATIENCE)
+            finally:
+                os.kill(device.pid, signal.SIGCONT)
+            self.assertEqual(device.wait(SOON), 3)
+
+    def test_strangers_who_say_nothing_keep_nobody_out(self):
+        self.origin = Origin(self, echo)
+        self.home(("http", self.origin.address, "den"), relay=self.relay("--plain-listen", "127.0.0.1:0"),
+                  options=("--direct", "127.0.0.1:0"))
+        device = self.connect(self.link())
+        device.stop()
+        host, port = self.tunnel.state()["ways"]["direct"][0].rsplit(":", 1)
+        with contextlib.ExitStack() as strangers:
+            for _ in range(80):
+                by_relay = strangers.enter_context(socket.create_connection(self.server.plain(), SOON))
+                by_relay.sendall(SEALED_DOOR)
+                self.assertEqual(by_relay.recv(12), b"HTTP/1.1 101")
+                strangers.enter_context(socket.create_connection((host, int(port)), SOON))
+            for way in ("relay", "direct"):
+                device = self.connect("den", "--way", way, name=f"by-{way}")
+                self.assertEqual(curl(device.port).returncode, 0)
+
+    def test_one_device_has_no_more_sessions_than_its_share(self):
+        self.publish()
+        first = self.connect(self.link())
+        more = [self.connect("den", name=f"again-{number}") for number in range(15)]
+        beyond = self.connect("den", name="beyond", wait=False)
+        wait_until(lambda: "LEAT_AGENT_BUSY" in beyond.log(), "it has its share", alive=[beyond])
+        self.assertEqual(curl(first.port).returncode, 0)
+        self.assertEqual(curl(self.connect(self.link("--name", "other"), name="other", state="other").port).returncode, 0)
+        more.pop().stop()
+        wait_until(lambda: curl(beyond.port).returncode == 0, "it has a place again")
+
+    def test_the_service_of_the_link_is_meant_by_whatever_way(self):
+        self.origin = Origin(self, echo)
+        attic = Origin(self, lambda request, connection: answer(connection, b"attic"))
+        self.home(("http", self.origin.address, "den"), ("http", attic.address, "attic"),
+                  options=("--direct", "127.0.0.1:0"))
+        link = self.link()
+        for way in ("relay", "direct"):
+            device = self.connect(link, "--way", way, name=f"by-{way}")
+            self.assertEqual(json.loads(curl(device.port, f"/{way}").stdout)["target"], f"/{way}")
+        self.assertEqual(attic.requests, [])
+
     def test_five_tries_one_use_and_a_time(self):
         self.publish()
         link = self.link("--minutes", "1")
@@ -349,6 +418,11 @@ class SealedTest(SealedCase):
         self.assertIn("█", with_qr.stdout)
         self.assertRegex(with_qr.stdout, r"leat://pair#leat1=[\w-]+")
         self.assertIn("LEAT_NO_AGENT", run_leat("pair", "--state-dir", self.folder / "nowhere").stderr)
+
+
+SEALED_DOOR = (b"GET /sealed/den HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+               b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+               b"Sec-WebSocket-Protocol: leat-sealed.1\r\n\r\n")
 
 
 class ConnectProxy:

@@ -142,7 +142,7 @@ test('every bit of the reply', async () => {
       return [flipped(bytes, bit)];
     });
     void agent.accept(pair.agent);
-    return Session.start(pair.client, { crypto, ...keys, device: 'd', suites: ['aesgcm', 'nacl'], padding: 0 });
+    return Session.start(pair.client, { crypto, ...keys, device: 'd', tunnel: 'den', suites: ['aesgcm', 'nacl'], padding: 0 });
   };
   const codes = new Map();
   const bits = [];
