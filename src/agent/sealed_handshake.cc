@@ -195,6 +195,7 @@ Result<void> SealedPeer::confirm() {
   if (!device) return tl::unexpected(device.error());
   if (gate_.crowded_by(key)) return fail(Code::AGENT_BUSY, "too many sessions of this device");
   device_ = key;
+  scope_ = (*device)->scope;
   log::info("sealed.session", {{"device", (*device)->name},
                                {"peer", peer_},
                                {"way", tunnel_.empty() ? "direct" : "relay"},

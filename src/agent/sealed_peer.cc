@@ -15,6 +15,8 @@ namespace leat::agent {
 namespace {
 
 constexpr std::uint32_t kStreams = 512;  // of a session, at once
+// Of one who has been refused; who says more is cut before the refusal has left.
+constexpr std::size_t kDiscarded = 64 * limits::KiB;
 
 // 1 to 64 of what cannot break a log line or a field.
 bool sane_id(const std::string* id) {
@@ -68,8 +70,10 @@ void SealedPeer::discard() {
   net::Transport& last = pipe_ ? *pipe_ : static_cast<net::Transport&>(*carrier_);
   std::array<std::uint8_t, 4096> scratch;
   net::IoResult got;
-  do got = last.read(scratch);
-  while (got.status == net::IoStatus::ok);
+  do {
+    got = last.read(scratch);
+    discarded_ += got.n;
+  } while (got.status == net::IoStatus::ok && discarded_ < kDiscarded);
   if (got.status != net::IoStatus::would_block) over();
 }
 
@@ -89,7 +93,14 @@ void SealedPeer::begin_session(Bytes surplus) {
 void SealedPeer::check() {
   if (!device_ || state_ == State::over) return;
   const Device* const device = gate_.device(*device_);
-  if (device != nullptr && !device->revoked) return;
+  if (device != nullptr && !device->revoked) {
+    // What it has open may be what it may use no more; for the rest it comes again.
+    if (device->scope != scope_) {
+      scope_ = device->scope;
+      end_now({Code::OUT_OF_SCOPE, "what this device may use has changed"});
+    }
+    return;
+  }
   log::info("device.revoked", {{"peer", peer_}, {"device", device ? device->name : "unknown"}});
   end_now({Code::REVOKED, "this device has been revoked"});
 }

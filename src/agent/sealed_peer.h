@@ -115,6 +115,7 @@ class SealedPeer final : public StreamHost,
   bool shaking_ = true;                      // one of the handshakes
   bool draining_ = false;
   bool ending_ = false;  // refused: what is queued leaves, then it is over
+  std::size_t discarded_ = 0;
   net::Timer deadline_;
   std::unique_ptr<net::SessionDriver> driver_;
   StreamTable streams_;  // after the driver: they detach from it when they go

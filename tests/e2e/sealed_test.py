@@ -148,9 +148,47 @@ class SealedTest(SealedCase):
         wait_until(lambda: status("/admin") == "200", "the new scope holds")
         self.assertEqual(status("/v1"), "403")
         self.command("device", "scope", "tablet", "--services", "raw")
-        wait_until(lambda: status("/v1") == "502", "the service is out of its scope")
+        wait_until(lambda: status("/v1") == "000", "the service is out of its scope: it is not even known")
         raw = self.connect("den", "--service", "raw", name="raw-again")
         self.assertEqual(talk(raw.port, b"hello"), b"HELLO")
+        # What is not named stays as it is.
+        limits = ["raw", "/admin"]
+        self.assertEqual(self.devices()["tablet"][-2:], limits)
+        self.command("device", "scope", "tablet")
+        self.assertEqual(self.devices()["tablet"][-2:], limits)
+        # What it has open is cut when it is taken away.
+        with socket.create_connection(("127.0.0.1", raw.port), SOON) as held:
+            held.settimeout(SOON)
+            held.sendall(b"hello")
+            self.assertEqual(held.recv(5), b"HELLO")
+            self.command("device", "scope", "tablet", "--services", "den", "--paths", "all")
+            with contextlib.suppress(ConnectionError):
+                self.assertEqual(held.recv(1), b"")
+        self.assertEqual(self.devices()["tablet"][-2:], ["den", "all"])
+        wait_until(lambda: status("/v1") == "200", "it comes again for the rest")
+
+    def test_a_service_that_rests_too_long_is_given_up(self):
+        hold = threading.Event()
+        self.addCleanup(hold.set)
+
+        def serve(request, connection):
+            if request.words[1] == "/half":
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfirst")
+            hold.wait(2 * SOON)
+            return False
+
+        self.origin = Origin(self, serve)
+        self.server = self.relay()
+        config = self.folder / "agent.yaml"
+        config.write_text(f"services:\n  - target: http://{self.origin.address}\n    id: den\n    sealed: true\n"
+                          "    first_byte_timeout: 1s\n    idle_timeout: 1s\n")
+        self.tunnel = self.agent(self.server, "agent", None, "--config", config, token=self.server.token("agent"))
+        device = self.connect(self.link())
+        done = curl(device.port, "/nothing", "-w", "%{http_code}")
+        self.assertIn(b"LEAT_SERVICE_TIMEOUT", done.stdout)
+        self.assertTrue(done.stdout.endswith(b"504"), done)
+        done = curl(device.port, "/half")
+        self.assertEqual((done.returncode != 0, done.stdout), (True, b"first"))
 
     def test_a_revoked_device_is_out_within_a_second(self):
         begun, hold = threading.Event(), threading.Event()
