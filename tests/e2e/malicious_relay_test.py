@@ -270,7 +270,8 @@ class MaliciousRelayTest(SealedCase):
     def test_leads_to_another_service_of_the_same_agent(self):
         other = Origin(self, lambda request, connection: answer(connection, b"other"))
         config = self.folder / "agent.yaml"
-        config.write_text(config.read_text() + f"  - target: http://{other.address}\n    id: attic\n    sealed: true\n")
+        config.write_text(config.read_text() +
+                          f"  - target: http://{other.address}\n    id: attic\n    sealed: true\n")
         self.tunnel.process.stop()
         self.agent(self.server, "agent", None, "--config", config, folder=self.tunnel.folder, token=self.token,
                    name="both")
