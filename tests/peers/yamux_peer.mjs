@@ -341,6 +341,34 @@ const scenarios = {
   async ping(mux) {
     for (let i = 0; i < 20; i++) await mux.ping();
   },
+  // Pings answered in time while both directions are full of data.
+  async "ping-beside-bulk"(mux) {
+    const stream = await mux.open();
+    const moved = both(stream, 400_000, 10_000);
+    for (let i = 0; i < 5; i++) {
+      const begun = performance.now();
+      await mux.ping();
+      assert.ok(performance.now() - begun < 5000, "a ping took too long");
+    }
+    await moved;
+    await stream.finish();
+  },
+  // A stream of theirs and one of ours, each used in one direction only.
+  async "one-way"(mux) {
+    const theirs = await mux.accept();
+    const ours = await mux.open();
+    const upload = (async () => {
+      const begun = performance.now();
+      for (let i = 0; i < 800; i++) {
+        await send(ours, 2, 5000, 5000);
+        await sleep(Math.max(0, begun + 100 * (i + 1) - performance.now()));  // by the clock
+      }
+    })();
+    await Promise.all([upload, expect(theirs, 1, 800 * 5000)]);
+    await expectEnd(theirs);
+    await ours.finish();
+    await theirs.finish();
+  },
   // Their go-away: of one that goes on with what is open (yamux-js), and one that ends with it.
   async "go-away-us"(mux) {
     const stream = await mux.accept();
@@ -371,7 +399,7 @@ const scenarios = {
 setTimeout(() => {
   console.error(flags.scenario, "hangs");
   process.exit(3);
-}, 100_000).unref();
+}, 120_000).unref();
 
 const [host, port] = flags.addr.split(":");
 const socket = net.connect(Number(port), host);
