@@ -1,5 +1,6 @@
 """Rooms served without leat: the Go and Node programs of examples/room-agent, and a peer spelled out."""
 
+import contextlib
 import http.client
 import json
 import re
@@ -335,6 +336,41 @@ class Credentials(harness.Case):
         visits = wait_until(lambda: json.loads(ask_admin("GET", "/api/v1/connections?tunnel=notes")[1])
                             ["connections"], "the visit is written down")
         self.assertEqual([visit["owner"] for visit in visits], ["mine"])
+
+    def test_an_operator_ends_it_within_a_second(self):
+        key = self.folder / "admin.key"
+        key.write_text("an-admin-key-of-32-characters-ok\n")
+        key.chmod(0o600)
+        relay = self.relay("--admin-listen", "127.0.0.1:0", "--admin-key-file", key, "--open-rooms")
+        token = relay.token("mine")
+
+        def admin(method, path):
+            connection = http.client.HTTPConnection(*harness.split_address(relay.state["admin_listen"]),
+                                                    timeout=harness.SOON)
+            with contextlib.closing(connection):
+                connection.request(method, "/api/v1" + path, headers={"X-Admin-Key": key.read_text().strip()})
+                response = connection.getresponse()
+                return response.status, json.loads(response.read() or b"null")
+
+        def ends(peer, method, path):
+            begin = time.monotonic()
+            self.assertEqual(admin(method, path)[0], 204)
+            self.assertEqual(peer.next()[:4], (GO_AWAY, 0, 0, 0))
+            self.assertLess(time.monotonic() - begin, harness.PATIENCE)
+
+        for path, room in ((f"/agent?room=notes&token={token}", "notes"), ("/agent?room=open", "open")):
+            with Peer(relay.connect(), path) as cut, Peer(relay.connect(), "/agent?room=other") as other:
+                listed = {agent["tunnels"][0]: agent for agent in admin("GET", "/agents")[1]["agents"]}
+                self.assertEqual(set(listed), {room, "other"})
+                self.assertEqual(listed[room]["owner"], "mine" if "token" in path else "")
+                self.assertRegex(listed[room]["since"], r"^\d{4}-\d\d-\d\dT")
+                ends(cut, "DELETE", "/agents/" + listed[room]["identity"])
+                other.settle()
+            with Peer(relay.connect(), path) as peer:
+                ends(peer, "DELETE", f"/tunnels/{room}")
+            self.assertEqual(admin("DELETE", f"/tunnels/{room}")[0], 404)
+        with Peer(relay.connect(), f"/agent?room=notes&token={token}") as peer:
+            ends(peer, "DELETE", "/tokens/mine")
 
     def test_as_many_sessions_as_a_token_may_have(self):
         relay = self.relay()
