@@ -185,8 +185,9 @@ void Client::join(std::unique_ptr<net::Transport> local) {
   const Service* service = found != services.end() ? &*found : only ? &services.front() : nullptr;
   if (service != nullptr && service->kind == control::TunnelKind::http) {
     LocalHttp::Owner& owner = *this;
+    const std::string listens_on = options_.listen ? options_.listen->host : std::string();
     https_.push_back(std::make_unique<LocalHttp>(*session_->driver(), std::move(local),
-                                                 options_.service, owner));
+                                                 options_.service, listens_on, owner));
     return https_.back()->start();
   }
   const auto stream = session_->driver()->mux().open(shard_.now());

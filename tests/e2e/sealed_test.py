@@ -101,6 +101,31 @@ class SealedTest(SealedCase):
             client.close()
             device.stop()
 
+    def test_a_page_of_somebody_else_does_not_reach_the_local_port(self):
+        self.publish()
+        device = self.connect(self.link())
+
+        def seen(host, *arguments, port=device.port):
+            done = curl(port, "/", "-H", f"Host: {host}" if host else "Host:", *arguments)
+            return json.loads(done.stdout)
+
+        # Its name leads to this machine now; towards the service the agent would put both right.
+        for host in ("evil.example", f"evil.example:{device.port}", "localhost.evil.example", "127.0.0.1.evil.example"):
+            for upgrade in ((), ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket")):
+                self.assertEqual(seen(host, "-H", f"Origin: http://{host}", *upgrade)["error"]["code"],
+                                 "LEAT_MISDIRECTED")
+        self.assertEqual(self.origin.requests, [])
+        for host in ("localhost", f"LOCALHOST:{device.port}", "app.localhost", "127.0.0.1", "192.0.2.7:80", "[::1]:80"):
+            self.assertEqual(seen(host)["target"], "/", host)
+        self.assertEqual(seen(None, "--http1.0")["target"], "/")
+        # Under the right name the service judges the origin by itself.
+        fields = seen("localhost", "-H", "Origin: http://evil.example")["fields"]
+        self.assertEqual(fields["origin"], "http://evil.example")
+        device.stop()
+        named = self.connect("den", name="named", local="127.1:0")
+        self.assertEqual(seen("127.1", port=named.port)["target"], "/")
+        self.assertEqual(seen("127.2", port=named.port)["error"]["code"], "LEAT_MISDIRECTED")
+
     def test_the_relay_opens_no_door_of_its_own(self):
         self.publish()
         done = run_curl(self.server, "/tunnel/den/")
