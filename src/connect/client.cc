@@ -142,11 +142,11 @@ void Client::on_connected(const std::string& way) {
 void Client::remember() {
   const bool fresh = !known_.paired;
   if (!fresh && known_.agent.direct == session_->direct()) return;
-  known_.paired = true;
   known_.agent.direct = session_->direct();
   credential_.pairing.reset();
   credential_.secret = {};
-  const auto saved = known_.save(options_.directory);
+  const auto saved =
+      fresh ? known_.come_through(options_.directory) : known_.save(options_.directory);
   if (!saved) log::write(log::Level::error, "agent.unsaved", saved.error());
 }
 

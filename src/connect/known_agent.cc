@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -68,18 +70,27 @@ Result<KnownAgent> load(const std::string& directory, const std::string& file) {
                     message.paired()};
 }
 
+// The agent that a new link may have given another key.
+bool same_place(const Agent& a, const Agent& b) {
+  const auto common = [](const auto& some, const auto& others) {
+    return std::ranges::find_first_of(some, others) != some.end();
+  };
+  return a.tunnel == b.tunnel && (common(a.relays, b.relays) || common(a.direct, b.direct));
+}
+
 }  // namespace
 
 Result<KnownAgent> KnownAgent::find(const std::string& directory, std::string_view name) {
   const std::vector<std::string> all = files(directory);
+  std::optional<KnownAgent> begun;
   for (const std::string& file : all) {
     auto known = load(directory, file);
-    if (!known) {
-      if (file == name) return known;
-      continue;
-    }
-    if (file == name || known->agent.tunnel == name || known->agent.name == name) return known;
+    if (file == name) return known;
+    if (!known || (known->agent.tunnel != name && known->agent.name != name)) continue;
+    if (known->paired) return known;
+    begun = std::move(*known);
   }
+  if (begun) return std::move(*begun);
   std::string names;
   for (const std::string& file : all) names.append(names.empty() ? "" : ", ").append(file);
   return fail(Code::UNKNOWN_DEVICE, std::string(name) +
@@ -97,7 +108,7 @@ Result<KnownAgent> KnownAgent::of_link(const std::string& directory, const Link&
     auto known = load(directory, each);
     if (!known || known->agent.key != link.agent.key) continue;
     if (known->pairing == link.pairing) return known;
-    file = each;  // a new link of the same agent replaces what was
+    if (!known->paired) file = each;
   }
   const std::string wanted =
       file_name(link.agent.name.empty() ? link.agent.tunnel : link.agent.name);
@@ -108,6 +119,22 @@ Result<KnownAgent> KnownAgent::of_link(const std::string& directory, const Link&
   KnownAgent made{std::move(file), link.agent, crypto::KeyPair::generate(), link.pairing, false};
   if (auto saved = made.save(directory); !saved) return tl::unexpected(saved.error());
   return made;
+}
+
+Result<void> KnownAgent::come_through(const std::string& directory) {
+  paired = true;
+  if (auto saved = save(directory); !saved) return saved;
+  std::vector<std::string> others = files(directory);
+  std::erase(others, file);
+  std::ranges::reverse(others);  // so that of several names the first remains
+  for (const std::string& other : others) {
+    const auto known = load(directory, other);
+    if (!known || (known->agent.key != agent.key && !same_place(known->agent, agent))) continue;
+    if (::rename(path_of(directory, file).c_str(), path_of(directory, other).c_str()) == 0) {
+      file = other;
+    }
+  }
+  return {};
 }
 
 Result<void> KnownAgent::save(const std::string& directory) const {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "base/file.h"
 #include "support/temp_dir.h"
 
@@ -40,15 +42,47 @@ TEST(KnownAgent, ALinkMakesOneAndItIsFoundByEachOfItsNames) {
 TEST(KnownAgent, TheSameLinkIsTheSameDeviceAndANewOneANewKey) {
   const test::TempDir dir;
   auto made = KnownAgent::of_link(dir.path(), link('a', "11111111")).value();
-  made.paired = true;
-  ASSERT_TRUE(made.save(dir.path()));
+  ASSERT_TRUE(made.come_through(dir.path()));
   const auto again = KnownAgent::of_link(dir.path(), link('a', "11111111")).value();
   EXPECT_TRUE(again.paired);
   EXPECT_EQ(again.own.public_key(), made.own.public_key());
-  const auto anew = KnownAgent::of_link(dir.path(), link('a', "22222222")).value();
+  // What works is kept until the new link has come through.
+  const auto found = [&] { return KnownAgent::find(dir.path(), "tunnel-a")->own.public_key(); };
+  auto anew = KnownAgent::of_link(dir.path(), link('a', "22222222")).value();
   EXPECT_FALSE(anew.paired);
-  EXPECT_EQ(anew.file, "home");
   EXPECT_NE(anew.own.public_key(), made.own.public_key());
+  EXPECT_EQ(found(), made.own.public_key());
+  // One that has not is replaced by the next.
+  const std::string file = anew.file;
+  anew = KnownAgent::of_link(dir.path(), link('a', "33333333")).value();
+  EXPECT_EQ(anew.file, file);
+  ASSERT_TRUE(anew.come_through(dir.path()));
+  EXPECT_EQ(anew.file, "home");
+  EXPECT_EQ(found(), anew.own.public_key());
+}
+
+TEST(KnownAgent, ANewLinkOfAnAgentWithAnotherKeyTakesItsPlace) {
+  const test::TempDir dir;
+  auto first = KnownAgent::of_link(dir.path(), link('a', "11111111")).value();
+  ASSERT_TRUE(first.come_through(dir.path()));
+  Link rotated = link('b', "22222222");
+  rotated.agent.tunnel = first.agent.tunnel;
+  auto anew = KnownAgent::of_link(dir.path(), rotated).value();
+  for (const char* name : {"home", "tunnel-a"}) {
+    EXPECT_EQ(KnownAgent::find(dir.path(), name)->agent.key, first.agent.key) << name;
+  }
+  ASSERT_TRUE(anew.come_through(dir.path()));
+  for (const char* name : {"home", "tunnel-a"}) {
+    EXPECT_EQ(KnownAgent::find(dir.path(), name)->agent.key, anew.agent.key) << name;
+  }
+  EXPECT_FALSE(std::filesystem::exists(dir / "home-2.agent"));
+  // At another relay the same id is another agent.
+  Link elsewhere = rotated;
+  elsewhere.agent.key.bytes.fill('c');
+  elsewhere.agent.relays = {"wss://other.test:443"};
+  auto other = KnownAgent::of_link(dir.path(), elsewhere).value();
+  ASSERT_TRUE(other.come_through(dir.path()));
+  EXPECT_EQ(KnownAgent::find(dir.path(), "home")->agent.key, anew.agent.key);
 }
 
 TEST(KnownAgent, AnotherAgentOfTheSameNameIsAnotherFile) {

@@ -290,12 +290,12 @@ class SealedTest(SealedCase):
             self.assertIn("LEAT_KEY_CHANGED", text)
             self.assertIn("new link", text)
         # A new link is the one way in, at once and after a new start.
-        device = self.connect(self.link("--name", "anew"), name="anew", state="anew")
+        device = self.connect(self.link("--name", "anew"), name="anew")
         self.assertEqual(curl(device.port).returncode, 0)
         device.stop()
         agent.process.stop()
         self.restart("rotated")
-        device = self.connect("den", name="later", state="anew")
+        device = self.connect("den", name="later")  # which now means the key of the new link
         self.assertEqual(curl(device.port).returncode, 0)
 
     def test_directly_without_the_relay(self):
