@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -297,6 +298,30 @@ class SealedTest(SealedCase):
         self.restart("rotated")
         device = self.connect("den", name="later")  # which now means the key of the new link
         self.assertEqual(curl(device.port).returncode, 0)
+
+    def test_two_agents_of_the_same_name_are_told_apart(self):
+        self.publish()
+        kept = []
+        for number in (1, 2):
+            device = self.connect(self.link(), name=f"pair-{number}")
+            kept.append(re.search(r"connected to (\S+),", device.log()).group(1))
+            self.assertEqual(curl(device.port).returncode, 0)
+            device.stop()
+            if number == 1:  # the other: on this machine too, at a relay of its own
+                first = self.origin
+                other = self.relay(name="other")
+                self.origin = Origin(self, echo)
+                self.home(("http", self.origin.address, "den"), relay=other, name="second")
+        self.assertEqual(kept[1], kept[0] + "-2")
+        for name, origin in zip(kept, (first, self.origin)):
+            seen = len(origin.requests)
+            device = self.connect(name, name=f"again-{name}")
+            self.assertEqual(curl(device.port).returncode, 0)
+            device.stop()
+            self.assertEqual(len(origin.requests), seen + 1, name)
+        told = self.refused("den")
+        self.assertIn("LEAT_USAGE", told)
+        self.assertIn(", ".join(kept), told)
 
     def test_directly_without_the_relay(self):
         self.publish(echo, "--direct", "127.0.0.1:0")
