@@ -69,7 +69,7 @@ class MaliciousRelayTest(SealedCase):
         try:
             with socket.create_connection(("127.0.0.1", process.port), SOON) as local:
                 local.settimeout(20.0 * harness.PATIENCE)
-                local.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                local.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 while piece := local.recv(65536):
                     received += piece
                 clean = True

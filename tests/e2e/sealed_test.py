@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -101,6 +102,31 @@ class SealedTest(SealedCase):
             self.assertEqual(json.loads(client.getresponse().read())["target"], "/next")
             client.close()
             device.stop()
+
+    def test_a_page_of_somebody_else_does_not_reach_the_local_port(self):
+        self.publish()
+        device = self.connect(self.link())
+
+        def seen(host, *arguments, port=device.port):
+            done = curl(port, "/", "-H", f"Host: {host}" if host else "Host:", *arguments)
+            return json.loads(done.stdout)
+
+        # Its name leads to this machine now; towards the service the agent would put both right.
+        for host in ("evil.example", f"evil.example:{device.port}", "localhost.evil.example", "127.0.0.1.evil.example"):
+            for upgrade in ((), ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket")):
+                self.assertEqual(seen(host, "-H", f"Origin: http://{host}", *upgrade)["error"]["code"],
+                                 "LEAT_MISDIRECTED")
+        self.assertEqual(self.origin.requests, [])
+        for host in ("localhost", f"LOCALHOST:{device.port}", "app.localhost", "127.0.0.1", "192.0.2.7:80", "[::1]:80"):
+            self.assertEqual(seen(host)["target"], "/", host)
+        self.assertEqual(seen(None, "--http1.0")["target"], "/")
+        # Under the right name the service judges the origin by itself.
+        fields = seen("localhost", "-H", "Origin: http://evil.example")["fields"]
+        self.assertEqual(fields["origin"], "http://evil.example")
+        device.stop()
+        named = self.connect("den", name="named", local="127.1:0")
+        self.assertEqual(seen("127.1", port=named.port)["target"], "/")
+        self.assertEqual(seen("127.2", port=named.port)["error"]["code"], "LEAT_MISDIRECTED")
 
     def test_the_relay_opens_no_door_of_its_own(self):
         self.publish()
@@ -380,6 +406,30 @@ class SealedTest(SealedCase):
         self.restart("rotated")
         device = self.connect("den", name="later")  # which now means the key of the new link
         self.assertEqual(curl(device.port).returncode, 0)
+
+    def test_two_agents_of_the_same_name_are_told_apart(self):
+        self.publish()
+        kept = []
+        for number in (1, 2):
+            device = self.connect(self.link(), name=f"pair-{number}")
+            kept.append(re.search(r"connected to (\S+),", device.log()).group(1))
+            self.assertEqual(curl(device.port).returncode, 0)
+            device.stop()
+            if number == 1:  # the other: on this machine too, at a relay of its own
+                first = self.origin
+                other = self.relay(name="other")
+                self.origin = Origin(self, echo)
+                self.home(("http", self.origin.address, "den"), relay=other, name="second")
+        self.assertEqual(kept[1], kept[0] + "-2")
+        for name, origin in zip(kept, (first, self.origin)):
+            seen = len(origin.requests)
+            device = self.connect(name, name=f"again-{name}")
+            self.assertEqual(curl(device.port).returncode, 0)
+            device.stop()
+            self.assertEqual(len(origin.requests), seen + 1, name)
+        told = self.refused("den")
+        self.assertIn("LEAT_USAGE", told)
+        self.assertIn(", ".join(kept), told)
 
     def test_directly_without_the_relay(self):
         self.publish(echo, "--direct", "127.0.0.1:0")
