@@ -6,7 +6,7 @@ import type { Credential } from './credential.js';
 import { keysOf, newCredential, parseLink } from './credential.js';
 import type { KeyPair, Primitives, Suite } from './crypto.js';
 import { primitives } from './crypto.js';
-import { abort, reasonOf, safely, throwIfAborted } from './elsewhere.js';
+import { abort, lacking, reasonOf, safely, throwIfAborted } from './elsewhere.js';
 import { LeatError } from './errors.js';
 import type { FetchInit } from './fetch.js';
 import { leatFetch } from './fetch.js';
@@ -309,6 +309,8 @@ class SealedClient implements Client {
  */
 export async function connect(link: string | URL | Credential, options: ConnectOptions = {}): Promise<Client> {
   throwIfAborted(options.signal);
+  const lack = lacking();
+  if (lack) throw new LeatError('LEAT_NOT_SUPPORTED', lack);
   const crypto = await primitives(options.crypto);
   const asText = options.keysAsText ?? platform().keysAsText;
   let client: SealedClient;
