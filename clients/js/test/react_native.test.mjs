@@ -130,7 +130,7 @@ class HalfURL {
     return this.whole.href;
   }
   get protocol() {
-    throw new Error('URL.protocol is not implemented');
+    throw new Error('URL.protocol is not there');
   }
 }
 globalThis.URL = HalfURL;
