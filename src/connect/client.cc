@@ -134,6 +134,7 @@ void Client::on_usable() {
 
 void Client::on_connected(const std::string& way) {
   backoff_.succeeded();
+  connected_ = true;
   remember(way);
   events_.on_connected(known_.file, way);
 }
@@ -151,12 +152,15 @@ void Client::remember(const std::string& way) {
 }
 
 void Client::on_session_end(const Error& why) {
+  // Outside of a session anybody on the way may say anything. It ends what was not there yet, which
+  // somebody looks after; what has been there is not given up for it.
+  const bool believed = session_->driver() != nullptr || !connected_;
   pipes_.clear();
   https_.clear();
   shard_.dispose(std::move(session_));
   if (stopped_) return over(nullptr);
   log::write(log::Level::warn, "session.ended", why);
-  if (!listener_ || is_final(why.code)) return over(&why);
+  if (!listener_ || (believed && is_final(why.code))) return over(&why);
   // Those who wait are told at once; who comes later may be luckier.
   for (auto& local : std::exchange(waiting_, {})) {
     local->abort();

@@ -86,10 +86,11 @@ class Client final : private Session::Owner, private LocalPipe::Owner, private L
   std::vector<std::unique_ptr<LocalPipe>> pipes_;         // after the session: they detach from it
   std::vector<std::unique_ptr<LocalHttp>> https_;
   std::function<void()> stopped_;
+  bool connected_ = false;  // once, at least
   bool over_ = false;
 };
 
-// Codes after which trying again cannot help.
+// Codes after which trying again cannot help, if they are true.
 bool is_final(Code code);
 
 }  // namespace leat::connect

@@ -44,13 +44,17 @@ std::vector<std::string> files(const std::string& directory) {
   return out;
 }
 
+void wipe(std::string& secret) {
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(secret.data()), secret.size()});
+}
+
 Result<KnownAgent> load(const std::string& directory, const std::string& file) {
   const std::string path = path_of(directory, file);
   const auto text = read_private_file(path, Code::KEY_FILE);
   if (!text) return tl::unexpected(text.error());
   proto::KnownAgent message;
   Agent agent;
-  if (!message.ParseFromString(std::string(text->reveal())) ||
+  if (!message.ParseFromArray(text->reveal().data(), static_cast<int>(text->reveal().size())) ||
       message.agent().size() != agent.key.bytes.size() ||
       message.secret().size() != crypto::kKeySize) {
     return fail(Code::KEY_FILE, path + ": damaged");
@@ -63,8 +67,7 @@ Result<KnownAgent> load(const std::string& directory, const std::string& file) {
   agent.pin = message.pin();
   crypto::Key secret;
   std::copy(message.secret().begin(), message.secret().end(), secret.fill().begin());
-  crypto::wipe(
-      {reinterpret_cast<std::uint8_t*>(message.mutable_secret()->data()), message.secret().size()});
+  wipe(*message.mutable_secret());
   return KnownAgent{file, std::move(agent), crypto::KeyPair(std::move(secret)), message.pairing(),
                     message.paired()};
 }
@@ -169,7 +172,8 @@ Result<void> KnownAgent::come_through(const std::string& directory, std::string_
 Result<void> KnownAgent::save(const std::string& directory) const {
   proto::KnownAgent message;
   message.set_agent(std::string(as_chars(agent.key.bytes)));
-  message.set_secret(std::string(as_chars(own.secret().reveal())));
+  const auto& secret = own.secret().reveal();
+  message.set_secret(secret.data(), secret.size());
   message.set_pairing(pairing);
   message.set_paired(paired);
   message.set_tunnel(agent.tunnel);
@@ -178,6 +182,7 @@ Result<void> KnownAgent::save(const std::string& directory) const {
   message.set_name(agent.name);
   message.set_pin(agent.pin);
   const Secret text(message.SerializeAsString());
+  wipe(*message.mutable_secret());
   return write_file(path_of(directory, file), text.reveal(), 0600, Code::KEY_FILE);
 }
 

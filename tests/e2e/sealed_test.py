@@ -1,6 +1,7 @@
 """Sealed services: pairing, reaching them by `leat connect`, scopes, revocation, keys that change, and
 the way without the relay."""
 
+import base64
 import contextlib
 import hashlib
 import http.client
@@ -16,7 +17,7 @@ import time
 
 import harness
 from harness import MiB, SOON, run_leat, scaled, wait_until
-from meddler import DOWN, Meddler
+from meddler import DOWN, Meddler, frame
 from sealed import SealedCase, by_way_of, curl
 from wire import Data, Origin, Reader, answer, body_pieces, chunk
 
@@ -431,6 +432,30 @@ class SealedTest(SealedCase):
         self.assertIn("LEAT_USAGE", told)
         self.assertIn(", ".join(kept), told)
 
+    def test_what_a_stranger_says_does_not_end_what_has_been_there(self):
+        self.origin = Origin(self, echo)
+        self.home(("http", self.origin.address, "den"), relay=self.relay("--plain-listen", "127.0.0.1:0"))
+        front = Front(self, self.server.plain())
+        device = self.connect(by_way_of(self.link(), f"ws://{front.address}"), "--way", "relay")
+        self.assertEqual(curl(device.port).returncode, 0)
+        kept = next((self.folder / "keys").iterdir()).stem
+        refused = b"LEAT_REVOKED"
+        for code, words in ((refused, frame(2, bytes([0, 1 + len(refused), 4]) + refused, False)),
+                            (b"LEAT_UNKNOWN_DEVICE", closing(b"LEAT_UNKNOWN_DEVICE"))):
+            front.says = words
+            front.cut()
+            wait_until(lambda: code.decode() in device.log(), "it is told", alive=[device])
+            # What is not there yet is ended by it.
+            self.assertIn(code.decode(), self.refused(kept, "--way", "relay"))
+            front.says = None
+            wait_until(lambda: curl(device.port).returncode == 0, "it is there again", alive=[device])
+        self.assertIn("not proven", device.log())
+        for words, code in ((b"LEAT_AGENT_BUSY", "LEAT_AGENT_BUSY"), (b"LEAT_NO_SUCH_SERVICE", "LEAT_AGENT_OFFLINE"),
+                            (b"nonsense", "LEAT_CARRIER_CUT")):
+            front.says = closing(words)
+            done = run_leat("connect", kept, "--way", "relay", "--state-dir", self.folder / "keys", seconds=SOON)
+            self.assertIn(code, done.stderr)
+
     def test_directly_without_the_relay(self):
         self.publish(echo, "--direct", "127.0.0.1:0")
         address = self.tunnel.state()["ways"]["direct"][0]
@@ -512,6 +537,48 @@ class SealedTest(SealedCase):
 SEALED_DOOR = (b"GET /sealed/den HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                b"Sec-WebSocket-Protocol: leat-sealed.1\r\n\r\n")
+
+
+def closing(reason):
+    return frame(8, (1013).to_bytes(2, "big") + reason, False)
+
+
+class Front:
+    """Stands before a relay's plain door: lets through, or takes the WebSocket and says something itself."""
+
+    def __init__(self, case, target):
+        self.target, self.says = target, None
+        self._open = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        case.addCleanup(self._socket.close)
+        case.addCleanup(self.cut)
+        self.address = "127.0.0.1:%d" % self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self):
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._socket.accept()
+            except OSError:
+                return
+            self._open.append(near)
+            if self.says is not None:
+                head = Reader(near).until(b"\r\n\r\n").decode()
+                key = re.search(r"Sec-WebSocket-Key: (\S+)", head, re.I).group(1)
+                accept = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+                near.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                             b"Sec-WebSocket-Protocol: leat-sealed.1\r\n"
+                             b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + self.says)
+                continue
+            far = socket.create_connection(self.target, SOON)
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=copy, args=(source, sink), daemon=True).start()
 
 
 class ConnectProxy:

@@ -132,6 +132,7 @@ export class Session {
       await pipe.write(unit(pairing ? UNIT.pairingHello : UNIT.hello, await initiator.write(hello)));
       const units = new UnitReader(pipe);
       const { payload, sendKey, receiveKey, binding } = await initiator.read(await readReply(units));
+      psk?.fill(0);
       const reply = decodeReply(payload, suites);
       const sender = new RecordSender(await suiteKey(crypto, reply.suite, sendKey), now());
       const receiver = new RecordReceiver(await suiteKey(crypto, reply.suite, receiveKey));
