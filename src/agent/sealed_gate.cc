@@ -172,6 +172,30 @@ void SealedGate::drain(bool all) {
   }
 }
 
+// Strangers keep nobody out: whoever was told no, or has said nothing yet, goes for who comes
+// later, and from one address only for those of that address. To be in somebody's way takes more
+// newcomers within a round trip than there are places, and many addresses. (A relay can say any
+// address; it needs none of this to keep devices out.)
+bool SealedGate::make_room(bool direct, const std::string& peer_text) {
+  const std::string customer = SealedPeer::customer(peer_text);
+  std::size_t all = 0, near = 0;
+  SealedPeer *silent = nullptr, *near_silent = nullptr;
+  for (SealedPeer* peer : peers_) {
+    if (!peer->shaking() || peer->direct() != direct) continue;
+    const bool neighbour = peer->customer() == customer;
+    ++all;
+    near += neighbour;
+    if (!peer->silent()) continue;
+    if (silent == nullptr) silent = peer;
+    if (neighbour && near_silent == nullptr) near_silent = peer;
+  }
+  if (near < kPerAddress && all < kHandshakes) return true;
+  SealedPeer* const oldest = near < kPerAddress ? silent : near_silent;
+  if (oldest == nullptr) return false;
+  oldest->give_way();
+  return true;
+}
+
 void SealedGate::add(SealedPeer& peer) { peers_.push_back(&peer); }
 
 void SealedGate::remove(SealedPeer& peer) { std::erase(peers_, &peer); }
@@ -205,10 +229,7 @@ std::vector<HostPort> SealedGate::addresses() const {
 void SealedGate::on_accept(net::Fd socket) {
   auto pipe = net::make_plain_transport(shard_, socket.release());
   if (!pipe) return;
-  const std::string host = pipe->peer_host();
-  const auto pending = std::ranges::count_if(
-      direct_, [&](const auto& peer) { return !peer->confirmed() && peer->peer_host() == host; });
-  if (!has_room() || static_cast<std::size_t>(pending) >= kPerAddress) {
+  if (!make_room(true, pipe->peer())) {
     log::debug("direct.refused", {{"peer", pipe->peer()}});
     return pipe->abort();
   }

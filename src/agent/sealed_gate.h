@@ -47,12 +47,11 @@ class SealedGate final : private SealedPeer::Owner {
   // As the file has it now; good until the next call.
   const crypto::KeyPair& key();
   bool padding() const { return padding_; }
-  // Whether one more may shake hands.
-  bool has_room() const { return handshakes_ < kHandshakes && peers_.size() < kSessions; }
+  // Makes room for one more that shakes hands, who comes from `peer` ("192.0.2.1:5000"). Where
+  // there is none, whoever has shown nothing for the longest ends. False: each has shown something.
+  bool make_room(bool direct, const std::string& peer);
   void add(SealedPeer& peer);
   void remove(SealedPeer& peer);
-  void handshake_begins() { ++handshakes_; }
-  void handshake_ends() { --handshakes_; }
 
   // UNKNOWN_DEVICE, REVOKED, or STATE_DIR while the list cannot be read.
   Result<const Device*> admit(const crypto::X25519Key& key);
@@ -68,8 +67,9 @@ class SealedGate final : private SealedPeer::Owner {
   std::vector<std::shared_ptr<Egress>> services() const { return services_.all(); }
 
  private:
-  static constexpr std::size_t kHandshakes = 64, kSessions = 256 + kHandshakes;
-  static constexpr std::size_t kPerAddress = 8;  // direct, and not through the handshake
+  static constexpr std::size_t kHandshakes = 64;  // at once, by the relay, and as many directly …
+  static constexpr std::size_t kPerAddress = 16;  // … of them from one address, or /64
+  static constexpr std::size_t kSessions = 256;
 
   void on_accept(net::Fd socket);
   void on_peer_end(SealedPeer& peer) override;
@@ -88,8 +88,7 @@ class SealedGate final : private SealedPeer::Owner {
   Devices devices_;
   std::optional<Error> unreadable_;
   net::Timer look_;
-  std::size_t handshakes_ = 0;
-  std::vector<SealedPeer*> peers_;
+  std::vector<SealedPeer*> peers_;  // in the order in which they came
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   std::vector<std::unique_ptr<SealedPeer>> direct_;
 };

@@ -9,6 +9,7 @@
 #include "base/crypto_util.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/network.h"
 #include "http/proxy.h"
 
 namespace leat::agent {
@@ -30,7 +31,7 @@ SealedPeer::SealedPeer(SealedGate& gate, std::unique_ptr<net::Transport> pipe, s
       owner_(owner),
       tunnel_(std::move(tunnel)),
       peer_(pipe->peer()),
-      peer_host_(pipe->peer_host()),
+      customer_(customer(peer_)),
       pipe_(std::move(pipe)),
       deadline_(gate.shard(),
                 [this] {
@@ -38,7 +39,6 @@ SealedPeer::SealedPeer(SealedGate& gate, std::unique_ptr<net::Transport> pipe, s
                 }),
       streams_(gate.shard()) {
   gate_.add(*this);
-  gate_.handshake_begins();
 }
 
 SealedPeer::~SealedPeer() {
@@ -48,6 +48,16 @@ SealedPeer::~SealedPeer() {
   if (carrier_) carrier_->set_owner(nullptr);
   // Streams detach from the session inside, which goes after them and tells nobody.
   if (driver_) driver_->mux().end_all();
+}
+
+std::string SealedPeer::customer(const std::string& peer) {
+  const auto address = parse_host_port(peer, true);
+  return customer_of(address ? address->host : peer);
+}
+
+void SealedPeer::give_way() {
+  log::debug("sealed.crowded", {{"peer", peer_}, {"tunnel", tunnel_}});
+  over();
 }
 
 void SealedPeer::start() {
@@ -170,7 +180,6 @@ void SealedPeer::give_up(const Error& why) {
 void SealedPeer::finish_handshake() {
   deadline_.disarm();
   if (!std::exchange(shaking_, false)) return;
-  gate_.handshake_ends();
   // It named a pairing, and then could not show that it knows the secret.
   if (!pairing_.empty() && !device_) gate_.failed_try(pairing_);
 }

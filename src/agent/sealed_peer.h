@@ -58,8 +58,15 @@ class SealedPeer final : public StreamHost,
   void drain();
   bool direct() const { return tunnel_.empty(); }
 
-  bool confirmed() const { return device_.has_value(); }
-  const std::string& peer_host() const { return peer_host_; }
+  // The address in "192.0.2.1:5000", as customer_of() has it.
+  static std::string customer(const std::string& peer);
+  const std::string& customer() const { return customer_; }
+  // Whether its handshake is not over, …
+  bool shaking() const { return shaking_; }
+  // … and it has not shown that it may be a device, or was told that it is none.
+  bool silent() const { return state_ == State::hello || ending_; }
+  // Its place is for somebody else.
+  void give_way();
 
  private:
   enum class State : std::uint8_t { hello, confirming, session, over };
@@ -98,7 +105,7 @@ class SealedPeer final : public StreamHost,
 
   SealedGate& gate_;
   Owner& owner_;
-  const std::string tunnel_, peer_, peer_host_;
+  const std::string tunnel_, peer_, customer_;
   State state_ = State::hello;
   std::unique_ptr<net::Transport> pipe_;              // until the handshake is done …
   std::unique_ptr<sealed::SealedTransport> carrier_;  // … then until the session has it

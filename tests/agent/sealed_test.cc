@@ -2,6 +2,7 @@
 // else (docs/threat_model.md).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -66,12 +67,29 @@ TEST_F(SealedIntakeTest, WhatIsNoHelloIsCutAndAHelloForAnotherKeyRefused) {
   EXPECT_EQ(stranger.text(), crypto::refused_unit("LEAT_KEY_CHANGED"));
 }
 
-TEST_F(SealedIntakeTest, NoMoreThanSixtyFourShakeHandsAtOnce) {
-  std::vector<Visit*> guests;
-  for (int i = 0; i < 65; ++i) guests.push_back(&relay.open("den", TunnelKind::sealed));
-  ASSERT_TRUE(until([&] { return guests.back()->over(); }));
-  EXPECT_EQ(guests.back()->failure(), "LEAT_AGENT_BUSY");
-  EXPECT_FALSE(guests.front()->over());
+// Each that is let in makes the one go that has said nothing for the longest.
+TEST_F(SealedIntakeTest, SilentStrangersGiveWay) {
+  std::vector<Visit*> strangers;
+  const auto enter = [&](const std::string& from) -> Visit& {
+    return *strangers.emplace_back(
+        &relay.open("den", TunnelKind::sealed, "app.relay.test", from).send("L"));
+  };
+  for (int i = 0; i < 4; ++i) {
+    for (int n = 0; n < 16; ++n) enter("192.0.2." + std::to_string(i) + ":" + std::to_string(n));
+  }
+  Visit& elsewhere = enter("198.51.100.7:1");
+  ASSERT_TRUE(until([&] { return strangers[0]->over(); }));
+  EXPECT_TRUE(strangers[0]->was_reset());
+  // Of one address, and of one customer's /64, there are sixteen; the seventeenth is at the cost of
+  // its own.
+  enter("192.0.2.3:99");
+  ASSERT_TRUE(until([&] { return strangers[48]->over(); }));
+  for (int n = 0; n < 17; ++n) enter("[2001:db8::" + std::to_string(n + 1) + "]:1");
+  Visit* const first = strangers[66];
+  ASSERT_TRUE(until([&] { return first->over(); }));
+  EXPECT_FALSE(elsewhere.over());
+  const auto there = std::ranges::count_if(strangers, [](Visit* each) { return !each->over(); });
+  EXPECT_EQ(there, 64);
 }
 
 }  // namespace
