@@ -196,6 +196,31 @@ bool SealedGate::make_room(bool direct, const std::string& peer_text) {
   return true;
 }
 
+// A device that opens one after the other is never kept out by what it left behind, and keeps
+// nobody else out. What is ending counts until it has ended.
+bool SealedGate::seat(const crypto::X25519Key& device) {
+  std::size_t all = 0, own = 0, ending = 0;
+  SealedPeer* oldest = nullptr;
+  for (SealedPeer* peer : peers_) {
+    if (!peer->device()) continue;
+    ++all;
+    if (*peer->device() != device) continue;
+    ++(peer->ending() ? ending : own);
+    if (!peer->ending() && oldest == nullptr) oldest = peer;
+  }
+  if (ending >= kSessionsOfDevice) return false;
+  if (own < kSessionsOfDevice) return all < kSessions;
+  oldest->end({Code::AGENT_BUSY, "this device has opened 16 newer sessions"});
+  return true;
+}
+
+mux::Config SealedGate::session_config() {
+  mux::Config config = mux::Config::native(mux::Role::server);
+  config.max_streams = kStreams;
+  config.memory = &share_;
+  return config;
+}
+
 void SealedGate::add(SealedPeer& peer) { peers_.push_back(&peer); }
 
 void SealedGate::remove(SealedPeer& peer) { std::erase(peers_, &peer); }

@@ -15,7 +15,11 @@
 #include "agent/sealed_peer.h"
 #include "base/address.h"
 #include "base/file_watch.h"
+#include "base/limits.h"
+#include "base/memory_budget.h"
 #include "crypto/identity.h"
+#include "mux/memory_share.h"
+#include "mux/session.h"
 #include "net/shard.h"
 #include "net/socket.h"
 
@@ -50,6 +54,10 @@ class SealedGate final : private SealedPeer::Owner {
   // Makes room for one more that shakes hands, who comes from `peer` ("192.0.2.1:5000"). Where
   // there is none, whoever has shown nothing for the longest ends. False: each has shown something.
   bool make_room(bool direct, const std::string& peer);
+  // Whether `device` may have one more session. Of those it has the oldest goes for it.
+  bool seat(const crypto::X25519Key& device);
+  // What all sessions together may hold is bounded, and how much each may ask of services.
+  mux::Config session_config();
   void add(SealedPeer& peer);
   void remove(SealedPeer& peer);
 
@@ -70,6 +78,10 @@ class SealedGate final : private SealedPeer::Owner {
   static constexpr std::size_t kHandshakes = 64;  // at once, by the relay, and as many directly …
   static constexpr std::size_t kPerAddress = 16;  // … of them from one address, or /64
   static constexpr std::size_t kSessions = 256;
+  static constexpr std::size_t kSessionsOfDevice = 16;
+  static constexpr std::uint32_t kStreams = 256;  // of a session
+  // An eighth of it is what a session may hold by itself.
+  static constexpr std::size_t kMemory = 8 * limits::kSessionReceiveBudget;
 
   void on_accept(net::Fd socket);
   void on_peer_end(SealedPeer& peer) override;
@@ -88,6 +100,8 @@ class SealedGate final : private SealedPeer::Owner {
   Devices devices_;
   std::optional<Error> unreadable_;
   net::Timer look_;
+  MemoryBudget memory_{kMemory};
+  mux::MemoryShare share_{memory_};
   std::vector<SealedPeer*> peers_;  // in the order in which they came
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   std::vector<std::unique_ptr<SealedPeer>> direct_;

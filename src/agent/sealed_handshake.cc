@@ -180,10 +180,14 @@ void SealedPeer::read_opening() {
 // The client has made a record of this very handshake: it is there, and it is who it says.
 Result<void> SealedPeer::confirm() {
   const crypto::X25519Key key = *carrier_->channel().peer();
+  if (!gate_.seat(key)) {
+    pairing_.clear();  // not a try: the secret was right
+    return fail(Code::AGENT_BUSY, "too many sealed sessions");
+  }
   if (!pairing_.empty()) {
     auto name = gate_.enrol(pairing_, name_, key);
     if (!name) {
-      pairing_.clear();  // not a try: the secret was right
+      pairing_.clear();  // likewise
       return tl::unexpected(name.error());
     }
   }

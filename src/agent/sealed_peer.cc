@@ -88,8 +88,8 @@ void SealedPeer::begin_session(Bytes surplus) {
   finish_handshake();
   state_ = State::session;
   net::SessionDriver::Owner& owner = *this;
-  driver_ = std::make_unique<net::SessionDriver>(
-      gate_.shard(), mux::Config::native(mux::Role::server), owner, std::move(carrier_));
+  driver_ = std::make_unique<net::SessionDriver>(gate_.shard(), gate_.session_config(), owner,
+                                                 std::move(carrier_));
   driver_->start(surplus);
 }
 
@@ -106,9 +106,10 @@ void SealedPeer::key_is_gone() {
   end({Code::KEY_CHANGED, "the agent's owner has given it another key"});
 }
 
-// Tells the device, where there is a session to tell it in.
 void SealedPeer::end(const Error& why) {
-  driver_ ? driver_->close(why.code, why.detail) : give_up(why);
+  if (!driver_) return give_up(why);
+  ending_ = true;
+  driver_->close(why.code, why.detail);
 }
 
 void SealedPeer::drain() {

@@ -65,6 +65,11 @@ class SealedPeer final : public StreamHost,
   bool shaking() const { return shaking_; }
   // … and it has not shown that it may be a device, or was told that it is none.
   bool silent() const { return state_ == State::hello || ending_; }
+  // Who it is, once that is proved; and whether the session has been told to end.
+  const std::optional<crypto::X25519Key>& device() const { return device_; }
+  bool ending() const { return ending_ || state_ == State::over; }
+  // Tells the device, where there is a session to tell it in.
+  void end(const Error& why);
   // Its place is for somebody else.
   void give_way();
 
@@ -99,7 +104,6 @@ class SealedPeer final : public StreamHost,
   void on_stream(mux::StreamHandle stream) override;
   void on_ended(const Error& why) override;
   void give_up(const Error& why);
-  void end(const Error& why);
   void finish_handshake();
   void over();
 
@@ -116,7 +120,7 @@ class SealedPeer final : public StreamHost,
   std::optional<crypto::X25519Key> device_;  // proved
   bool shaking_ = true;                      // counted among the handshakes
   bool draining_ = false;
-  bool ending_ = false;  // refused: what is queued leaves, then it is over
+  bool ending_ = false;  // what is queued leaves, then it is over
   net::Timer deadline_;
   std::unique_ptr<net::SessionDriver> driver_;
   StreamTable streams_;  // after the driver: they detach from it when they go
