@@ -210,7 +210,7 @@ bool SealedGate::seat(const crypto::X25519Key& device) {
   }
   if (ending >= kSessionsOfDevice) return false;
   if (own < kSessionsOfDevice) return all < kSessions;
-  oldest->end({Code::AGENT_BUSY, "this device has opened 16 newer sessions"});
+  oldest->cut({Code::AGENT_BUSY, "this device has opened 16 newer sessions"});
   return true;
 }
 

@@ -96,20 +96,41 @@ void SealedPeer::begin_session(Bytes surplus) {
 void SealedPeer::check() {
   if (!device_ || state_ == State::over) return;
   const Device* const device = gate_.device(*device_);
-  if (device != nullptr && !device->revoked) return;
+  if (device != nullptr && !device->revoked) return narrow(device->scope);
   log::info("device.revoked", {{"peer", peer_}, {"device", device ? device->name : "unknown"}});
-  end({Code::REVOKED, "this device has been revoked"});
+  cut({Code::REVOKED, "this device has been revoked"});
+}
+
+// What runs and could not be asked for any more ends. Requests do not keep their targets: where a
+// path is taken away, all of them end.
+void SealedPeer::narrow(const Scope& now) {
+  if (now == scope_) return;
+  const Scope before = std::exchange(scope_, now);
+  const bool fewer_paths =
+      !now.paths.empty() &&
+      (before.paths.empty() ||
+       !std::ranges::all_of(before.paths, [&](auto& path) { return now.allows_target(path); }));
+  streams_.cut([&](const Egress& egress) {
+    const bool http = egress.service.kind == control::TunnelKind::http;
+    return !now.allows_service(egress.id, http) || (http && fewer_paths);
+  });
+  if (draining_) drain();
 }
 
 void SealedPeer::key_is_gone() {
   if (state_ == State::hello || state_ == State::over) return;
-  end({Code::KEY_CHANGED, "the agent's owner has given it another key"});
+  cut({Code::KEY_CHANGED, "the agent's owner has given it another key"});
 }
 
 void SealedPeer::end(const Error& why) {
   if (!driver_) return give_up(why);
   ending_ = true;
   driver_->close(why.code, why.detail);
+}
+
+void SealedPeer::cut(const Error& why) {
+  if (driver_) driver_->mux().end_all();
+  end(why);
 }
 
 void SealedPeer::drain() {

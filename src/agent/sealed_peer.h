@@ -68,8 +68,10 @@ class SealedPeer final : public StreamHost,
   // Who it is, once that is proved; and whether the session has been told to end.
   const std::optional<crypto::X25519Key>& device() const { return device_; }
   bool ending() const { return ending_ || state_ == State::over; }
-  // Tells the device, where there is a session to tell it in.
+  // Tells the device, where there is a session to tell it in. cut() ends what runs for it at once:
+  // whether it ever hears of it is its own affair.
   void end(const Error& why);
+  void cut(const Error& why);
   // Its place is for somebody else.
   void give_way();
 
@@ -88,6 +90,7 @@ class SealedPeer final : public StreamHost,
 
   void on_transport() override;
   void discard();
+  void narrow(const Scope& now);
 
   // The handshake: sealed_handshake.cc
   void read_hello();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -19,6 +20,8 @@ class StreamTable {
   // Both leave alone what has been taken out before (false); it is destroyed after the batch.
   bool remove(Stream& stream);
   void replace(Stream& from, std::unique_ptr<Stream> to);
+  // Breaks off those that speak to an egress of which this is true.
+  void cut(const std::function<bool(const Egress&)>& unwanted);
 
  private:
   net::Shard& shard_;

@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,12 +60,19 @@ class Device final : private connect::Client::Listener {
 class SealedSessionsTest : public World {
  protected:
   void SetUp() override {
-    Origin& behind = origin(on_head([](OriginConnection& connection, const std::string&) {
-      connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    // Both have begun an answer that does not end.
+    den = &origin(on_head([this](OriginConnection& connection, const std::string&) {
+      connection.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi");
+      ++begun;
     }));
-    Service sealed = service("den", TunnelKind::http, behind.address());
-    sealed.sealed = true;
-    Options with = options({sealed});
+    raw = &origin([this](OriginConnection& connection) {
+      begun += !connection.received.empty();
+      connection.received.clear();
+    });
+    std::vector<Service> services = {service("den", TunnelKind::http, den->address()),
+                                     service("raw", TunnelKind::tcp, raw->address())};
+    for (Service& each : services) each.sealed = true;
+    Options with = options(services);
     with.direct = {{"127.0.0.1", 0}};
     start(std::move(with));
     ASSERT_TRUE(until_state(Status::State::online));
@@ -82,33 +91,88 @@ class SealedSessionsTest : public World {
       return {};
     }));
   }
-  std::unique_ptr<Device> open(const std::string& name) {
+  Device& open(const std::string& name, const std::string& service = "den") {
     connect::Options made;
+    made.service = service;
     made.directory = devices.path();
     made.agent = made.device = name;
     made.by_relay = false;
-    auto device = std::make_unique<Device>(loop, std::move(made));
-    EXPECT_TRUE(until([&] { return device->connected() || device->over(); }));
+    Device& device = *opened.emplace_back(std::make_unique<Device>(away, std::move(made)));
+    EXPECT_TRUE(both([&] { return device.connected() || device.over(); }));
     return device;
   }
+  // Devices are somewhere else, and may stop.
+  bool both(const std::function<bool()>& condition) {
+    for (int i = 0; i < 20'000 && !condition(); ++i) {
+      loop.run(condition, std::chrono::milliseconds(1));
+      away.run(condition, std::chrono::milliseconds(1));
+    }
+    return condition();
+  }
+  void change(const std::string& name, const std::function<void(agent::Device&)>& how) {
+    ASSERT_TRUE(DeviceFile(state.path()).update([&](Devices& all) -> Result<void> {
+      how(*all.by_name(name));
+      return {};
+    }));
+  }
+  // One request to each, which do not end.
+  void ask(const std::string& name) {
+    open(name).say("GET /v1/x HTTP/1.1\r\nHost: den\r\n\r\n");
+    open(name, "raw").say("hello");
+    ASSERT_TRUE(both([this] { return begun == 2; }));
+  }
+  OriginConnection& http() { return *den->connections.at(0); }
+  OriginConnection& tcp() { return *raw->connections.at(0); }
 
+  Origin *den = nullptr, *raw = nullptr;
+  int begun = 0;
   test::TempDir devices;
+  net::Loop away;
+  std::vector<std::unique_ptr<Device>> opened;
 };
 
 TEST_F(SealedSessionsTest, OfSeventeenOfOneDeviceTheOldestEndsAndOthersGetIn) {
   pair("many");
   pair("other");
-  const auto other = open("other");
-  std::vector<std::unique_ptr<Device>> sessions;
-  for (int i = 0; i < 16; ++i) sessions.push_back(open("many"));
-  for (const auto& each : sessions) EXPECT_TRUE(each->connected() && !each->over());
-  sessions.push_back(open("many"));
-  EXPECT_TRUE(sessions.back()->connected());
-  ASSERT_TRUE(until([&] { return sessions.front()->over().has_value(); }));
-  EXPECT_EQ(sessions.front()->over()->code, Code::AGENT_BUSY);
-  EXPECT_FALSE(sessions[1]->over());
-  EXPECT_FALSE(other->over());
-  EXPECT_TRUE(open("other")->connected());
+  const Device& other = open("other");
+  for (int i = 0; i < 16; ++i) open("many");
+  for (const auto& each : opened) EXPECT_TRUE(each->connected() && !each->over());
+  EXPECT_TRUE(open("many").connected());
+  ASSERT_TRUE(both([&] { return opened[1]->over().has_value(); }));
+  EXPECT_EQ(opened[1]->over()->code, Code::AGENT_BUSY);
+  EXPECT_FALSE(opened[2]->over());
+  EXPECT_FALSE(other.over());
+  EXPECT_TRUE(open("other").connected());
+}
+
+// Less than the two seconds for which a session waits until its end is heard.
+constexpr auto kSoon = std::chrono::milliseconds(1500);
+
+TEST_F(SealedSessionsTest, WhatRunsForARevokedDeviceEndsThoughItDoesNotListen) {
+  pair("phone");
+  ask("phone");
+  change("phone", [](agent::Device& device) { device.revoked = unix_now(); });
+  EXPECT_TRUE(loop.run([&] { return http().gone() && tcp().gone(); }, kSoon));
+  ASSERT_TRUE(both([&] { return opened[0]->over() && opened[1]->over(); }));
+  EXPECT_EQ(opened[1]->over()->code, Code::REVOKED);
+}
+
+TEST_F(SealedSessionsTest, WhatAScopeHasNoMoreEndsAndNothingElse) {
+  pair("phone");
+  ask("phone");
+  change("phone", [](agent::Device& device) { device.scope = {{"den"}, {"/v1"}}; });
+  ASSERT_TRUE(both([&] { return tcp().gone() && http().gone(); }));
+  EXPECT_FALSE(opened[0]->over());
+  // The same again, for what it still may.
+  open("phone").say("GET /v1/x HTTP/1.1\r\nHost: den\r\n\r\n");
+  ASSERT_TRUE(both([this] { return begun == 3; }));
+  OriginConnection& again = *den->connections.back();
+  change("phone", [](agent::Device& device) { device.scope = {{"den", "raw"}, {"/v1", "/"}}; });
+  open("phone", "raw").say("hello");
+  ASSERT_TRUE(both([this] { return begun == 4; }));
+  change("phone", [](agent::Device& device) { device.scope = {{"den"}, {"/"}}; });
+  ASSERT_TRUE(both([&] { return raw->connections.back()->gone(); }));
+  EXPECT_FALSE(again.gone());
 }
 
 }  // namespace
