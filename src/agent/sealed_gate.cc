@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "net/socket_address.h"
 #include "net/tls.h"
 
 namespace leat::agent {
@@ -120,7 +121,8 @@ Result<const Pairing*> SealedGate::pairing(std::string_view id) {
   return pairing;
 }
 
-void SealedGate::failed_try(std::string_view id) {
+void SealedGate::failed_try(std::string_view id, const std::string& ephemeral) {
+  if (!tried_.insert(ephemeral).second) return;
   log::warn("pairing.failed", {{"pairing", hex(as_bytes(id))}});
   const auto counted = file_.update([&](Devices& all) -> Result<void> {
     if (Pairing* pairing = all.pairing(id)) pairing->code.fail();
@@ -162,6 +164,30 @@ std::shared_ptr<Egress> SealedGate::find(std::string_view id, std::string_view t
 
 // --- how many ---
 
+bool SealedGate::make_room(bool direct, const std::string& host) {
+  if (std::ranges::count_if(peers_, &SealedPeer::confirmed) >= std::ptrdiff_t{kSessions}) {
+    return false;
+  }
+  const std::string network = net::network_of(host);
+  std::vector<SealedPeer*> all, near;
+  for (SealedPeer* peer : peers_) {
+    if (!peer->shaking() || peer->direct() != direct) continue;
+    all.push_back(peer);
+    if (net::network_of(peer->peer_host()) == network) near.push_back(peer);
+  }
+  if (near.size() >= kOfNetwork) {
+    near.front()->make_way();
+  } else if (all.size() >= kHandshakes) {
+    all.front()->make_way();
+  }
+  return true;
+}
+
+bool SealedGate::crowded_by(const crypto::X25519Key& device) const {
+  const auto own = [&](const SealedPeer* peer) { return peer->device() == device; };
+  return std::ranges::count_if(peers_, own) >= std::ptrdiff_t{kOfDevice};
+}
+
 void SealedGate::drain(bool all) {
   if (all) {
     for (auto& listener : listeners_) shard_.dispose(std::move(listener));
@@ -170,55 +196,6 @@ void SealedGate::drain(bool all) {
   for (SealedPeer* peer : std::vector(peers_)) {
     if (all || !peer->direct()) peer->drain();
   }
-}
-
-// Strangers keep nobody out: whoever was told no, or has said nothing yet, goes for who comes
-// later, and from one address only for those of that address. To be in somebody's way takes more
-// newcomers within a round trip than there are places, and many addresses. (A relay can say any
-// address; it needs none of this to keep devices out.)
-bool SealedGate::make_room(bool direct, const std::string& peer_text) {
-  const std::string customer = SealedPeer::customer(peer_text);
-  std::size_t all = 0, near = 0;
-  SealedPeer *silent = nullptr, *near_silent = nullptr;
-  for (SealedPeer* peer : peers_) {
-    if (!peer->shaking() || peer->direct() != direct) continue;
-    const bool neighbour = peer->customer() == customer;
-    ++all;
-    near += neighbour;
-    if (!peer->silent()) continue;
-    if (silent == nullptr) silent = peer;
-    if (neighbour && near_silent == nullptr) near_silent = peer;
-  }
-  if (near < kPerAddress && all < kHandshakes) return true;
-  SealedPeer* const oldest = near < kPerAddress ? silent : near_silent;
-  if (oldest == nullptr) return false;
-  oldest->give_way();
-  return true;
-}
-
-// A device that opens one after the other is never kept out by what it left behind, and keeps
-// nobody else out. What is ending counts until it has ended.
-bool SealedGate::seat(const crypto::X25519Key& device) {
-  std::size_t all = 0, own = 0, ending = 0;
-  SealedPeer* oldest = nullptr;
-  for (SealedPeer* peer : peers_) {
-    if (!peer->device()) continue;
-    ++all;
-    if (*peer->device() != device) continue;
-    ++(peer->ending() ? ending : own);
-    if (!peer->ending() && oldest == nullptr) oldest = peer;
-  }
-  if (ending >= kSessionsOfDevice) return false;
-  if (own < kSessionsOfDevice) return all < kSessions;
-  oldest->cut({Code::AGENT_BUSY, "this device has opened 16 newer sessions"});
-  return true;
-}
-
-mux::Config SealedGate::session_config() {
-  mux::Config config = mux::Config::native(mux::Role::server);
-  config.max_streams = kStreams;
-  config.memory = &share_;
-  return config;
 }
 
 void SealedGate::add(SealedPeer& peer) { peers_.push_back(&peer); }
@@ -254,7 +231,7 @@ std::vector<HostPort> SealedGate::addresses() const {
 void SealedGate::on_accept(net::Fd socket) {
   auto pipe = net::make_plain_transport(shard_, socket.release());
   if (!pipe) return;
-  if (!make_room(true, pipe->peer())) {
+  if (!make_room(true, pipe->peer_host())) {
     log::debug("direct.refused", {{"peer", pipe->peer()}});
     return pipe->abort();
   }

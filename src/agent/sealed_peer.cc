@@ -9,11 +9,14 @@
 #include "base/crypto_util.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/network.h"
 #include "http/proxy.h"
 
 namespace leat::agent {
 namespace {
+
+constexpr std::uint32_t kStreams = 512;  // of a session, at once
+// Of one who has been refused; who says more is cut before the refusal has left.
+constexpr std::size_t kDiscarded = 64 * limits::KiB;
 
 // 1 to 64 of what cannot break a log line or a field.
 bool sane_id(const std::string* id) {
@@ -31,7 +34,7 @@ SealedPeer::SealedPeer(SealedGate& gate, std::unique_ptr<net::Transport> pipe, s
       owner_(owner),
       tunnel_(std::move(tunnel)),
       peer_(pipe->peer()),
-      customer_(customer(peer_)),
+      peer_host_(pipe->peer_host()),
       pipe_(std::move(pipe)),
       deadline_(gate.shard(),
                 [this] {
@@ -48,16 +51,6 @@ SealedPeer::~SealedPeer() {
   if (carrier_) carrier_->set_owner(nullptr);
   // Streams detach from the session inside, which goes after them and tells nobody.
   if (driver_) driver_->mux().end_all();
-}
-
-std::string SealedPeer::customer(const std::string& peer) {
-  const auto address = parse_host_port(peer, true);
-  return customer_of(address ? address->host : peer);
-}
-
-void SealedPeer::give_way() {
-  log::debug("sealed.crowded", {{"peer", peer_}, {"tunnel", tunnel_}});
-  over();
 }
 
 void SealedPeer::start() {
@@ -77,8 +70,10 @@ void SealedPeer::discard() {
   net::Transport& last = pipe_ ? *pipe_ : static_cast<net::Transport&>(*carrier_);
   std::array<std::uint8_t, 4096> scratch;
   net::IoResult got;
-  do got = last.read(scratch);
-  while (got.status == net::IoStatus::ok);
+  do {
+    got = last.read(scratch);
+    discarded_ += got.n;
+  } while (got.status == net::IoStatus::ok && discarded_ < kDiscarded);
   if (got.status != net::IoStatus::would_block) over();
 }
 
@@ -88,49 +83,48 @@ void SealedPeer::begin_session(Bytes surplus) {
   finish_handshake();
   state_ = State::session;
   net::SessionDriver::Owner& owner = *this;
-  driver_ = std::make_unique<net::SessionDriver>(gate_.shard(), gate_.session_config(), owner,
-                                                 std::move(carrier_));
+  mux::Config config = mux::Config::native(mux::Role::server);
+  config.max_streams = kStreams;
+  config.memory = &gate_.memory();
+  driver_ = std::make_unique<net::SessionDriver>(gate_.shard(), config, owner, std::move(carrier_));
   driver_->start(surplus);
 }
 
 void SealedPeer::check() {
   if (!device_ || state_ == State::over) return;
   const Device* const device = gate_.device(*device_);
-  if (device != nullptr && !device->revoked) return narrow(device->scope);
+  if (device != nullptr && !device->revoked) {
+    // What it has open may be what it may use no more; for the rest it comes again.
+    if (device->scope != scope_) {
+      scope_ = device->scope;
+      end_now({Code::OUT_OF_SCOPE, "what this device may use has changed"});
+    }
+    return;
+  }
   log::info("device.revoked", {{"peer", peer_}, {"device", device ? device->name : "unknown"}});
-  cut({Code::REVOKED, "this device has been revoked"});
-}
-
-// What runs and could not be asked for any more ends. Requests do not keep their targets: where a
-// path is taken away, all of them end.
-void SealedPeer::narrow(const Scope& now) {
-  if (now == scope_) return;
-  const Scope before = std::exchange(scope_, now);
-  const bool fewer_paths =
-      !now.paths.empty() &&
-      (before.paths.empty() ||
-       !std::ranges::all_of(before.paths, [&](auto& path) { return now.allows_target(path); }));
-  streams_.cut([&](const Egress& egress) {
-    const bool http = egress.service.kind == control::TunnelKind::http;
-    return !now.allows_service(egress.id, http) || (http && fewer_paths);
-  });
-  if (draining_) drain();
+  end_now({Code::REVOKED, "this device has been revoked"});
 }
 
 void SealedPeer::key_is_gone() {
   if (state_ == State::hello || state_ == State::over) return;
-  cut({Code::KEY_CHANGED, "the agent's owner has given it another key"});
+  end_now({Code::KEY_CHANGED, "the agent's owner has given it another key"});
 }
 
+// Tells the device, where there is a session to tell it in.
 void SealedPeer::end(const Error& why) {
-  if (!driver_) return give_up(why);
-  ending_ = true;
-  driver_->close(why.code, why.detail);
+  driver_ ? driver_->close(why.code, why.detail) : give_up(why);
 }
 
-void SealedPeer::cut(const Error& why) {
+// Services see the end of it at once, whatever the device does about being told.
+void SealedPeer::end_now(const Error& why) {
   if (driver_) driver_->mux().end_all();
   end(why);
+}
+
+void SealedPeer::make_way() {
+  if (state_ == State::over) return;
+  pairing_.clear();  // whoever came in between: not a try
+  give_up({Code::AGENT_BUSY, "too many handshakes"});
 }
 
 void SealedPeer::drain() {
@@ -141,7 +135,7 @@ void SealedPeer::drain() {
 std::shared_ptr<Egress> SealedPeer::find(std::string_view service) {
   const Device* const device = gate_.device(*device_);
   return device == nullptr || device->revoked ? nullptr
-                                              : gate_.find(service, tunnel_, device->scope);
+                                              : gate_.find(service, meant_, device->scope);
 }
 
 // What the relay does to requests that come in the clear.
@@ -203,7 +197,7 @@ void SealedPeer::finish_handshake() {
   deadline_.disarm();
   if (!std::exchange(shaking_, false)) return;
   // It named a pairing, and then could not show that it knows the secret.
-  if (!pairing_.empty() && !device_) gate_.failed_try(pairing_);
+  if (!pairing_.empty() && !device_) gate_.failed_try(pairing_, ephemeral_);
 }
 
 void SealedPeer::over() {

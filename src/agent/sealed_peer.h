@@ -56,24 +56,14 @@ class SealedPeer final : public StreamHost,
   void key_is_gone();
   // Takes no further stream, and closes with DRAINING when the last has ended.
   void drain();
+  // Others want its place among the handshakes.
+  void make_way();
   bool direct() const { return tunnel_.empty(); }
 
-  // The address in "192.0.2.1:5000", as customer_of() has it.
-  static std::string customer(const std::string& peer);
-  const std::string& customer() const { return customer_; }
-  // Whether its handshake is not over, …
   bool shaking() const { return shaking_; }
-  // … and it has not shown that it may be a device, or was told that it is none.
-  bool silent() const { return state_ == State::hello || ending_; }
-  // Who it is, once that is proved; and whether the session has been told to end.
-  const std::optional<crypto::X25519Key>& device() const { return device_; }
-  bool ending() const { return ending_ || state_ == State::over; }
-  // Tells the device, where there is a session to tell it in. cut() ends what runs for it at once:
-  // whether it ever hears of it is its own affair.
-  void end(const Error& why);
-  void cut(const Error& why);
-  // Its place is for somebody else.
-  void give_way();
+  bool confirmed() const { return device_ && state_ != State::over; }
+  std::optional<crypto::X25519Key> device() const { return confirmed() ? device_ : std::nullopt; }
+  const std::string& peer_host() const { return peer_host_; }
 
  private:
   enum class State : std::uint8_t { hello, confirming, session, over };
@@ -90,7 +80,6 @@ class SealedPeer final : public StreamHost,
 
   void on_transport() override;
   void discard();
-  void narrow(const Scope& now);
 
   // The handshake: sealed_handshake.cc
   void read_hello();
@@ -107,23 +96,26 @@ class SealedPeer final : public StreamHost,
   void on_stream(mux::StreamHandle stream) override;
   void on_ended(const Error& why) override;
   void give_up(const Error& why);
+  void end(const Error& why);
+  void end_now(const Error& why);
   void finish_handshake();
   void over();
 
   SealedGate& gate_;
   Owner& owner_;
-  const std::string tunnel_, peer_, customer_;
+  const std::string tunnel_, peer_, peer_host_;
   State state_ = State::hello;
   std::unique_ptr<net::Transport> pipe_;              // until the handshake is done …
   std::unique_ptr<sealed::SealedTransport> carrier_;  // … then until the session has it
   std::string held_;                                  // of the hello
-  std::string name_, pairing_;                        // what the hello says …
+  std::string name_, pairing_, meant_, ephemeral_;    // what the hello says …
   Scope scope_;                                       // … and what it would get
   sealed::OpenReader opening_;
   std::optional<crypto::X25519Key> device_;  // proved
-  bool shaking_ = true;                      // counted among the handshakes
+  bool shaking_ = true;                      // one of the handshakes
   bool draining_ = false;
-  bool ending_ = false;  // what is queued leaves, then it is over
+  bool ending_ = false;  // refused: what is queued leaves, then it is over
+  std::size_t discarded_ = 0;
   net::Timer deadline_;
   std::unique_ptr<net::SessionDriver> driver_;
   StreamTable streams_;  // after the driver: they detach from it when they go

@@ -38,12 +38,4 @@ void StreamTable::replace(Stream& from, std::unique_ptr<Stream> to) {
   added.start();
 }
 
-// A stream that is destroyed before its end is reset.
-void StreamTable::cut(const std::function<bool(const Egress&)>& unwanted) {
-  for (std::size_t at = streams_.size(); at-- > 0;) {  // what takes an empty place was looked at
-    Stream& stream = *streams_[at];
-    if (stream.egress_kept_ && unwanted(*stream.egress_kept_)) remove(stream);
-  }
-}
-
 }  // namespace leat::agent

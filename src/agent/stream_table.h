@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -20,8 +19,6 @@ class StreamTable {
   // Both leave alone what has been taken out before (false); it is destroyed after the batch.
   bool remove(Stream& stream);
   void replace(Stream& from, std::unique_ptr<Stream> to);
-  // Breaks off those that speak to an egress of which this is true.
-  void cut(const std::function<bool(const Egress&)>& unwanted);
 
  private:
   net::Shard& shard_;

@@ -271,9 +271,32 @@ Result<void> KeySet::add_pem(std::string_view text) {
   return result;
 }
 
+namespace {
+
+// Whoever knows the secret of HS256 makes tokens. What was meant to be a public key, or several,
+// and is not understood is known to anybody, and must not become one: not a list of JWKs, PEM
+// without its first line, DER, its base64, nor OpenSSH's keys.
+bool may_be_secret(std::string_view text) {
+  const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
+  if (!std::ranges::all_of(text, printable) || text.starts_with('[')) return false;
+  if (text.find("\"kty\"") != text.npos || text.find("-----") != text.npos) return false;
+  for (const std::string_view type : {"ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-", "AAAA"}) {
+    if (text.starts_with(type)) return false;
+  }
+  // A DER SEQUENCE of a SEQUENCE, or a long one, in base64.
+  const bool sequence = text[0] == 'M' && ((text[1] >= 'A' && text[1] <= 'P' && text[3] == 'w') ||
+                                           (text[1] == 'I' && text[2] >= 'E' && text[2] <= 'L'));
+  return !sequence || text.find_first_not_of(
+                          "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                          "0123456789+/=") != text.npos;
+}
+
+}  // namespace
+
 Result<KeySet> KeySet::parse(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r\n";
   if (text.size() > kKeyFile) return fail(Code::KEY_FILE, "larger than 64 KiB");
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark
   text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
   text = text.substr(0, text.find_last_not_of(kBlank) + 1);
   KeySet set;
@@ -282,10 +305,12 @@ Result<KeySet> KeySet::parse(std::string_view text) {
     added = set.add_jwks(text);
   } else if (text.find("-----BEGIN ") != text.npos) {
     added = set.add_pem(text);
-  } else if (text.size() >= kSecretMin) {
+  } else if (text.size() >= kSecretMin && may_be_secret(text)) {
     set.keys_.emplace_back(std::string(), Secret(std::string(text)));
   } else {
-    return fail(Code::KEY_FILE, "expected a JWKS, PEM, or a secret of 32 bytes or more");
+    return fail(Code::KEY_FILE,
+                "expected a JWKS, PEM, or a secret: one line of 32 bytes or more of printable "
+                "ASCII that does not look like a public key");
   }
   if (!added) return tl::unexpected(added.error());
   if (set.keys_.empty()) {

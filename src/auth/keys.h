@@ -49,9 +49,10 @@ class Key {
 
 class KeySet {
  public:
-  // A JWKS (RFC 7517 §5), public keys or certificates in PEM, or anything else of kSecretMin bytes
-  // or more without the white space around it: the secret of HS256. Keys of a JWKS that are not for
-  // verifying, or of algorithms we do not have, are left out; no key that is left is LEAT_KEY_FILE.
+  // A JWKS (RFC 7517 §5), public keys or certificates in PEM, or, without the white space around
+  // it, the secret of HS256: a line of kSecretMin bytes or more of printable ASCII that does not
+  // look like a public key. Keys of a JWKS that are not for verifying, or of algorithms we do not
+  // have, are left out; no key that is left is LEAT_KEY_FILE.
   static Result<KeySet> parse(std::string_view text);
   // The same of a file, which must have mode 0600 if there is a secret in it.
   static Result<KeySet> load(const std::string& path);

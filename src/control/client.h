@@ -29,6 +29,8 @@ namespace leat::control {
 
 enum class TunnelKind : std::uint8_t { http, tcp, ws, tls, sealed };
 const char* name(TunnelKind kind);
+// What a relay can see of a tunnel's visitors; ends "the relay sees …".
+const char* relay_sees(TunnelKind kind);
 
 using leat::valid_host_name;
 using leat::valid_tunnel_id;

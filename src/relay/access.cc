@@ -170,13 +170,14 @@ std::optional<Code> Access::admit(http::Request& request, std::string& target,
   if (!allows(address)) return Code::ADDRESS_REFUSED;
   grant.address = address;
   if (!policy_.asks()) return std::nullopt;
-  if (!tries.allows(address, now)) return Code::TOO_MANY_TRIES;
+  const std::string counted = grant.tunnel + " " + customer_of(address);
+  if (!tries.allows(counted, now)) return Code::TOO_MANY_TRIES;
   Shown shown = take(request, target);
   if (!shown.scheme.empty() && check(shown.scheme, shown.credential.reveal(), grant)) {
     grant.subprotocol = std::move(shown.subprotocol);
     return std::nullopt;
   }
-  if (!shown.credential.empty()) tries.failed(address, now);
+  if (!shown.credential.empty()) tries.failed(counted, now);
   return Code::VISITOR_REFUSED;
 }
 
@@ -203,10 +204,11 @@ bool Access::check_bearer(std::string_view token, Grant& grant) const {
   if (!keys_) return false;
   const auto now =
       std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
-  const auto claims = auth::verify_jwt(
-      token, *keys_, {.audience = policy_.jwt_audience, .issuer = policy_.jwt_issuer}, now);
+  const auth::Expectations expected{.audience = policy_.jwt_audience, .issuer = policy_.jwt_issuer};
+  const auto claims = auth::verify_jwt(token, *keys_, expected, now);
   if (!claims) return false;
-  grant.subject = claims->subject;
+  grant.until = claims->expires + expected.leeway;
+  grant.jwt = Secret(std::string(token));
   grant.name = "jwt:" + claims->subject;
   return true;
 }
@@ -214,7 +216,10 @@ bool Access::check_bearer(std::string_view token, Grant& grant) const {
 bool Access::still_grants(const Grant& grant) const {
   if (!allows(grant.address)) return false;
   if (!policy_.asks()) return true;
-  if (!grant.subject.empty()) return keys_.has_value();
+  if (!grant.jwt.empty()) {
+    Grant again;
+    return check_bearer(grant.jwt.reveal(), again);
+  }
   return grant.hash && (find(policy_.tokens, *grant.hash) != nullptr ||
                         find(policy_.users, *grant.hash) != nullptr);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/crypto_util.h"
@@ -20,7 +21,8 @@ namespace {
 // How often a session whose agent wants to leave is looked at.
 constexpr auto kLeavePoll = std::chrono::milliseconds(10);
 
-constexpr std::size_t kSeenAgents = 65'536;  // remembered, to tell who comes back
+constexpr auto kLookAgain = std::chrono::hours(1);  // whether a JWT has ended
+constexpr std::size_t kSeenAgents = 65'536;         // remembered, to tell who comes back
 
 mux::Config config_of(Context& context) {
   mux::Config config = mux::Config::native(mux::Role::server);
@@ -63,10 +65,7 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
                    }),
       leave_timer_(context.shard, [this] { part(); }),
       waiting_(std::move(waiting)),
-      expiry_timer_(context.shard,
-                    [this] {
-                      close(Error{Code::JWT_EXPIRED, {}});
-                    }),
+      expiry_timer_(context.shard, [this] { watch_expiry(); }),
       since_(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())) {}
 
 AgentSession::~AgentSession() {
@@ -202,6 +201,12 @@ void AgentSession::on_hello(control::HelloInfo hello) {
     return close(admitted.error());
   }
   const store::TokenInfo& owner = admitted->owner;
+  const std::vector<std::string> plans = context_.accounting.plans().names();
+  if (admitted->claims && !plans.empty()) {
+    if (const auto known = check_plan(admitted->claims->plan, plans); !known) {
+      return close(Error{Code::BAD_JWT, known.error().detail});
+    }
+  }
   auto account = context_.accounting.account(owner);
   if (!account) {
     log::write(log::Level::error, "usage not known", account.error());
@@ -231,7 +236,7 @@ void AgentSession::on_hello(control::HelloInfo hello) {
   if (context_.seen.size() >= kSeenAgents) context_.seen.clear();
   if (!context_.seen.insert(identity_).second) ++context_.metrics.reconnects;
   claims_ = admitted->claims;
-  if (claims_) expiry_timer_.arm_in(context_.credentials.left(*claims_));
+  if (claims_) watch_expiry();
   log::info("agent joined", {{"session", session_name_},
                              {"peer", peer_},
                              {"credential", credential_name_},
@@ -239,6 +244,13 @@ void AgentSession::on_hello(control::HelloInfo hello) {
                              {"software", hello.software},
                              {"host", hello.host_name}});
   control_.welcome(session_name_, credential_name_, admitted->issued);
+}
+
+// By the wall clock, which may jump; and an end may be further off than a timer counts.
+void AgentSession::watch_expiry() {
+  const std::chrono::seconds left = context_.credentials.left(*claims_);
+  if (left.count() <= 0) return close(Error{Code::JWT_EXPIRED, {}});
+  expiry_timer_.arm_in(std::min<std::chrono::seconds>(left, kLookAgain));
 }
 
 void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) {
@@ -253,9 +265,14 @@ void AgentSession::answer_binds() {
   std::vector<store::Claim> claims;
   Context::WritePace& pace = context_.write_paces[token_id_];
   const Time now = context_.shard.now();
-  std::optional<bool> may_write;  // one wait for the disk
+  std::optional<bool> may_write;      // one wait for the disk
+  std::set<std::string_view> wanted;  // that nothing speaks against yet
   for (Asked& asked : binds) {
-    const Result<bool> known = check(asked);
+    Result<bool> known = check(asked);
+    if (known && !may_have_another(context_, *account_, asked.tunnel.id, wanted)) {
+      known = leat::fail(Code::QUOTA_TUNNELS);
+    }
+    if (known) wanted.insert(asked.tunnel.id);
     if (!known) {
       asked.allowed = tl::unexpected(known.error());
     } else if (!*known) {
@@ -276,12 +293,18 @@ void AgentSession::answer_binds() {
   for (const Asked& asked : binds) answer(asked);
 }
 
-// Whether the store has this very claim already, if it may be made at all.
+// Whether the store has this very claim already, if it may be made at all: what is refused is
+// refused here, since a name that was written down is its owner's for ever.
 Result<bool> AgentSession::check(Asked& asked) {
   control::TunnelRequest& tunnel = asked.tunnel;
   if (context_.draining || leave_timer_.armed()) return leat::fail(Code::DRAINING);
   if (const Result<void> hosts = check_hosts(tunnel); !hosts) return tl::unexpected(hosts.error());
+  if (const Result<void> rules = check_rules(tunnel); !rules) return tl::unexpected(rules.error());
   if (claims_ && !claims_->allows(tunnel.id)) return leat::fail(Code::TUNNEL_REFUSED, tunnel.id);
+  for (const std::string& host : tunnel.hosts) {
+    if (!claims_ || context_.names.below_domain(host) || claims_->allows(host)) continue;
+    return leat::fail(Code::TUNNEL_REFUSED, host);
+  }
   if (tunnel.id.empty()) {
     asked.generated = true;
     tunnel.id = random_id();
@@ -352,7 +375,6 @@ void AgentSession::answer(const Asked& asked) {
 }
 
 Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
-  if (!may_have_another(context_, *account_, tunnel.id)) return leat::fail(Code::QUOTA_TUNNELS);
   if (const Result<void> set = set_access(tunnel); !set) return tl::unexpected(set.error());
   control::TunnelBound bound{tunnel.id, urls(tunnel), 0};
   Tunnel held{tunnel, nullptr, {}};
@@ -437,7 +459,7 @@ void AgentSession::forget_access(const std::string& tunnel) {
 }
 
 // Visitors who are there and whom the new rules would not let in are cut.
-Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
+Result<void> AgentSession::check_rules(const control::TunnelRequest& tunnel) const {
   const bool opaque =
       tunnel.kind == control::TunnelKind::tcp || tunnel.kind == control::TunnelKind::tls;
   if (opaque && tunnel.visitors.asks()) {
@@ -446,6 +468,10 @@ Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
   if (tunnel.kind == control::TunnelKind::sealed && !tunnel.visitors.empty()) {
     return leat::fail(Code::BAD_POLICY, "who may use a sealed tunnel is the agent's to say");
   }
+  return Access::make(tunnel.visitors).map([](const auto&) {});
+}
+
+Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
   auto made = Access::make(tunnel.visitors);
   if (!made) return tl::unexpected(made.error());
   const std::size_t size = size_of(tunnel.visitors);

@@ -99,6 +99,9 @@ class AgentSession final : private net::SessionDriver::Owner,
     bool generated = false;  // the id is one we made now
     Result<void> allowed = {};
   };
+  void watch_expiry();
+  // Of what kind visitors are asked for what: BAD_POLICY.
+  Result<void> check_rules(const control::TunnelRequest& tunnel) const;
   Result<void> set_access(const control::TunnelRequest& tunnel);
   void forget_access(const std::string& tunnel);
   void answer_binds();

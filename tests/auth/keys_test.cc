@@ -49,6 +49,26 @@ TEST(Keys, ASecretHas32Bytes) {
   expect_refused(std::string(kKeyFile + 1, 'x'), "64 KiB");
 }
 
+// Everybody knows a public key: who could sign with it as a secret could be anybody.
+TEST(Keys, WhatLooksLikeAPublicKeyIsNoSecret) {
+  const std::string jwk =
+      R"({"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})";
+  EXPECT_EQ(KeySet::parse("\xef\xbb\xbf" + jwk).value().keys().front().algorithm(),
+            Algorithm::eddsa)
+      << "with a byte order mark it is what it was";
+  const std::string base64 = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+  for (const std::string& text :
+       {"[" + jwk + "]", "keys: " + jwk, base64, "----BEGIN PUBLIC KEY-----\n" + base64,
+        base64 + "\n-----END PUBLIC KEY-----",
+        std::string("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtleWtleWtleWtleWtleWtleWtleWtl a@b"),
+        std::string("\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21") + std::string(33, 'k'),
+        std::string(32, 'x') + "\xff", std::string(16, 'x') + "\n" + std::string(16, 'x')}) {
+    expect_refused(text, "secret");
+  }
+  EXPECT_TRUE(KeySet::parse("correct horse battery staple {}[] and more"));
+  EXPECT_TRUE(KeySet::parse("TUZrd0V3WUhLb1pJemowQ0FRWUlLb1pJemowREFRY0RRZ0FF\n"));
+}
+
 TEST(Keys, AJwksIsReadStrictly) {
   const std::string good = R"({"kty":"oct","kid":"a","k":")" + encode(std::string(32, 'x')) + "\"}";
   EXPECT_EQ(KeySet::parse(good).value().keys().front().id(), "a") << "a single JWK";

@@ -167,6 +167,33 @@ TEST_F(Rules, GuessingIsSlow) {
   EXPECT_EQ(guess(), Code::TOO_MANY_TRIES);
 }
 
+TEST_F(Rules, GuessingAtOneTunnelShutsNobodyOutOfAnother) {
+  const auto access = Access::make(tokens()).value();
+  const auto show = [&](const std::string& tunnel, const std::string& token) {
+    http::Request asked;
+    asked.fields.add("Authorization", "Bearer " + token);
+    std::string path = "/";
+    Access::Grant given{.tunnel = tunnel};
+    return access->admit(asked, path, address, tries, now, given);
+  };
+  for (int i = 0; i < 20; ++i) show("one", "no");
+  EXPECT_EQ(show("one", "no"), Code::TOO_MANY_TRIES);
+  EXPECT_EQ(show("two", kToken), std::nullopt);
+}
+
+TEST_F(Rules, AJwtLetsInAsLongAsItsKeyIsThere) {
+  const VisitorPolicy policy{.jwt_keys = Secret(kSecret)};
+  const auto end = std::chrono::floor<std::chrono::seconds>(
+      std::chrono::system_clock::now().time_since_epoch() + 1h);
+  const std::string jwt = auth::test::Signer::hmac(kSecret).sign(R"({"sub":"carl","exp":)" +
+                                                                 std::to_string(end.count()) + "}");
+  expect_in(policy, {{"Authorization", "Bearer " + jwt}}, "jwt:carl");
+  EXPECT_EQ(grant.until, end + 60s);
+  EXPECT_TRUE(Access::make(policy).value()->still_grants(grant));
+  const VisitorPolicy rotated{.jwt_keys = Secret(std::string(32, 'w'))};
+  EXPECT_FALSE(Access::make(rotated).value()->still_grants(grant));
+}
+
 TEST_F(Rules, MemoryForTriesIsBounded) {
   for (int i = 0; i < 20'000; ++i) {
     tries.failed(std::to_string(i / 256) + ".0.2." + std::to_string(i % 256), now);
@@ -237,6 +264,27 @@ TEST_F(Doors, ATokenTakenBackCutsWhoCameWithIt) {
   const auto again = visitor();
   again->get("/tunnel/web/", "Authorization: Bearer " + kToken + "\r\n");
   ASSERT_TRUE(until([&] { return again->has("LEAT_VISITOR_REFUSED") || again->over(); }));
+}
+
+TEST_F(Doors, AVisitorsJwtEndsAndSoDoesWhatItOpened) {
+  const auto agent = online({guarded({.jwt_keys = Secret(kSecret)})});
+  agent->on_served = [](Served& served) {
+    if (served.has("\r\n\r\n") && served.unsent() == 0) {
+      served.reply().send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun");
+    }
+  };
+  // 60 s of leeway: one that ran out 58 s ago has two left.
+  const auto end = std::chrono::floor<std::chrono::seconds>(
+      std::chrono::system_clock::now().time_since_epoch() - 58s);
+  const auto guest = visitor();
+  guest->get("/tunnel/web/",
+             "Authorization: Bearer " +
+                 auth::test::Signer::hmac(kSecret).sign(R"({"sub":"carl","exp":)" +
+                                                        std::to_string(end.count()) + "}") +
+                 "\r\n");
+  ASSERT_TRUE(until([&] { return guest->has("begun"); }));
+  ASSERT_TRUE(until([&] { return guest->over(); }, 5s));
+  EXPECT_TRUE(guest->failed()) << "cut, not ended";
 }
 
 TEST_F(Doors, AWebSocketIsToldTheSubprotocolItsTokenCameIn) {

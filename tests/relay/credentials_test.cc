@@ -95,6 +95,21 @@ TEST_F(Admissions, ItsSessionEndsWhenTheJwtDoes) {
   EXPECT_EQ(agent->why().code, Code::JWT_EXPIRED);
 }
 
+TEST_F(Admissions, AJwtMayEndInManyYears) {
+  const auto agent =
+      come(jwt(R"({"aud":"relay","sub":"alice","exp":253402300799})"), {http()});  // 9999-12-31
+  EXPECT_EQ(agent->bound().size(), 1u);
+  pass(50ms);
+  EXPECT_FALSE(agent->ended());
+}
+
+TEST_F(Admissions, APlanThatIsNotThereIsNoPlan) {
+  EXPECT_FALSE(come(jwt(claims("alice", 1h, R"(,"plan":"gold")")))->ended()) << "there is none";
+  relay->set_plans({{Plan{.name = "pro"}}, {}});
+  expect_refused(*come(jwt(claims("alice", 1h, R"(,"plan":"gold")"))), Code::BAD_JWT);
+  EXPECT_FALSE(come(jwt(claims("alice", 1h, R"(,"plan":"pro")")))->ended());
+}
+
 TEST_F(Admissions, ItsClaimsSayWhichTunnels) {
   const auto agent =
       come(jwt(claims("alice", 1h, R"(,"tunnels":["chat","lab-*"])")),
