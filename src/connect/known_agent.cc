@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/secret.h"
 #include "proto/sealed.pb.h"
 
 namespace leat::connect {
@@ -54,9 +55,11 @@ Result<KnownAgent> load(const std::string& directory, const std::string& file) {
   if (!text) return tl::unexpected(text.error());
   proto::KnownAgent message;
   Agent agent;
-  if (!message.ParseFromArray(text->reveal().data(), static_cast<int>(text->reveal().size())) ||
-      message.agent().size() != agent.key.bytes.size() ||
-      message.secret().size() != crypto::kKeySize) {
+  const bool parsed =
+      message.ParseFromArray(text->reveal().data(), static_cast<int>(text->reveal().size()));
+  const Secret own(std::move(*message.mutable_secret()));
+  if (!parsed || message.agent().size() != agent.key.bytes.size() ||
+      own.reveal().size() != crypto::kKeySize) {
     return fail(Code::KEY_FILE, path + ": damaged");
   }
   std::copy(message.agent().begin(), message.agent().end(), agent.key.bytes.begin());
@@ -66,8 +69,7 @@ Result<KnownAgent> load(const std::string& directory, const std::string& file) {
   agent.name = message.name();
   agent.pin = message.pin();
   crypto::Key secret;
-  std::copy(message.secret().begin(), message.secret().end(), secret.fill().begin());
-  wipe(*message.mutable_secret());
+  std::ranges::copy(own.reveal(), secret.fill().begin());
   return KnownAgent{file, std::move(agent), crypto::KeyPair(std::move(secret)), message.pairing(),
                     message.paired()};
 }
@@ -172,8 +174,8 @@ Result<void> KnownAgent::come_through(const std::string& directory, std::string_
 Result<void> KnownAgent::save(const std::string& directory) const {
   proto::KnownAgent message;
   message.set_agent(std::string(as_chars(agent.key.bytes)));
-  const auto& secret = own.secret().reveal();
-  message.set_secret(secret.data(), secret.size());
+  const auto secret = own.secret().reveal();
+  message.mutable_secret()->assign(as_chars(secret));  // no copy beside it
   message.set_pairing(pairing);
   message.set_paired(paired);
   message.set_tunnel(agent.tunnel);

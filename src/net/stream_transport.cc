@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/address.h"
 #include "base/limits.h"
 #include "mux/endpoint.h"
 
@@ -55,7 +56,10 @@ class StreamTransport final : public Transport, private mux::Source, private mux
   bool broken() const override { return dead_; }
   int fd() const override { return -1; }
   std::string peer() const override { return peer_; }
-  std::string peer_host() const override { return peer_.substr(0, peer_.rfind(':')); }
+  std::string peer_host() const override {
+    const auto address = parse_host_port(peer_, true);
+    return address ? address->host : peer_;
+  }
   Error error() const override { return error_; }
 
  private:

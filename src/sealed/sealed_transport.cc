@@ -17,6 +17,9 @@ namespace {
 // batch.
 constexpr int kIdleRekeys = 16;
 
+// Each costs a pass of a cipher, however little is in it: after so many others have their turn.
+constexpr int kTurn = 256;
+
 }  // namespace
 
 SealedTransport::SealedTransport(net::Shard& shard, std::unique_ptr<net::Transport> pipe,
@@ -47,8 +50,12 @@ IoResult SealedTransport::read(MutableBytes into) {
 
 // Until there is content.
 IoStatus SealedTransport::open_next() {
-  for (;;) {
+  for (;; ++opened_now_) {
     if (failed_) return IoStatus::failed;
+    if (opened_now_ >= kTurn) {
+      shard_.defer(*this);
+      return IoStatus::would_block;
+    }
     const crypto::Opened opened =
         channel_.open(MutableBytes(buffer_).subspan(begin_, end_ - begin_));
     begin_ += opened.used;
@@ -58,6 +65,7 @@ IoStatus SealedTransport::open_next() {
         idle_rekeys_ = 0;
         if (opened_ && !take_opened()) return IoStatus::failed;
         if (content_.empty()) continue;
+        ++opened_now_;
         return IoStatus::ok;
       case crypto::Opened::Event::rekey:
         if (++idle_rekeys_ <= kIdleRekeys) continue;
@@ -201,7 +209,13 @@ void SealedTransport::abort() {
 // --- both ---
 
 void SealedTransport::on_transport() {
+  opened_now_ = 0;
   flush();
+  if (owner_ != nullptr) owner_->on_transport();
+}
+
+void SealedTransport::on_deferred() {
+  opened_now_ = 0;
   if (owner_ != nullptr) owner_->on_transport();
 }
 

@@ -72,6 +72,15 @@ TEST_F(SealedIntakeTest, OfTooManyHandshakesTheOldestGoes) {
   for (int i = 0; i < 10; ++i) guests.push_back(&relay.open("den", TunnelKind::sealed));
   ASSERT_TRUE(until([&] { return guests[0]->over() && guests[1]->over(); }));
   for (std::size_t i = 2; i < guests.size(); ++i) EXPECT_FALSE(guests[i]->over()) << i;
+  // Who has an IPv6 address has a /64 of them.
+  std::vector<Visit*> neighbours;
+  for (int i = 1; i < 10; ++i) {
+    neighbours.push_back(&relay.open("den", TunnelKind::sealed, "app.relay.test",
+                                     "[2001:db8::" + std::to_string(i) + "]:5000"));
+  }
+  ASSERT_TRUE(until([&] { return neighbours[0]->over(); }));
+  EXPECT_FALSE(neighbours[1]->over());
+  EXPECT_FALSE(guests[2]->over());
 }
 
 }  // namespace

@@ -107,6 +107,24 @@ TEST_F(SealedTransportTest, EveryChangedByteIsMetAndNothingOfItsRecordDelivered)
   }
 }
 
+TEST_F(SealedTransportTest, OthersHaveTheirTurnBetweenSmallRecords) {
+  auto [first, second] = channels();
+  std::string records;
+  std::array<std::uint8_t, 64> record;
+  for (int i = 0; i < 2000; ++i) {
+    const auto size = first.seal(as_bytes("x"), record, loop.shard.now());
+    records += as_chars(Bytes(record).first(size.value()));
+  }
+  net::TcpPair pair = net::tcp_pair();
+  out = std::make_unique<Talker>(loop, net::make_plain_transport(loop.shard, pair.client.release()),
+                                 1);
+  server = std::make_unique<Talker>(loop, seal(std::move(pair.server), std::move(second)), 2);
+  out->send(records, false);
+  // Seven times the shard went on to others.
+  ASSERT_TRUE(loop.run([&] { return server->received.size() == 2000; }));
+  EXPECT_GE(server->calls, 7);
+}
+
 TEST_F(SealedTransportTest, KeysThatNothingIsSealedWithAreNoWorkWithoutEnd) {
   for (const int rekeys : {16, 17}) {
     auto [first, second] = channels();
