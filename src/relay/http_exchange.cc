@@ -7,19 +7,10 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "http/chars.h"
 #include "proto/control.pb.h"
 #include "relay/forward.h"
 
 namespace leat::relay {
-namespace {
-
-bool asks_for_websocket(const http::Request& request) {
-  const std::string* const protocol = request.fields.find("Upgrade");
-  return request.upgrade && protocol != nullptr && http::iequal(*protocol, "websocket");
-}
-
-}  // namespace
 
 HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
                            std::string opening, std::string prefix, std::string request_id,
@@ -30,7 +21,6 @@ HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request
       method_(request.method),
       minor_(request.minor),
       upgrade_(request.upgrade),
-      to_websocket_(asks_for_websocket(request)),
       path_prefix_(std::move(prefix)),
       request_id_(std::move(request_id)),
       keep_alive_(keep_alive),
@@ -266,7 +256,9 @@ void HttpExchange::on_response(http::Response response) {
   if (switching) {
     phase_ = Phase::raw;
     keep_alive_ = false;
-    if (meter_ && meter_->account().plan() != nullptr && to_websocket_) {
+    // What was agreed counts: of what was offered the service may have read more than we would.
+    const bool to_websocket = response.fields.has_token("Upgrade", "websocket");
+    if (meter_ && meter_->account().plan() != nullptr && to_websocket) {
       websocket_.emplace(*meter_, [this](Code code) {
         parts_.metrics.cut(Cut::quota);
         ++parts_.metrics.refused[code];

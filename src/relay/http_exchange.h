@@ -130,7 +130,6 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   std::string method_;
   int minor_;
   bool upgrade_;
-  bool to_websocket_;
   std::string path_prefix_;
   std::string request_id_;
   Secret subprotocol_;

@@ -212,12 +212,13 @@ class MessageQuota : public Quota {
   }
   // A WebSocket through `agent`'s tunnel, which the service has accepted. What is behind the head
   // stays in text().
-  std::unique_ptr<Visitor> open(FakeAgent& agent, const std::string& target) {
+  std::unique_ptr<Visitor> open(FakeAgent& agent, const std::string& target,
+                                const std::string& upgrade = "Upgrade: websocket") {
     const std::size_t before = agent.streams.size();
     auto guest = visitor();
-    guest->get(target,
-               "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    guest->get(target, "Connection: upgrade\r\n" + upgrade +
+                           "\r\nSec-WebSocket-Version: 13\r\n"
+                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
     EXPECT_TRUE(until(
         [&] { return agent.streams.size() > before && agent.streams.back()->has("\r\n\r\n"); }));
     agent.streams.back()->reply().send(
@@ -266,6 +267,19 @@ TEST_F(MessageQuota, FromTheVisitorsSideOfARoom) {
   limit({.visitor_messages_per_minute = 3});
   expect_three({control::TunnelRequest{"den", control::TunnelKind::ws, false, 0}},
                "/client?room=den");
+}
+
+// Services take a WebSocket out of a list (RFC 9110 §7.8), so a list is no way around the limit.
+TEST_F(MessageQuota, HoweverTheVisitorAsksForTheUpgrade) {
+  limit({.message = 300});
+  const auto agent = online({http()});
+  for (const char* upgrade : {"Upgrade: websocket, x", "Upgrade: x, WebSocket",
+                              "Upgrade: x\r\nUpgrade: websocket", "Upgrade: ,websocket,"}) {
+    const auto guest = open(*agent, "/tunnel/web/", upgrade);
+    guest->send(frame(301));
+    ASSERT_TRUE(until([&] { return guest->has("LEAT_QUOTA_MESSAGE_SIZE"); }, 5s)) << upgrade;
+    EXPECT_EQ(behind_head(*agent->streams.back()).substr(0, 1), "\x88") << "nothing of it";
+  }
 }
 
 TEST_F(MessageQuota, FromTheAgentsSideAndByteByByte) {
