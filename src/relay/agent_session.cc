@@ -20,6 +20,10 @@ namespace {
 // How often a session whose agent wants to leave is looked at.
 constexpr auto kLeavePoll = std::chrono::milliseconds(10);
 
+// How far ahead the end of a JWT is put on the timer. It may be thousands of years off, which no
+// Duration holds, and the wall clock that it is told by may be set meanwhile.
+constexpr auto kExpiryLook = std::chrono::hours(24);
+
 constexpr std::size_t kSeenAgents = 65'536;  // remembered, to tell who comes back
 
 mux::Config config_of(Context& context) {
@@ -63,10 +67,7 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
                    }),
       leave_timer_(context.shard, [this] { part(); }),
       waiting_(std::move(waiting)),
-      expiry_timer_(context.shard,
-                    [this] {
-                      close(Error{Code::JWT_EXPIRED, {}});
-                    }),
+      expiry_timer_(context.shard, [this] { check_expiry(); }),
       since_(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())) {}
 
 AgentSession::~AgentSession() {
@@ -231,7 +232,6 @@ void AgentSession::on_hello(control::HelloInfo hello) {
   if (context_.seen.size() >= kSeenAgents) context_.seen.clear();
   if (!context_.seen.insert(identity_).second) ++context_.metrics.reconnects;
   claims_ = admitted->claims;
-  if (claims_) expiry_timer_.arm_in(context_.credentials.left(*claims_));
   log::info("agent joined", {{"session", session_name_},
                              {"peer", peer_},
                              {"credential", credential_name_},
@@ -239,6 +239,13 @@ void AgentSession::on_hello(control::HelloInfo hello) {
                              {"software", hello.software},
                              {"host", hello.host_name}});
   control_.welcome(session_name_, credential_name_, admitted->issued);
+  if (claims_) check_expiry();
+}
+
+void AgentSession::check_expiry() {
+  const std::chrono::seconds left = context_.credentials.left(*claims_);
+  if (left.count() <= 0) return close(Error{Code::JWT_EXPIRED, {}});
+  expiry_timer_.arm_in(std::min<std::chrono::seconds>(left, kExpiryLook));
 }
 
 void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) {

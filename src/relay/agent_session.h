@@ -112,6 +112,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   void refuse(const Error& why);
   void retire();
   void part();
+  void check_expiry();  // of a JWT
   void log_end(const Error& why) const;
 
   Context& context_;
@@ -129,7 +130,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::string control_out_;
   std::int64_t token_id_ = 0;           // 0: not welcomed
   std::optional<auth::Claims> claims_;  // of a JWT …
-  net::Timer expiry_timer_;             // … which ends the session when it does
+  net::Timer expiry_timer_;             // … with which the session ends
   std::string credential_name_, host_name_, software_;
   std::chrono::sys_seconds since_;
   std::shared_ptr<Account> account_;

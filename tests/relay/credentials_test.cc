@@ -95,6 +95,18 @@ TEST_F(Admissions, ItsSessionEndsWhenTheJwtDoes) {
   EXPECT_EQ(agent->why().code, Code::JWT_EXPIRED);
 }
 
+// What issuers write for "never" is more nanoseconds than 64 bits count.
+TEST_F(Admissions, AJwtMayBeGoodForThousandsOfYears) {
+  for (const std::int64_t end : {std::int64_t{253402300799}, in(1s) + 10'000'000'000}) {
+    const std::string text = R"({"aud":"relay","sub":"alice","exp":)" + std::to_string(end) + "}";
+    const auto agent = come(jwt(text), {http()});
+    ASSERT_EQ(agent->bound().size(), 1u);
+    answer_all(*agent, kHello);
+    expect_served();
+    EXPECT_FALSE(agent->ended()) << agent->why().text();
+  }
+}
+
 TEST_F(Admissions, ItsClaimsSayWhichTunnels) {
   const auto agent =
       come(jwt(claims("alice", 1h, R"(,"tunnels":["chat","lab-*"])")),
