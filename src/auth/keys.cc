@@ -182,6 +182,44 @@ std::optional<Key> key_of(const nlohmann::json& jwk) {
   return Key(*algorithm, id, key.release());
 }
 
+// A DER SEQUENCE that is as long as it says (X.690 §8.1.3): what every public key and certificate
+// is.
+bool is_sequence(std::string_view raw) {
+  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(raw[i]); };
+  if (raw.size() < 2 || at(0) != 0x30) return false;
+  if (at(1) < 0x80) return raw.size() == 2u + at(1);
+  const std::size_t octets = at(1) & 0x7fu;
+  if (octets > 3 || raw.size() < 2 + octets) return false;
+  std::size_t length = 0;
+  for (std::size_t i = 0; i < octets; ++i) length = length << 8 | at(2 + i);
+  return raw.size() == 2 + octets + length;
+}
+
+// Has a part of what is handed to everybody: PEM, JWK, an SSH key's name, the address of a JWKS.
+bool reads_like_a_key(std::string_view text) {
+  constexpr std::array<std::string_view, 6> kParts = {"-----", "\"kty\"",     "\"keys\"",
+                                                      "ssh-",  "ecdsa-sha2-", "://"};
+  return std::ranges::any_of(kParts,
+                             [&](std::string_view part) { return text.find(part) != text.npos; });
+}
+
+// Whoever has a text that is public could sign with it: a file is not taken for a secret because
+// it is nothing else, a key file with a fault least of all.
+bool may_be_secret(std::string_view text) {
+  constexpr std::string_view kOpening = "{[<";
+  const bool word = std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
+  if (text.size() < kSecretMin || !word) return false;
+  if (kOpening.find(text.front()) != kOpening.npos || reads_like_a_key(text)) return false;
+  std::string url(text);
+  while (url.ends_with('=')) url.pop_back();
+  std::ranges::replace(url, '+', '-');
+  std::ranges::replace(url, '/', '_');
+  for (const auto& raw : {unbase64url(url), unhex(text)}) {
+    if (raw && (is_sequence(*raw) || reads_like_a_key(*raw))) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string_view name(Algorithm algorithm) {
@@ -272,8 +310,9 @@ Result<void> KeySet::add_pem(std::string_view text) {
 }
 
 Result<KeySet> KeySet::parse(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
+  constexpr std::string_view kBlank = " \t\r\n", kByteOrderMark = "\xef\xbb\xbf";
   if (text.size() > kKeyFile) return fail(Code::KEY_FILE, "larger than 64 KiB");
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
   text = text.substr(0, text.find_last_not_of(kBlank) + 1);
   KeySet set;
@@ -282,10 +321,13 @@ Result<KeySet> KeySet::parse(std::string_view text) {
     added = set.add_jwks(text);
   } else if (text.find("-----BEGIN ") != text.npos) {
     added = set.add_pem(text);
-  } else if (text.size() >= kSecretMin) {
+  } else if (may_be_secret(text)) {
     set.keys_.emplace_back(std::string(), Secret(std::string(text)));
   } else {
-    return fail(Code::KEY_FILE, "expected a JWKS, PEM, or a secret of 32 bytes or more");
+    return fail(
+        Code::KEY_FILE,
+        "expected a JWKS, public keys in PEM, or a secret of 32 bytes or more, which is one "
+        "word of ASCII (any other: a JWK of kty oct)");
   }
   if (!added) return tl::unexpected(added.error());
   if (set.keys_.empty()) {

@@ -28,7 +28,10 @@ Result<void> Credentials::reload() {
   if (key_file_.empty()) return {};
   auto keys = auth::KeySet::load(key_file_);
   if (!keys) return tl::unexpected(keys.error());
-  log::info("jwt keys", {{"file", key_file_}, {"keys", keys->keys().size()}});
+  for (const auth::Key& key : keys->keys()) {
+    log::info("jwt key",
+              {{"file", key_file_}, {"algorithm", auth::name(key.algorithm())}, {"kid", key.id()}});
+  }
   keys_ = std::move(*keys);
   return {};
 }
