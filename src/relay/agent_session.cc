@@ -253,6 +253,7 @@ void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& 
 }
 
 // All that came at once are written down at once: a wait for the disk stops everything else.
+// Nothing is written for what could not be bound then: a name once claimed stays its owner's.
 void AgentSession::answer_binds() {
   if (binds_.empty()) return;
   std::vector<Asked> binds = std::exchange(binds_, {});
@@ -261,20 +262,27 @@ void AgentSession::answer_binds() {
   Context::WritePace& pace = context_.write_paces[token_id_];
   const Time now = context_.shard.now();
   std::optional<bool> may_write;  // one wait for the disk
+  std::set<std::string_view> about_to;
   for (Asked& asked : binds) {
     const Result<bool> known = check(asked);
     if (!known) {
       asked.allowed = tl::unexpected(known.error());
-    } else if (!*known) {
+      continue;
+    }
+    const std::vector<store::Claim> of_this =
+        *known ? std::vector<store::Claim>() : claims_of(asked);
+    if (!*known) {
       if (!may_write) may_write = pace.writes.take(1, now);
-      const std::vector<store::Claim> of_this = claims_of(asked);
       if (!*may_write || !pace.claims.take(static_cast<std::uint32_t>(of_this.size()), now)) {
         asked.allowed = leat::fail(Code::TOO_MANY_BINDS);
         continue;
       }
-      unwritten.insert(unwritten.end(), of_this.size(), &asked);
-      claims.insert(claims.end(), of_this.begin(), of_this.end());
     }
+    asked.allowed = prepare(asked, *known, about_to);
+    if (!asked.allowed) continue;
+    about_to.insert(asked.tunnel.id);
+    unwritten.insert(unwritten.end(), of_this.size(), &asked);
+    claims.insert(claims.end(), of_this.begin(), of_this.end());
   }
   const std::vector<Result<void>> written = context_.store.claim(claims, token_id_, identity_);
   for (std::size_t i = 0; i < written.size(); ++i) {
@@ -283,12 +291,34 @@ void AgentSession::answer_binds() {
   for (const Asked& asked : binds) answer(asked);
 }
 
+// What can be known of a bind without making it.
+Result<void> AgentSession::prepare(Asked& asked, bool known,
+                                   const std::set<std::string_view>& about_to) const {
+  const control::TunnelRequest& tunnel = asked.tunnel;
+  if (!may_have_another(context_, *account_, tunnel.id, about_to)) {
+    return leat::fail(Code::QUOTA_TUNNELS);
+  }
+  // One that is bound already gives its port back before it asks for another.
+  if (tunnel.kind == control::TunnelKind::tcp && !known) {
+    if (auto may = context_.ports.may_lend(tunnel.id, tunnel.remote_port); !may) return may;
+  }
+  auto made = make_access(tunnel);
+  if (!made) return tl::unexpected(made.error());
+  asked.access = std::move(*made);
+  return {};
+}
+
 // Whether the store has this very claim already, if it may be made at all.
 Result<bool> AgentSession::check(Asked& asked) {
   control::TunnelRequest& tunnel = asked.tunnel;
   if (context_.draining || leave_timer_.armed()) return leat::fail(Code::DRAINING);
   if (const Result<void> hosts = check_hosts(tunnel); !hosts) return tl::unexpected(hosts.error());
   if (claims_ && !claims_->allows(tunnel.id)) return leat::fail(Code::TUNNEL_REFUSED, tunnel.id);
+  for (const std::string& host : tunnel.hosts) {
+    // Below the domain a name is the id's.
+    if (!claims_ || context_.names.below_domain(host) || claims_->allows_host(host)) continue;
+    return leat::fail(Code::TUNNEL_REFUSED, host);
+  }
   if (tunnel.id.empty()) {
     asked.generated = true;
     tunnel.id = random_id();
@@ -343,7 +373,7 @@ std::vector<store::Claim> AgentSession::claims_of(const Asked& asked) const {
 
 void AgentSession::answer(const Asked& asked) {
   const Result<control::TunnelBound> result =
-      asked.allowed.and_then([&] { return bind(asked.tunnel); });
+      asked.allowed.and_then([&] { return bind(asked.tunnel, asked.access); });
   if (!result) {
     log::write(log::Level::warn, "tunnel refused", result.error(),
                {{"tunnel", asked.tunnel.id}, {"credential", credential_name_}});
@@ -358,9 +388,11 @@ void AgentSession::answer(const Asked& asked) {
   context_.registry.announce(result->id);
 }
 
-Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
-  if (!may_have_another(context_, *account_, tunnel.id)) return leat::fail(Code::QUOTA_TUNNELS);
-  if (const Result<void> set = set_access(tunnel); !set) return tl::unexpected(set.error());
+Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel,
+                                                std::shared_ptr<const Access> access) {
+  if (const Result<void> set = set_access(tunnel, std::move(access)); !set) {
+    return tl::unexpected(set.error());
+  }
   control::TunnelBound bound{tunnel.id, urls(tunnel), 0};
   Tunnel held{tunnel, nullptr, {}};
   held.request.visitors = {};  // access_ has them
@@ -443,8 +475,8 @@ void AgentSession::forget_access(const std::string& tunnel) {
   access_.erase(found);
 }
 
-// Visitors who are there and whom the new rules would not let in are cut.
-Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
+Result<std::shared_ptr<const Access>> AgentSession::make_access(
+    const control::TunnelRequest& tunnel) {
   const bool opaque =
       tunnel.kind == control::TunnelKind::tcp || tunnel.kind == control::TunnelKind::tls;
   if (opaque && tunnel.visitors.asks()) {
@@ -453,8 +485,12 @@ Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
   if (tunnel.kind == control::TunnelKind::sealed && !tunnel.visitors.empty()) {
     return leat::fail(Code::BAD_POLICY, "who may use a sealed tunnel is the agent's to say");
   }
-  auto made = Access::make(tunnel.visitors);
-  if (!made) return tl::unexpected(made.error());
+  return Access::make(tunnel.visitors);
+}
+
+// Visitors who are there and whom the new rules would not let in are cut.
+Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel,
+                                      std::shared_ptr<const Access> access) {
   const std::size_t size = size_of(tunnel.visitors);
   const auto before = access_.find(tunnel.id);
   const std::size_t freed = before == access_.end() ? 0 : before->second.size;
@@ -465,12 +501,12 @@ Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
   if (tunnel.visitors.empty()) {
     context_.memory.give_back(size);  // nothing, or what asks for nothing
   } else {
-    access_[tunnel.id] = {*made, size};
+    access_[tunnel.id] = {access, size};
     access_size_ += size;
   }
   context_.http_visitors.for_each(
-      [&](HttpVisitor& visitor) { visitor.recheck(*this, tunnel.id, **made); });
-  context_.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.recheck(tunnel.id, **made); });
+      [&](HttpVisitor& visitor) { visitor.recheck(*this, tunnel.id, *access); });
+  context_.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.recheck(tunnel.id, *access); });
   return {};
 }
 

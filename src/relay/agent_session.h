@@ -98,16 +98,21 @@ class AgentSession final : private net::SessionDriver::Owner,
     control::TunnelRequest tunnel;
     bool generated = false;  // the id is one we made now
     Result<void> allowed = {};
+    std::shared_ptr<const Access> access = nullptr;  // where it is allowed
   };
-  Result<void> set_access(const control::TunnelRequest& tunnel);
+  static Result<std::shared_ptr<const Access>> make_access(const control::TunnelRequest& tunnel);
+  Result<void> set_access(const control::TunnelRequest& tunnel,
+                          std::shared_ptr<const Access> access);
   void forget_access(const std::string& tunnel);
   void answer_binds();
   Result<bool> check(Asked& asked);
+  Result<void> prepare(Asked& asked, bool known, const std::set<std::string_view>& about_to) const;
   Result<void> check_hosts(const control::TunnelRequest& tunnel) const;
   std::vector<store::Claim> claims_of(const Asked& asked) const;
   std::vector<std::string> urls(const control::TunnelRequest& tunnel) const;
   void answer(const Asked& asked);
-  Result<control::TunnelBound> bind(const control::TunnelRequest& tunnel);
+  Result<control::TunnelBound> bind(const control::TunnelRequest& tunnel,
+                                    std::shared_ptr<const Access> access);
   void send();
   void refuse(const Error& why);
   void retire();

@@ -7,10 +7,12 @@
 
 namespace leat::relay {
 
-bool may_have_another(Context& context, const Account& account, std::string_view tunnel) {
+bool may_have_another(Context& context, const Account& account, std::string_view tunnel,
+                      const std::set<std::string_view>& about_to) {
   const Plan* const plan = account.plan();
   if (plan == nullptr || !plan->tunnels) return true;
-  std::set<std::string_view> bound{tunnel};
+  std::set<std::string_view> bound = about_to;
+  bound.insert(tunnel);
   for (const AgentSession* session : context.registry.sessions()) {
     session->list_tunnels(account, bound);
   }

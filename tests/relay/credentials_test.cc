@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "relay/world.h"
 #include "store/store.h"
+#include "support/captured.h"
 
 namespace leat::relay {
 namespace {
@@ -116,14 +117,44 @@ TEST_F(Admissions, ItsClaimsSayWhichTunnels) {
   EXPECT_EQ(agent->refused().at(3).code, Code::TUNNEL_REFUSED) << "a made id is none of those";
 }
 
+TEST_F(Admissions, ItsClaimsSayWhichHosts) {
+  const auto named = [](std::string id, std::vector<std::string> hosts) {
+    control::TunnelRequest request{std::move(id), control::TunnelKind::tls, false, 0};
+    request.hosts = std::move(hosts);
+    return request;
+  };
+  const auto agent = come(jwt(claims("alice", 1h, R"(,"tunnels":["web*","www.alice.example"])")),
+                          {named("web", {"www.alice.example"}),
+                           named("web2", {"www.alice.example", "www.someone-else.example"}),
+                           named("web3", {"web3.example"})});
+  EXPECT_EQ(agent->bound().count(0), 1u);
+  ASSERT_EQ(agent->refused().size(), 2u);
+  EXPECT_EQ(agent->refused().at(1).code, Code::TUNNEL_REFUSED);
+  EXPECT_EQ(agent->refused().at(2).code, Code::TUNNEL_REFUSED);
+  EXPECT_FALSE(store()->is_owned("www.someone-else.example").value());
+  EXPECT_FALSE(store()->is_owned("web2").value());
+  EXPECT_EQ(come(jwt(claims("alice", 1h, R"(,"tunnels":["*"])")),
+                 {named("web2", {"www.someone-else.example"})})
+                ->bound()
+                .size(),
+            1u);
+}
+
 TEST_F(Admissions, KeysRotate) {
   const std::string next(32, 'n');
   expect_refused(*come(jwt(claims("alice"), next)), Code::BAD_JWT);
   write_keys("short");
   EXPECT_FALSE(relay->reload_keys());
+  write_keys("[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" + std::string(43, 'A') + "\"}]");
+  EXPECT_FALSE(relay->reload_keys()) << "a public text that was not understood is no secret";
   EXPECT_FALSE(come(jwt(claims("alice")))->ended()) << "the old ones stay";
   write_keys(next);
-  ASSERT_TRUE(relay->reload_keys());
+  {
+    const test::Captured log(log::Format::json);
+    ASSERT_TRUE(relay->reload_keys());
+    ASSERT_EQ(log.events("jwt key").size(), 1u);
+    EXPECT_EQ(log.events("jwt key").front().at("algorithm"), "HS256") << "what was understood";
+  }
   EXPECT_FALSE(come(jwt(claims("alice"), next))->ended());
   expect_refused(*come(jwt(claims("alice"))), Code::BAD_JWT);
 }
