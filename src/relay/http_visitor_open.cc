@@ -37,7 +37,7 @@ void HttpVisitor::open_room(http::Request request, Route route) {
 // False: answered.
 bool HttpVisitor::admit(http::Request& request, Route& route, const AgentSession& agent,
                         bool keep_alive) {
-  grant_ = {};
+  grant_ = {.tunnel = route.tunnel};
   grant_.address = visitor_facts(request.fields, transport_->peer_host(), transport_->secure(),
                                  context_.options.trusted_proxies)
                        .address;

@@ -115,6 +115,7 @@ class RelayImpl final : public Relay {
   void accept_plain(Knock::Guest guest, bool tunnels);
   void set_public_url();
   bool names_lead_here() const;
+  bool every_visitor_is_the_proxy() const;
   std::string state_file() const { return context_.options.state_dir + "/relay.json"; }
   Result<void> write_state();
   void forget_state();
@@ -163,6 +164,11 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   if (context_.options.open_rooms) {
     log::warn(
         "OPEN ROOMS: anybody may serve a room that nobody owns, and see what its visitors say");
+  }
+  if (every_visitor_is_the_proxy()) {
+    log::warn(
+        "the proxy in front of plain_listen is taken for every visitor: trusted_proxies names it",
+        {{"plain_listen", info_.plain_listen->text()}});
   }
   open_journal();
   store_timer_.arm_in(kStorePoll);
@@ -266,6 +272,17 @@ bool RelayImpl::names_lead_here() const {
     return names && context_.names.has_domain() &&
            std::ranges::find(*names, context_.names.host_of("*")) != names->end();
   });
+}
+
+// Who comes to a door that only this machine reaches comes by way of a proxy, in whose fields the
+// visitors' own addresses are.
+bool RelayImpl::every_visitor_is_the_proxy() const {
+  const Options& options = context_.options;
+  if (!info_.plain_listen || !options.trusted_proxies.empty() || !options.proxy_protocol.empty()) {
+    return false;
+  }
+  const std::string& host = info_.plain_listen->host;
+  return host.starts_with("127.") || host == "::1";
 }
 
 // Nothing depends on it: a relay whose log cannot be opened says so and works.
