@@ -447,12 +447,21 @@ AgentSession::About AgentSession::about() {
   return out;
 }
 
-void AgentSession::revoke(const std::string& tunnel) {
-  if (tunnels_.erase(tunnel) == 0) return;
-  forget_access(tunnel);
-  context_.registry.unbind(tunnel, this);
-  control_.notice(Error{Code::REVOKED, "the tunnel " + tunnel + " was taken away"});
-  send();
+std::vector<control::TunnelRequest> AgentSession::revoke(const std::string& name) {
+  std::vector<control::TunnelRequest> taken;
+  for (const auto& [id, tunnel] : tunnels_) {
+    const auto& hosts = tunnel.request.hosts;
+    if (id == name || std::ranges::find(hosts, name) != hosts.end())
+      taken.push_back(tunnel.request);
+  }
+  for (const control::TunnelRequest& tunnel : taken) {
+    tunnels_.erase(tunnel.id);
+    forget_access(tunnel.id);
+    context_.registry.unbind(tunnel.id, this);
+    control_.notice(Error{Code::REVOKED, name + " was taken away"}, tunnel.id);
+  }
+  if (!taken.empty()) send();
+  return taken;
 }
 
 void AgentSession::notice(const Account& account, Code code) {
