@@ -217,10 +217,11 @@ bool Access::check_bearer(std::string_view token, Grant& grant) const {
   if (!keys_) return false;
   const auto now =
       std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
-  const auto claims = auth::verify_jwt(
-      token, *keys_, {.audience = policy_.jwt_audience, .issuer = policy_.jwt_issuer}, now);
+  const auth::Expectations expected{.audience = policy_.jwt_audience, .issuer = policy_.jwt_issuer};
+  const auto claims = auth::verify_jwt(token, *keys_, expected, now);
   if (!claims) return false;
-  grant.subject = claims->subject;
+  grant.jwt = Secret(std::string(token));
+  grant.until = claims->expires + expected.leeway;
   grant.name = "jwt:" + claims->subject;
   return true;
 }
@@ -228,7 +229,10 @@ bool Access::check_bearer(std::string_view token, Grant& grant) const {
 bool Access::still_grants(const Grant& grant) const {
   if (!allows(grant.address)) return false;
   if (!policy_.asks()) return true;
-  if (!grant.subject.empty()) return keys_.has_value();
+  if (!grant.jwt.empty()) {
+    Grant again;
+    return check_bearer(grant.jwt.reveal(), again);
+  }
   return grant.hash && (find(policy_.tokens, *grant.hash) != nullptr ||
                         find(policy_.users, *grant.hash) != nullptr);
 }

@@ -50,9 +50,10 @@ class Access {
   struct Grant {
     std::string tunnel;  // set before: what is tried at one shuts nobody out of another
     std::string address = {};
-    std::optional<Sha256> hash = {};  // of the token, or of USER:PASSWORD
-    std::string subject = {};         // of a JWT
-    std::string name = {};            // for logs
+    std::optional<Sha256> hash = {};                 // of the token, or of USER:PASSWORD
+    Secret jwt = {};                                 // … or that
+    std::optional<std::chrono::seconds> until = {};  // since 1970: when it ends, leeway included
+    std::string name = {};                           // for logs
     Secret subprotocol = {};  // that carried the credential: to be answered if nobody else does
   };
   // nullopt where it is let in. Takes the visitor's credential out of `request` and of `target`,
@@ -61,6 +62,7 @@ class Access {
   std::optional<Code> admit(http::Request& request, std::string& target, std::string_view address,
                             Tries& tries, Time now, Grant& grant) const;
   bool allows(std::string_view address) const;
+  // Costs a signature where a JWT let it in.
   bool still_grants(const Grant& grant) const;
   // Fields of a 401, each line ending in CRLF.
   std::string challenge() const;

@@ -201,4 +201,8 @@ void HttpVisitor::recheck(const AgentSession& agent, const std::string& tunnel,
   if (!access.still_grants(grant_)) exchange_->revoke();
 }
 
+void HttpVisitor::expire(std::chrono::seconds now) {
+  if (state_ == State::exchange && grant_.until && now >= *grant_.until) exchange_->revoke();
+}
+
 }  // namespace leat::relay

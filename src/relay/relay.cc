@@ -74,6 +74,8 @@ namespace {
 
 // How soon a revocation, made by another process, is seen.
 constexpr auto kStorePoll = std::chrono::milliseconds(300);
+// How soon the end of a visitor's JWT is.
+constexpr auto kExpiryPoll = std::chrono::seconds(1);
 constexpr auto kDrainPoll = std::chrono::milliseconds(20);
 
 class RelayImpl final : public Relay {
@@ -84,6 +86,7 @@ class RelayImpl final : public Relay {
         tls_(std::move(tls)),
         context_(shard, *store_, std::move(options)),
         store_timer_(shard, [this] { poll_store(); }),
+        expiry_timer_(shard, [this] { poll_expiry(); }),
         drain_timer_(shard, [this] { poll_drain(); }),
         ask_timer_(shard, [this] { ask_(); }) {
     // Once whoever asks has been answered.
@@ -121,6 +124,7 @@ class RelayImpl final : public Relay {
   void forget_state();
   void open_journal();
   void poll_store();
+  void poll_expiry();
   void poll_drain();
 
   std::unique_ptr<store::Store> store_;
@@ -128,7 +132,7 @@ class RelayImpl final : public Relay {
   Context context_;
   Info info_;
   std::unique_ptr<net::Listener> tls_listener_, plain_listener_, admin_listener_;
-  net::Timer store_timer_, drain_timer_, ask_timer_;
+  net::Timer store_timer_, expiry_timer_, drain_timer_, ask_timer_;
   std::function<void()> drained_, ask_ = [this] { drain([] {}); };
   Time drain_deadline_ = kNever;
   bool closing_ = false;
@@ -172,6 +176,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   }
   open_journal();
   store_timer_.arm_in(kStorePoll);
+  expiry_timer_.arm_in(kExpiryPoll);
   return write_state();
 }
 
@@ -321,6 +326,14 @@ void RelayImpl::poll_store() {
     context_.bare_agents.for_each([](BareAgent& agent) { agent.check_credential(); });
   }
   store_timer_.arm_in(kStorePoll);
+}
+
+// By the wall clock, which may be set: no visitor has a timer for it.
+void RelayImpl::poll_expiry() {
+  const auto now =
+      std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+  context_.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.expire(now); });
+  expiry_timer_.arm_in(kExpiryPoll);
 }
 
 // --- drain ---

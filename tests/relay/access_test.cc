@@ -20,6 +20,9 @@ VisitorPolicy::Named named(std::string name, const std::string& text) {
   return {std::move(name), sha256(as_bytes(text))};
 }
 VisitorPolicy tokens() { return {.tokens = {named("attic", kToken), named("phone", kSecond)}}; }
+std::string jwk(const std::string& secret) {
+  return R"({"kty":"oct","k":")" + auth::test::encode(secret) + "\"}";
+}
 std::string basic(const std::string& pair) { return "Basic " + base64(as_bytes(pair)); }
 
 // --- the rules alone ---
@@ -300,6 +303,41 @@ TEST_F(Doors, ATokenTakenBackCutsWhoCameWithIt) {
   const auto again = visitor();
   again->get("/tunnel/web/", "Authorization: Bearer " + kToken + "\r\n");
   ASSERT_TRUE(until([&] { return again->has("LEAT_VISITOR_REFUSED") || again->over(); }));
+}
+
+std::string jwt_for(std::chrono::seconds life) {
+  const auto end = std::chrono::system_clock::now().time_since_epoch() + life;
+  return auth::test::Signer::hmac(kSecret).sign(
+      R"({"sub":"carl","exp":)" +
+      std::to_string(std::chrono::floor<std::chrono::seconds>(end).count()) + "}");
+}
+
+TEST_F(Doors, AJwtEndsWithItsTimeAndWithItsKey) {
+  const auto agent = online({guarded({.jwt_keys = Secret(kSecret)})});
+  agent->on_served = [](Served& served) {
+    if (served.has("\r\n\r\n") && served.unsent() == 0) {
+      served.reply().send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun");
+    }
+  };
+  // 60 s of leeway: one that ran out 58 s ago has two seconds left.
+  const auto brief = visitor(), lasting = visitor();
+  brief->get("/tunnel/web/", "Authorization: Bearer " + jwt_for(-58s) + "\r\n");
+  lasting->get("/tunnel/web/", "Authorization: Bearer " + jwt_for(1h) + "\r\n");
+  ASSERT_TRUE(until([&] { return brief->has("begun") && lasting->has("begun"); }));
+  ASSERT_TRUE(until([&] { return brief->over(); }, 5s));
+  EXPECT_TRUE(brief->failed()) << "cut, not ended";
+  EXPECT_FALSE(lasting->over());
+
+  const std::string other(32, 'w');
+  agent->control().bind(
+      0, guarded({.jwt_keys = Secret("{\"keys\":[" + jwk(other) + "," + jwk(kSecret) + "]}")}));
+  agent->wake();
+  pass(50ms);
+  EXPECT_FALSE(lasting->over()) << "its key is still one of them";
+  agent->control().bind(0, guarded({.jwt_keys = Secret(other)}));
+  agent->wake();
+  ASSERT_TRUE(until([&] { return lasting->over(); }, 1s));
+  EXPECT_TRUE(lasting->failed());
 }
 
 TEST_F(Doors, AWebSocketIsToldTheSubprotocolItsTokenCameIn) {
