@@ -82,7 +82,10 @@ const loaders = {
     showRecent();
   },
   async usage() {
-    const [usage, plans, tokens] = await Promise.all([api.get('usage'), api.get('plans'), api.get('tokens')]);
+    // A fortnight and the month.
+    const since = new Date(Date.now() - 14 * 86_400_000).toISOString().slice(0, 7);
+    const [usage, plans, tokens] = await Promise.all(
+      [api.get(`usage?since=${since}`), api.get('plans'), api.get('tokens')]);
     showUsage(usage.usage, plans, tokens.tokens);
   },
   async access() {
@@ -145,7 +148,8 @@ function showAgents() {
     { name: 'Streams', cell: (a) => number(a.streams), class: 'n' },
     { name: 'Out', cell: (a) => bytes(a.bytes_out), class: 'n' },
     { name: 'In', cell: (a) => bytes(a.bytes_in), class: 'n' },
-    { name: '', cell: (a) => button('Cut', `Cut ${a.name}? It may come back unless its token is revoked.`, 'Cut',
+    { name: '', cell: (a) => button('Cut',
+      `Cut ${a.name || a.tunnels.join(', ')}? It may come back unless its token is revoked.`, 'Cut',
       () => api.remove(`agents/${a.identity}`)), class: 'n' },
   ], state.agents, { empty: 'No agent is connected. At home: leat http 8080 --relay …' });
 }

@@ -29,6 +29,8 @@ struct Scope {
   bool allows_service(std::string_view id, bool http) const;
   // `target` in canonical form, or "*".
   bool allows_target(std::string_view target) const;
+
+  friend bool operator==(const Scope&, const Scope&) = default;
 };
 
 struct Device {

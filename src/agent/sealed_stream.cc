@@ -13,7 +13,7 @@ SealedStream::SealedStream(StreamHost& host, mux::StreamHandle handle, SealedGat
     : Stream(host, handle), gate_(gate), tunnel_(std::move(tunnel)), visitor_(std::move(visitor)) {}
 
 void SealedStream::start() {
-  if (!gate_.has_room()) {
+  if (!gate_.make_room(false, visitor_.substr(0, visitor_.rfind(':')))) {
     const Error why{Code::AGENT_BUSY, "too many sealed sessions"};
     return host_.replace(*this, std::make_unique<Refusal>(host_, handle_, why));
   }

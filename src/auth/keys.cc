@@ -182,17 +182,13 @@ std::optional<Key> key_of(const nlohmann::json& jwk) {
   return Key(*algorithm, id, key.release());
 }
 
-// A DER SEQUENCE that is as long as it says (X.690 §8.1.3): what every public key and certificate
-// is.
+// The beginning of a DER SEQUENCE (X.690 §8.1) whose first element is another, or a number: what
+// every public key and certificate is, whole or cut off.
 bool is_sequence(std::string_view raw) {
-  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(raw[i]); };
-  if (raw.size() < 2 || at(0) != 0x30) return false;
-  if (at(1) < 0x80) return raw.size() == 2u + at(1);
-  const std::size_t octets = at(1) & 0x7fu;
-  if (octets > 3 || raw.size() < 2 + octets) return false;
-  std::size_t length = 0;
-  for (std::size_t i = 0; i < octets; ++i) length = length << 8 | at(2 + i);
-  return raw.size() == 2 + octets + length;
+  if (raw.size() < 2 || raw[0] != 0x30) return false;
+  const auto length = static_cast<std::uint8_t>(raw[1]);
+  const std::size_t first = 2u + (length < 0x80 ? 0u : length & 0x7fu);
+  return first < raw.size() && (raw[first] == 0x30 || raw[first] == 0x02);
 }
 
 // Has a part of what is handed to everybody: PEM, JWK, an SSH key's name, the address of a JWKS.
@@ -207,11 +203,11 @@ bool reads_like_a_key(std::string_view text) {
 // it is nothing else, a key file with a fault least of all.
 bool may_be_secret(std::string_view text) {
   constexpr std::string_view kOpening = "{[<";
-  const bool word = std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
-  if (text.size() < kSecretMin || !word) return false;
+  const bool line = std::ranges::all_of(text, [](char c) { return c >= ' ' && c < '\x7f'; });
+  if (text.size() < kSecretMin || !line) return false;
   if (kOpening.find(text.front()) != kOpening.npos || reads_like_a_key(text)) return false;
-  std::string url(text);
-  while (url.ends_with('=')) url.pop_back();
+  std::string url(text.substr(0, text.find('=')));
+  url.resize(url.size() / 4 * 4);  // whole bytes, also of what was cut off
   std::ranges::replace(url, '+', '-');
   std::ranges::replace(url, '/', '_');
   for (const auto& raw : {unbase64url(url), unhex(text)}) {
@@ -324,10 +320,9 @@ Result<KeySet> KeySet::parse(std::string_view text) {
   } else if (may_be_secret(text)) {
     set.keys_.emplace_back(std::string(), Secret(std::string(text)));
   } else {
-    return fail(
-        Code::KEY_FILE,
-        "expected a JWKS, public keys in PEM, or a secret of 32 bytes or more, which is one "
-        "word of ASCII (any other: a JWK of kty oct)");
+    return fail(Code::KEY_FILE,
+                "expected a JWKS, public keys in PEM, or a secret of 32 bytes or more: a line of "
+                "printable ASCII that is no form of a public key");
   }
   if (!added) return tl::unexpected(added.error());
   if (set.keys_.empty()) {

@@ -289,13 +289,14 @@ void Parser::add_sealed() {
     if (value == DeviceArguments::Verb::list) return;
     sub->add_option("NAME", into.name, "as the list has it")->required()->type_name("");
     if (value == DeviceArguments::Verb::revoke) return;
-    add(sub, "--services", into.services, "IDS", kServices);
-    add(sub, "--paths", into.paths, "PATHS", kPaths);
+    add(sub, "--services", into.services, "IDS",
+        "with commas; 'all' takes the limit off [as it is]");
+    add(sub, "--paths", into.paths, "PATHS", "as /v1,/api; 'all' takes the limit off [as it is]");
   };
   using Verb = DeviceArguments::Verb;
   verb("list", "names, since when, and what they may use", device_list, Verb::list);
   verb("revoke", "refuse it from now on and end its sessions", device_revoke, Verb::revoke);
-  verb("scope", "say anew what it may use", device_scope, Verb::scope);
+  verb("scope", "say what it may use; what is not named stays", device_scope, Verb::scope);
 
   auto* keys = command("key", "the key by which devices know an agent");
   keys->require_subcommand(1);

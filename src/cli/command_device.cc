@@ -49,7 +49,12 @@ Result<void> change(agent::Devices& all, const DeviceArguments& arguments) {
     if (!device->revoked) device->revoked = agent::unix_now();
     return {};
   }
-  device->scope = {split_list(arguments.services), split_list(arguments.paths)};
+  // What is not named stays: nobody is let in to more by way of a limit.
+  const auto limit = [](std::vector<std::string>& into, const std::string& list) {
+    if (!list.empty()) into = list == "all" ? std::vector<std::string>() : split_list(list);
+  };
+  limit(device->scope.services, arguments.services);
+  limit(device->scope.paths, arguments.paths);
   for (const std::string& path : device->scope.paths) {
     if (!path.starts_with('/')) return fail(Code::USAGE, "--paths: expected /…, found " + path);
   }

@@ -9,6 +9,7 @@
 
 #include "base/calendar.h"
 #include "base/file.h"
+#include "base/plan.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
@@ -56,24 +57,17 @@ Result<std::unique_ptr<store::Store>> open_store(const std::string& directory, b
   return fail(Code::STATE_DIR, directory + ": " + std::generic_category().message(errno));
 }
 
-// One that the relay does not have would quietly come to its default. Where no relay has run yet
-// nothing is known of its plans.
-Result<void> check_plan(const std::string& plan, const std::string& directory) {
+// Where no relay has run yet nothing is known of its plans.
+Result<void> check_plan_of(const std::string& directory, const std::string& plan) {
   const auto relay = relay_at_work(directory);
-  if (plan.empty() || !relay || std::ranges::find(relay->plans, plan) != relay->plans.end()) {
-    return {};
-  }
-  std::string known;
-  for (const std::string& each : relay->plans) known.append(known.empty() ? "" : ", ").append(each);
-  return fail(Code::USAGE, "--plan: the relay has no plan called " + plan +
-                               (known.empty() ? "; it runs without plans" : ", but " + known));
+  return relay ? check_plan(plan, relay->plans) : Result<void>();
 }
 
 }  // namespace
 
 int run_token(const TokenArguments& arguments) {
   const std::string directory = arguments.state_dir.value_or(config::default_state_dir());
-  if (const auto known = check_plan(arguments.plan, directory); !known) {
+  if (const auto known = check_plan_of(directory, arguments.plan); !known) {
     return report(known.error());
   }
   const bool prepare = arguments.verb == TokenArguments::Verb::create && arguments.state_dir;

@@ -144,6 +144,7 @@ void Attempt::ask() {
   if (credential_.pairing) hello.set_pairing(*credential_.pairing);
   hello.add_suites(static_cast<proto::SealedSuite>(credential_.suite));
   hello.set_software("leat/" LEAT_VERSION);
+  hello.set_tunnel(agent_.tunnel);
   std::array<std::uint8_t, crypto::kMaxUnit> unit;
   const auto body = handshake_->write(as_bytes(hello.SerializeAsString()),
                                       MutableBytes(unit).subspan(crypto::kUnitHeader));

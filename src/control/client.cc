@@ -121,7 +121,7 @@ void Client::on_message(const proto::Control& message) {
       const Error why = from_wire(message.notice().failure());
       events_.on_notice(why);
       const std::string& lost = message.notice().tunnel();
-      return lost.empty() ? void() : events_.on_lost(peer_text(lost), why);
+      return lost.empty() ? void() : events_.on_taken(peer_text(lost), why);
     }
     case proto::Control::kShared:
       if (!welcomed) break;

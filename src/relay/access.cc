@@ -220,8 +220,8 @@ bool Access::check_bearer(std::string_view token, Grant& grant) const {
   const auth::Expectations expected{.audience = policy_.jwt_audience, .issuer = policy_.jwt_issuer};
   const auto claims = auth::verify_jwt(token, *keys_, expected, now);
   if (!claims) return false;
-  grant.jwt = Secret(std::string(token));
   grant.until = claims->expires + expected.leeway;
+  grant.jwt = Secret(std::string(token));
   grant.name = "jwt:" + claims->subject;
   return true;
 }

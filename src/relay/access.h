@@ -50,9 +50,9 @@ class Access {
   struct Grant {
     std::string tunnel;  // set before: what is tried at one shuts nobody out of another
     std::string address = {};
-    std::optional<Sha256> hash = {};                 // of the token, or of USER:PASSWORD
-    Secret jwt = {};                                 // … or that
-    std::optional<std::chrono::seconds> until = {};  // since 1970: when it ends, leeway included
+    std::optional<Sha256> hash = {};  // of the token, or of USER:PASSWORD
+    Secret jwt = {};
+    std::optional<std::chrono::seconds> until = {};  // since 1970: when that ends
     std::string name = {};                           // for logs
     Secret subprotocol = {};  // that carried the credential: to be answered if nobody else does
   };

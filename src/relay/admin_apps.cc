@@ -35,6 +35,8 @@ auto counted(Context& context, const AdminRequest& request, Look look) -> declty
 Result<AdminAnswer> begin_pairing(Context& context, const AdminRequest& request) {
   const store::Invitation invitation{.name = request.parameter("name"),
                                      .plan = request.parameter("plan")};
+  const auto known = check_plan(invitation.plan, context.accounting.plans().names());
+  if (!known) return tl::unexpected(known.error());
   const auto code = context.store.create_code(invitation);
   if (!code) return tl::unexpected(code.error());
   const auto pin = net::parse_pin(context.pin);

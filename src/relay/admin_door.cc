@@ -80,6 +80,18 @@ void AdminDoor::close(const http::Request& request) {
                 [&](const Kept& kept) { return constant_time_equal(kept.cookie, hash); });
 }
 
+std::optional<Sha256> AdminDoor::session_of(const http::Request& request) {
+  if (shown_key(request.fields)) return std::nullopt;
+  const auto cookie = cookie_of(request.fields);
+  return cookie ? std::optional(hash_of(*cookie)) : std::nullopt;
+}
+
+bool AdminDoor::is_open(const Sha256& session, Time now) const {
+  return std::ranges::any_of(sessions_, [&](const Kept& kept) {
+    return kept.until > now && constant_time_equal(kept.cookie, session);
+  });
+}
+
 Result<void> AdminDoor::admit(const http::Request& request, const Secret& key,
                               std::string_view address, Tries& tries, Time now) {
   if (const auto shown = shown_key(request.fields)) {

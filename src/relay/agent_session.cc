@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/crypto_util.h"
@@ -20,11 +21,8 @@ namespace {
 // How often a session whose agent wants to leave is looked at.
 constexpr auto kLeavePoll = std::chrono::milliseconds(10);
 
-// How far ahead the end of a JWT is put on the timer. It may be thousands of years off, which no
-// Duration holds, and the wall clock that it is told by may be set meanwhile.
-constexpr auto kExpiryLook = std::chrono::hours(24);
-
-constexpr std::size_t kSeenAgents = 65'536;  // remembered, to tell who comes back
+constexpr auto kLookAgain = std::chrono::hours(1);  // whether a JWT has ended
+constexpr std::size_t kSeenAgents = 65'536;         // remembered, to tell who comes back
 
 mux::Config config_of(Context& context) {
   mux::Config config = mux::Config::native(mux::Role::server);
@@ -67,7 +65,7 @@ AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> car
                    }),
       leave_timer_(context.shard, [this] { part(); }),
       waiting_(std::move(waiting)),
-      expiry_timer_(context.shard, [this] { check_expiry(); }),
+      expiry_timer_(context.shard, [this] { watch_expiry(); }),
       since_(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())) {}
 
 AgentSession::~AgentSession() {
@@ -203,6 +201,12 @@ void AgentSession::on_hello(control::HelloInfo hello) {
     return close(admitted.error());
   }
   const store::TokenInfo& owner = admitted->owner;
+  const std::vector<std::string> plans = context_.accounting.plans().names();
+  if (admitted->claims && !plans.empty()) {
+    if (const auto known = check_plan(admitted->claims->plan, plans); !known) {
+      return close(Error{Code::BAD_JWT, known.error().detail});
+    }
+  }
   auto account = context_.accounting.account(owner);
   if (!account) {
     log::write(log::Level::error, "usage not known", account.error());
@@ -232,6 +236,7 @@ void AgentSession::on_hello(control::HelloInfo hello) {
   if (context_.seen.size() >= kSeenAgents) context_.seen.clear();
   if (!context_.seen.insert(identity_).second) ++context_.metrics.reconnects;
   claims_ = admitted->claims;
+  if (claims_) watch_expiry();
   log::info("agent joined", {{"session", session_name_},
                              {"peer", peer_},
                              {"credential", credential_name_},
@@ -239,13 +244,13 @@ void AgentSession::on_hello(control::HelloInfo hello) {
                              {"software", hello.software},
                              {"host", hello.host_name}});
   control_.welcome(session_name_, credential_name_, admitted->issued);
-  if (claims_) check_expiry();
 }
 
-void AgentSession::check_expiry() {
+// By the wall clock, which may jump; and an end may be further off than a timer counts.
+void AgentSession::watch_expiry() {
   const std::chrono::seconds left = context_.credentials.left(*claims_);
   if (left.count() <= 0) return close(Error{Code::JWT_EXPIRED, {}});
-  expiry_timer_.arm_in(std::min<std::chrono::seconds>(left, kExpiryLook));
+  expiry_timer_.arm_in(std::min<std::chrono::seconds>(left, kLookAgain));
 }
 
 void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& tunnel) {
@@ -253,7 +258,6 @@ void AgentSession::on_bind(std::uint32_t request, const control::TunnelRequest& 
 }
 
 // All that came at once are written down at once: a wait for the disk stops everything else.
-// Nothing is written for what could not be bound then: a name once claimed stays its owner's.
 void AgentSession::answer_binds() {
   if (binds_.empty()) return;
   std::vector<Asked> binds = std::exchange(binds_, {});
@@ -261,28 +265,31 @@ void AgentSession::answer_binds() {
   std::vector<store::Claim> claims;
   Context::WritePace& pace = context_.write_paces[token_id_];
   const Time now = context_.shard.now();
-  std::optional<bool> may_write;  // one wait for the disk
-  std::set<std::string_view> about_to;
+  std::optional<bool> may_write;      // one wait for the disk
+  std::set<std::string_view> wanted;  // that nothing speaks against yet
   for (Asked& asked : binds) {
-    const Result<bool> known = check(asked);
+    Result<bool> known = check(asked);
+    // One that is bound already gives its port back before it asks for another.
+    if (known && !*known && asked.tunnel.kind == control::TunnelKind::tcp) {
+      const auto may = context_.ports.may_lend(asked.tunnel.id, asked.tunnel.remote_port);
+      if (!may) known = tl::unexpected(may.error());
+    }
+    if (known && !may_have_another(context_, *account_, asked.tunnel.id, wanted)) {
+      known = leat::fail(Code::QUOTA_TUNNELS);
+    }
+    if (known) wanted.insert(asked.tunnel.id);
     if (!known) {
       asked.allowed = tl::unexpected(known.error());
-      continue;
-    }
-    const std::vector<store::Claim> of_this =
-        *known ? std::vector<store::Claim>() : claims_of(asked);
-    if (!*known) {
+    } else if (!*known) {
       if (!may_write) may_write = pace.writes.take(1, now);
+      const std::vector<store::Claim> of_this = claims_of(asked);
       if (!*may_write || !pace.claims.take(static_cast<std::uint32_t>(of_this.size()), now)) {
         asked.allowed = leat::fail(Code::TOO_MANY_BINDS);
         continue;
       }
+      unwritten.insert(unwritten.end(), of_this.size(), &asked);
+      claims.insert(claims.end(), of_this.begin(), of_this.end());
     }
-    asked.allowed = prepare(asked, *known, about_to);
-    if (!asked.allowed) continue;
-    about_to.insert(asked.tunnel.id);
-    unwritten.insert(unwritten.end(), of_this.size(), &asked);
-    claims.insert(claims.end(), of_this.begin(), of_this.end());
   }
   const std::vector<Result<void>> written = context_.store.claim(claims, token_id_, identity_);
   for (std::size_t i = 0; i < written.size(); ++i) {
@@ -291,31 +298,15 @@ void AgentSession::answer_binds() {
   for (const Asked& asked : binds) answer(asked);
 }
 
-// What can be known of a bind without making it.
-Result<void> AgentSession::prepare(Asked& asked, bool known,
-                                   const std::set<std::string_view>& about_to) const {
-  const control::TunnelRequest& tunnel = asked.tunnel;
-  if (!may_have_another(context_, *account_, tunnel.id, about_to)) {
-    return leat::fail(Code::QUOTA_TUNNELS);
-  }
-  // One that is bound already gives its port back before it asks for another.
-  if (tunnel.kind == control::TunnelKind::tcp && !known) {
-    if (auto may = context_.ports.may_lend(tunnel.id, tunnel.remote_port); !may) return may;
-  }
-  auto made = make_access(tunnel);
-  if (!made) return tl::unexpected(made.error());
-  asked.access = std::move(*made);
-  return {};
-}
-
-// Whether the store has this very claim already, if it may be made at all.
+// Whether the store has this very claim already, if it may be made at all: what is refused is
+// refused here, since a name that was written down is its owner's for ever.
 Result<bool> AgentSession::check(Asked& asked) {
   control::TunnelRequest& tunnel = asked.tunnel;
   if (context_.draining || leave_timer_.armed()) return leat::fail(Code::DRAINING);
   if (const Result<void> hosts = check_hosts(tunnel); !hosts) return tl::unexpected(hosts.error());
+  if (const Result<void> rules = check_rules(tunnel); !rules) return tl::unexpected(rules.error());
   if (claims_ && !claims_->allows(tunnel.id)) return leat::fail(Code::TUNNEL_REFUSED, tunnel.id);
   for (const std::string& host : tunnel.hosts) {
-    // Below the domain a name is the id's.
     if (!claims_ || context_.names.below_domain(host) || claims_->allows_host(host)) continue;
     return leat::fail(Code::TUNNEL_REFUSED, host);
   }
@@ -373,7 +364,7 @@ std::vector<store::Claim> AgentSession::claims_of(const Asked& asked) const {
 
 void AgentSession::answer(const Asked& asked) {
   const Result<control::TunnelBound> result =
-      asked.allowed.and_then([&] { return bind(asked.tunnel, asked.access); });
+      asked.allowed.and_then([&] { return bind(asked.tunnel); });
   if (!result) {
     log::write(log::Level::warn, "tunnel refused", result.error(),
                {{"tunnel", asked.tunnel.id}, {"credential", credential_name_}});
@@ -388,11 +379,8 @@ void AgentSession::answer(const Asked& asked) {
   context_.registry.announce(result->id);
 }
 
-Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel,
-                                                std::shared_ptr<const Access> access) {
-  if (const Result<void> set = set_access(tunnel, std::move(access)); !set) {
-    return tl::unexpected(set.error());
-  }
+Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
+  if (const Result<void> set = set_access(tunnel); !set) return tl::unexpected(set.error());
   control::TunnelBound bound{tunnel.id, urls(tunnel), 0};
   Tunnel held{tunnel, nullptr, {}};
   held.request.visitors = {};  // access_ has them
@@ -451,8 +439,8 @@ std::vector<control::TunnelRequest> AgentSession::revoke(const std::string& name
   std::vector<control::TunnelRequest> taken;
   for (const auto& [id, tunnel] : tunnels_) {
     const auto& hosts = tunnel.request.hosts;
-    if (id == name || std::ranges::find(hosts, name) != hosts.end())
-      taken.push_back(tunnel.request);
+    if (id != name && std::ranges::find(hosts, name) == hosts.end()) continue;
+    taken.push_back(tunnel.request);
   }
   for (const control::TunnelRequest& tunnel : taken) {
     tunnels_.erase(tunnel.id);
@@ -484,8 +472,8 @@ void AgentSession::forget_access(const std::string& tunnel) {
   access_.erase(found);
 }
 
-Result<std::shared_ptr<const Access>> AgentSession::make_access(
-    const control::TunnelRequest& tunnel) {
+// Visitors who are there and whom the new rules would not let in are cut.
+Result<void> AgentSession::check_rules(const control::TunnelRequest& tunnel) const {
   const bool opaque =
       tunnel.kind == control::TunnelKind::tcp || tunnel.kind == control::TunnelKind::tls;
   if (opaque && tunnel.visitors.asks()) {
@@ -494,12 +482,12 @@ Result<std::shared_ptr<const Access>> AgentSession::make_access(
   if (tunnel.kind == control::TunnelKind::sealed && !tunnel.visitors.empty()) {
     return leat::fail(Code::BAD_POLICY, "who may use a sealed tunnel is the agent's to say");
   }
-  return Access::make(tunnel.visitors);
+  return Access::make(tunnel.visitors).map([](const auto&) {});
 }
 
-// Visitors who are there and whom the new rules would not let in are cut.
-Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel,
-                                      std::shared_ptr<const Access> access) {
+Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel) {
+  auto made = Access::make(tunnel.visitors);
+  if (!made) return tl::unexpected(made.error());
   const std::size_t size = size_of(tunnel.visitors);
   const auto before = access_.find(tunnel.id);
   const std::size_t freed = before == access_.end() ? 0 : before->second.size;
@@ -510,12 +498,12 @@ Result<void> AgentSession::set_access(const control::TunnelRequest& tunnel,
   if (tunnel.visitors.empty()) {
     context_.memory.give_back(size);  // nothing, or what asks for nothing
   } else {
-    access_[tunnel.id] = {access, size};
+    access_[tunnel.id] = {*made, size};
     access_size_ += size;
   }
   context_.http_visitors.for_each(
-      [&](HttpVisitor& visitor) { visitor.recheck(*this, tunnel.id, *access); });
-  context_.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.recheck(tunnel.id, *access); });
+      [&](HttpVisitor& visitor) { visitor.recheck(*this, tunnel.id, **made); });
+  context_.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.recheck(tunnel.id, **made); });
   return {};
 }
 

@@ -99,26 +99,23 @@ class AgentSession final : private net::SessionDriver::Owner,
     control::TunnelRequest tunnel;
     bool generated = false;  // the id is one we made now
     Result<void> allowed = {};
-    std::shared_ptr<const Access> access = nullptr;  // where it is allowed
   };
-  static Result<std::shared_ptr<const Access>> make_access(const control::TunnelRequest& tunnel);
-  Result<void> set_access(const control::TunnelRequest& tunnel,
-                          std::shared_ptr<const Access> access);
+  void watch_expiry();
+  // Of what kind visitors are asked for what: BAD_POLICY.
+  Result<void> check_rules(const control::TunnelRequest& tunnel) const;
+  Result<void> set_access(const control::TunnelRequest& tunnel);
   void forget_access(const std::string& tunnel);
   void answer_binds();
   Result<bool> check(Asked& asked);
-  Result<void> prepare(Asked& asked, bool known, const std::set<std::string_view>& about_to) const;
   Result<void> check_hosts(const control::TunnelRequest& tunnel) const;
   std::vector<store::Claim> claims_of(const Asked& asked) const;
   std::vector<std::string> urls(const control::TunnelRequest& tunnel) const;
   void answer(const Asked& asked);
-  Result<control::TunnelBound> bind(const control::TunnelRequest& tunnel,
-                                    std::shared_ptr<const Access> access);
+  Result<control::TunnelBound> bind(const control::TunnelRequest& tunnel);
   void send();
   void refuse(const Error& why);
   void retire();
   void part();
-  void check_expiry();  // of a JWT
   void log_end(const Error& why) const;
 
   Context& context_;
@@ -136,7 +133,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::string control_out_;
   std::int64_t token_id_ = 0;           // 0: not welcomed
   std::optional<auth::Claims> claims_;  // of a JWT …
-  net::Timer expiry_timer_;             // … with which the session ends
+  net::Timer expiry_timer_;             // … which ends the session when it does
   std::string credential_name_, host_name_, software_;
   std::chrono::sys_seconds since_;
   std::shared_ptr<Account> account_;

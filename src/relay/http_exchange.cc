@@ -11,7 +11,6 @@
 #include "relay/forward.h"
 
 namespace leat::relay {
-
 HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
                            std::string opening, std::string prefix, std::string request_id,
                            bool keep_alive)
@@ -237,6 +236,8 @@ void HttpExchange::on_response(http::Response response) {
   }
   const bool interim = response.interim();
   const bool switching = response.status == 101;
+  // What was agreed on: several protocols may have been asked for.
+  const bool to_websocket = switching && response.fields.has_token("Upgrade", "websocket");
   if (response.body == http::BodyKind::until_close) keep_alive_ = false;
   rewrite_response(response, path_prefix_, minor_, keep_alive_, request_id_);
   if (const auto rate =
@@ -256,8 +257,6 @@ void HttpExchange::on_response(http::Response response) {
   if (switching) {
     phase_ = Phase::raw;
     keep_alive_ = false;
-    // What was agreed counts: of what was offered the service may have read more than we would.
-    const bool to_websocket = response.fields.has_token("Upgrade", "websocket");
     if (meter_ && meter_->account().plan() != nullptr && to_websocket) {
       websocket_.emplace(*meter_, [this](Code code) {
         parts_.metrics.cut(Cut::quota);

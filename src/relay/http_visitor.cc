@@ -234,7 +234,8 @@ void HttpVisitor::administer(const http::Request& request, const Route& route, b
                        "HTTP/1.1 200 OK\r\nDate: " + http_date(std::chrono::system_clock::now()) +
                            "\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
                            "Connection: close\r\n" +
-                           kNoSniffing + "\r\n");
+                           kNoSniffing + "\r\n",
+                       AdminDoor::session_of(request));
     return context_.http_visitors.release(*this);
   }
   if (answered) {

@@ -9,7 +9,6 @@
 // §9.6).
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -45,7 +44,7 @@ class HttpVisitor final : private net::TransportOwner,
   // The rules of a tunnel of that session's have changed: cuts the exchange that they would not
   // allow any more.
   void recheck(const AgentSession& agent, const std::string& tunnel, const Access& access);
-  // Cuts the exchange of a JWT that has ended; `now` since 1970.
+  // Cuts the exchange of whom a JWT let in that has ended. `now`: since 1970.
   void expire(std::chrono::seconds now);
 
  private:

@@ -86,10 +86,13 @@ void HttpVisitor::open(http::Request request, Route route) {
   const bool bodiless = request.body == http::BodyKind::none;
   if (agent == nullptr && bare == nullptr)
     return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
-  if (!visit_) begin_visit(request, route, agent != nullptr ? agent->credential_name() : "");
+  if (!visit_) {
+    begin_visit(request, route, agent != nullptr ? agent->credential_name() : bare->owner());
+  }
   if (agent == nullptr) {
     grant_ = {};  // a bare agent has no rules
     agent_ = nullptr;
+    tunnel_ = route.tunnel;
   } else if (!admit(request, route, *agent, keep_alive && bodiless)) {
     return;
   }
@@ -162,14 +165,16 @@ void HttpVisitor::open(http::Request request, Route route) {
 
 void HttpVisitor::settle() {
   note_progress();
-  const std::unique_ptr<HttpExchange> exchange = std::move(exchange_);
+  std::unique_ptr<HttpExchange> exchange = std::move(exchange_);
   switch (exchange->outcome()) {
     case HttpExchange::Outcome::running:
       return;
     case HttpExchange::Outcome::failed:
       state_ = State::head;
       if (exchange->session_lost() && again_) {
-        // Another agent serves the tunnel, and nothing of an answer has been seen.
+        // Another agent serves the tunnel, and nothing of an answer has been seen. It takes the
+        // place of this one, also where the plan has but one.
+        exchange.reset();
         auto [request, route] = *std::exchange(again_, std::nullopt);
         open(std::move(request), route);
         // Answered here: nobody else looks at what has come behind it.

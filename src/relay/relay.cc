@@ -76,6 +76,8 @@ namespace {
 constexpr auto kStorePoll = std::chrono::milliseconds(300);
 // How soon the end of a visitor's JWT is.
 constexpr auto kExpiryPoll = std::chrono::seconds(1);
+// How long the data plane may stand still because another process writes to the database.
+constexpr auto kStorePatience = std::chrono::milliseconds(20);
 constexpr auto kDrainPoll = std::chrono::milliseconds(20);
 
 class RelayImpl final : public Relay {
@@ -136,7 +138,8 @@ class RelayImpl final : public Relay {
   std::function<void()> drained_, ask_ = [this] { drain([] {}); };
   Time drain_deadline_ = kNever;
   bool closing_ = false;
-  bool stated_ = false;  // relay.json is ours
+  bool unchecked_ = false;  // a credential may have been revoked
+  bool stated_ = false;     // relay.json is ours
 };
 
 Result<void> RelayImpl::open(const std::string& certificate_file) {
@@ -175,6 +178,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
         {{"plain_listen", info_.plain_listen->text()}});
   }
   open_journal();
+  store_->set_patience(kStorePatience);
   store_timer_.arm_in(kStorePoll);
   expiry_timer_.arm_in(kExpiryPoll);
   return write_state();
@@ -314,16 +318,19 @@ Result<void> RelayImpl::write_state() {
   if (!context_.options.public_url.empty()) state["public_url"] = context_.options.public_url;
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
-  for (const Plan& plan : context_.accounting.plans().all) state["plans"].push_back(plan.name);
+  if (auto plans = context_.accounting.plans().names(); !plans.empty()) state["plans"] = plans;
   stated_ = true;
   return write_file(state_file(), state.dump(2) + "\n", 0644, Code::STATE_DIR);
 }
 
 void RelayImpl::poll_store() {
-  if (store_->changed()) {
+  if (store_->changed()) unchecked_ = true;
+  if (unchecked_) {
     // check_credential() closes by and by; it releases nothing here.
     context_.sessions.for_each([](AgentSession& session) { session.check_credential(); });
     context_.bare_agents.for_each([](BareAgent& agent) { agent.check_credential(); });
+    // Who could not be looked up stays, and is looked up again.
+    unchecked_ = !store_->is_live(0);
   }
   store_timer_.arm_in(kStorePoll);
 }
@@ -378,8 +385,9 @@ void RelayImpl::poll_drain() {
   drain_timer_.arm_in(kDrainPoll);
 }
 
-// Signs anew, with the same key and so the same pin, when the names are others than last time. What
-// was signed last is remembered beside it: a certificate that somebody put there is left alone.
+// Signs anew, with the same key and so the same pin, when the names are others than last time or
+// two thirds of the certificate's life are over; where that fails, the old one serves on. What was
+// signed last is remembered beside it: a certificate that somebody put there is left alone.
 Result<void> make_certificate(const std::string& certificate, const std::string& key,
                               const std::vector<std::string>& names) {
   std::string wanted;
@@ -390,13 +398,19 @@ Result<void> make_certificate(const std::string& certificate, const std::string&
   };
   const std::string record = certificate + ".names";
   const auto signed_last = read_file(record, Code::KEY_FILE);
-  if (signed_last && *signed_last == digest() + wanted) return {};
-  if (signed_last && signed_last->starts_with(digest()) && ::access(key.c_str(), F_OK) == 0) {
-    ::unlink(certificate.c_str());
+  if (::access(certificate.c_str(), F_OK) != 0) {
+    if (Result<void> made = net::ensure_self_signed(certificate, key, names); !made) return made;
+  } else {
+    const bool ours =
+        signed_last && signed_last->starts_with(digest()) && ::access(key.c_str(), F_OK) == 0;
+    if (!ours) return net::ensure_self_signed(certificate, key, names);
+    const Result<bool> due = net::certificate_is_due(certificate);
+    if (due && !*due && *signed_last == digest() + wanted) return {};
+    if (const Result<void> made = net::self_sign(certificate, key, names); !made) {
+      log::write(log::Level::error, "certificate.kept", made.error());
+      return {};
+    }
   }
-  const bool kept = ::access(certificate.c_str(), F_OK) == 0;
-  if (Result<void> made = net::ensure_self_signed(certificate, key, names); !made) return made;
-  if (kept) return {};
   return write_file(record, digest() + wanted, 0644, Code::KEY_FILE);
 }
 

@@ -1,6 +1,6 @@
 #include "relay/tunnel_quota.h"
 
-#include <set>
+#include <utility>
 
 #include "relay/agent_session.h"
 #include "relay/bare_agent.h"
@@ -8,10 +8,10 @@
 namespace leat::relay {
 
 bool may_have_another(Context& context, const Account& account, std::string_view tunnel,
-                      const std::set<std::string_view>& about_to) {
+                      std::set<std::string_view> others) {
   const Plan* const plan = account.plan();
   if (plan == nullptr || !plan->tunnels) return true;
-  std::set<std::string_view> bound = about_to;
+  std::set<std::string_view> bound = std::move(others);
   bound.insert(tunnel);
   for (const AgentSession* session : context.registry.sessions()) {
     session->list_tunnels(account, bound);

@@ -8,9 +8,9 @@
 
 namespace leat::relay {
 
-// Whether `tunnel` may be bound too, beside those that are and those that are `about_to` be; one
-// that several agents serve is one.
+// Whether `tunnel` may be bound too, besides those that are and `others`; one that several agents
+// serve is one.
 bool may_have_another(Context& context, const Account& account, std::string_view tunnel,
-                      const std::set<std::string_view>& about_to = {});
+                      std::set<std::string_view> others = {});
 
 }  // namespace leat::relay

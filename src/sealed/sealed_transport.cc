@@ -11,6 +11,14 @@ namespace leat::sealed {
 using net::IoResult;
 using net::IoStatus;
 
+namespace {
+
+// They cost their sender little, and whoever opens them two passes of a cipher and no end of the
+// batch.
+constexpr int kIdleRekeys = 16;
+
+}  // namespace
+
 SealedTransport::SealedTransport(net::Shard& shard, std::unique_ptr<net::Transport> pipe,
                                  crypto::Channel channel, Bytes surplus, Padding padding)
     : shard_(shard), pipe_(std::move(pipe)), channel_(std::move(channel)), padding_(padding) {
@@ -47,11 +55,14 @@ IoStatus SealedTransport::open_next() {
     switch (opened.event) {
       case crypto::Opened::Event::data:
         content_ = opened.content;
+        idle_rekeys_ = 0;
         if (opened_ && !take_opened()) return IoStatus::failed;
         if (content_.empty()) continue;
         return IoStatus::ok;
       case crypto::Opened::Event::rekey:
-        continue;
+        if (++idle_rekeys_ <= kIdleRekeys) continue;
+        fail(Error{Code::PROTOCOL, peer() + ": keys that nothing is sealed with"});
+        return IoStatus::failed;
       case crypto::Opened::Event::end:
         ended_ = true;
         continue;

@@ -93,6 +93,7 @@ class SealedTransport final : public net::Transport, private net::TransportOwner
   std::array<std::uint8_t, 2 * crypto::kMaxRecord> buffer_;
   std::size_t begin_ = 0, end_ = 0;
   Bytes content_;
+  int idle_rekeys_ = 0;                 // one after the other
   std::optional<OpenedReader> opened_;  // until it has come
   std::function<void()> on_opened_;
   std::string rest_;  // of records, what the pipe has not taken

@@ -10,7 +10,8 @@
 namespace leat::store {
 namespace {
 
-constexpr std::size_t kCodeId = 5;  // bytes
+constexpr std::size_t kCodeId = 5;      // bytes
+constexpr std::size_t kNameBytes = 10;  // of a key: no other is found that begins so
 static_assert(Store::kCodeTries == OneTimeCode::kTries);
 
 std::string random_base32() {
@@ -39,7 +40,7 @@ OneTimeCode code_of(const Query& row) {
 
 // The same for everybody who looks at the key.
 std::string name_of(const PublicKey& identity) {
-  return "agent-" + base32(Bytes(identity).first(kCodeId));
+  return "agent-" + base32(Bytes(identity).first(kNameBytes));
 }
 
 }  // namespace
@@ -186,7 +187,12 @@ Result<TokenInfo> SqliteStore::subject(std::string_view subject, std::string_vie
   TokenInfo token = known->value();
   if (token.revoked) return fail(Code::REVOKED, name);
   touch(token);
-  if (!plan.empty()) token.plan = plan;  // what the token says now
+  if (token.plan != plan) {  // what the token says now; the row is for those who look
+    token.plan = plan;
+    database_.set_patience({});
+    (void)Query(database_, put_plan_, token.id, plan).run();
+    database_.set_patience(patience_);
+  }
   return token;
 }
 

@@ -78,23 +78,23 @@ TEST(Keys, WhatIsPublicIsNoSecret) {
   const std::string body = body_of(pem), der = der_of(body), line = base64(as_bytes(der));
   const std::string ssh = "AAAAC3NzaC1lZDI1NTE5AAAAI" + std::string(43, 'x');
   const std::string texts[] = {
-      "[" + jwk + "]",                                     // a list of JWKs
-      "\xef\xbb\xbf[" + jwk + "]",                         // … with a byte order mark
-      "jwks=" + jwk,                                       // assigned
-      "\"kty\":\"OKP\"," + jwk.substr(1),                  // with its first byte lost
-      pem.substr(1),                                       // PEM: a damaged first line
-      "----BEGIN" + pem.substr(10),                        //
-      pem.substr(pem.find('\n') + 1),                      // … or none
-      body,                                                // … or just its middle
-      line,                                                // … on one line
-      hex(as_bytes(der)),                                  // …
-      der,                                                 // DER
-      "ssh-ed25519 " + ssh + " ann@home",                  // OpenSSH
-      ssh,                                                 //
-      "https://id.example/.well-known/jwks.json",          // where a JWKS is
-      "<!doctype_html><title>404_Not_Found</title>",       // … or is not
-      "the secret of this relay is not to be said aloud",  // no word
-      std::string(32, '\xe9'),                             // not ASCII
+      "[" + jwk + "]",                                // a list of JWKs
+      "\xef\xbb\xbf[" + jwk + "]",                    // … with a byte order mark
+      "jwks=" + jwk,                                  // assigned
+      "\"kty\":\"OKP\"," + jwk.substr(1),             // with its first byte lost
+      pem.substr(1),                                  // PEM: a damaged first line
+      "----BEGIN" + pem.substr(10),                   //
+      pem.substr(pem.find('\n') + 1),                 // … or none
+      body,                                           // … or just its middle
+      line,                                           // … on one line
+      line.substr(0, 117),                            // … cut off
+      hex(as_bytes(der)),                             // …
+      der,                                            // DER
+      "ssh-ed25519 " + ssh + " ann@home",             // OpenSSH
+      ssh,                                            //
+      "https://id.example/.well-known/jwks.json",     // where a JWKS is
+      "<!doctype_html><title>404 Not Found</title>",  // … or is not
+      std::string(32, '\xe9'),                        // not ASCII
       std::string(31, 'x') + std::string(1, '\0') + "x",
   };
   for (const std::string& text : texts) expect_refused(text, "expected a JWKS");
@@ -118,6 +118,26 @@ TEST(Keys, AByteOrderMarkIsNoPartOfAJwks) {
   ASSERT_TRUE(set) << set.error().detail;
   EXPECT_EQ(set->keys().at(0).algorithm(), Algorithm::eddsa);
   EXPECT_FALSE(set->has_secret());
+}
+
+// Everybody knows a public key: who could sign with it as a secret could be anybody.
+TEST(Keys, WhatLooksLikeAPublicKeyIsNoSecret) {
+  const std::string jwk =
+      R"({"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})";
+  EXPECT_EQ(KeySet::parse("\xef\xbb\xbf" + jwk).value().keys().front().algorithm(),
+            Algorithm::eddsa)
+      << "with a byte order mark it is what it was";
+  const std::string base64 = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+  for (const std::string& text :
+       {"[" + jwk + "]", "keys: " + jwk, base64, "----BEGIN PUBLIC KEY-----\n" + base64,
+        base64 + "\n-----END PUBLIC KEY-----",
+        std::string("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtleWtleWtleWtleWtleWtleWtleWtl a@b"),
+        std::string("\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21") + std::string(33, 'k'),
+        std::string(32, 'x') + "\xff", std::string(16, 'x') + "\n" + std::string(16, 'x')}) {
+    expect_refused(text, "secret");
+  }
+  EXPECT_TRUE(KeySet::parse("correct horse battery staple {}[] and more"));
+  EXPECT_TRUE(KeySet::parse("TUZrd0V3WUhLb1pJemowQ0FRWUlLb1pJemowREFRY0RRZ0FF\n"));
 }
 
 TEST(Keys, AJwksIsReadStrictly) {

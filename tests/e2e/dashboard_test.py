@@ -203,7 +203,7 @@ class Dashboard(DashboardCase):
         self.shot("dashboard-overview")
         self.page.press("2")
         self.page.wait("#tunnel-list", "the bytes as they are")
-        self.page.wait("#tunnel-list", "everything: requests and answers in the clear")
+        self.page.wait("#tunnel-list", "requests and answers in the clear")
         self.page.wait("#tunnel-list", "/tunnel/garden/")
         self.shot("dashboard-tunnels")
         self.page.press("/")

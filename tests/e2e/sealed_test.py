@@ -6,6 +6,8 @@ import hashlib
 import http.client
 import json
 import os
+import re
+import signal
 import socket
 import stat
 import subprocess
@@ -101,6 +103,31 @@ class SealedTest(SealedCase):
             client.close()
             device.stop()
 
+    def test_a_page_of_somebody_else_does_not_reach_the_local_port(self):
+        self.publish()
+        device = self.connect(self.link())
+
+        def seen(host, *arguments, port=device.port):
+            done = curl(port, "/", "-H", f"Host: {host}" if host else "Host:", *arguments)
+            return json.loads(done.stdout)
+
+        # Its name leads to this machine now; towards the service the agent would put both right.
+        for host in ("evil.example", f"evil.example:{device.port}", "localhost.evil.example", "127.0.0.1.evil.example"):
+            for upgrade in ((), ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket")):
+                self.assertEqual(seen(host, "-H", f"Origin: http://{host}", *upgrade)["error"]["code"],
+                                 "LEAT_MISDIRECTED")
+        self.assertEqual(self.origin.requests, [])
+        for host in ("localhost", f"LOCALHOST:{device.port}", "app.localhost", "127.0.0.1", "192.0.2.7:80", "[::1]:80"):
+            self.assertEqual(seen(host)["target"], "/", host)
+        self.assertEqual(seen(None, "--http1.0")["target"], "/")
+        # Under the right name the service judges the origin by itself.
+        fields = seen("localhost", "-H", "Origin: http://evil.example")["fields"]
+        self.assertEqual(fields["origin"], "http://evil.example")
+        device.stop()
+        named = self.connect("den", name="named", local="127.1:0")
+        self.assertEqual(seen("127.1", port=named.port)["target"], "/")
+        self.assertEqual(seen("127.2", port=named.port)["error"]["code"], "LEAT_MISDIRECTED")
+
     def test_the_relay_opens_no_door_of_its_own(self):
         self.publish()
         done = run_curl(self.server, "/tunnel/den/")
@@ -147,9 +174,47 @@ class SealedTest(SealedCase):
         wait_until(lambda: status("/admin") == "200", "the new scope holds")
         self.assertEqual(status("/v1"), "403")
         self.command("device", "scope", "tablet", "--services", "raw")
-        wait_until(lambda: status("/v1") == "502", "the service is out of its scope")
+        wait_until(lambda: status("/v1") == "000", "the service is out of its scope: it is not even known")
         raw = self.connect("den", "--service", "raw", name="raw-again")
         self.assertEqual(talk(raw.port, b"hello"), b"HELLO")
+        # What is not named stays as it is.
+        limits = ["raw", "/admin"]
+        self.assertEqual(self.devices()["tablet"][-2:], limits)
+        self.command("device", "scope", "tablet")
+        self.assertEqual(self.devices()["tablet"][-2:], limits)
+        # What it has open is cut when it is taken away.
+        with socket.create_connection(("127.0.0.1", raw.port), SOON) as held:
+            held.settimeout(SOON)
+            held.sendall(b"hello")
+            self.assertEqual(held.recv(5), b"HELLO")
+            self.command("device", "scope", "tablet", "--services", "den", "--paths", "all")
+            with contextlib.suppress(ConnectionError):
+                self.assertEqual(held.recv(1), b"")
+        self.assertEqual(self.devices()["tablet"][-2:], ["den", "all"])
+        wait_until(lambda: status("/v1") == "200", "it comes again for the rest")
+
+    def test_a_service_that_rests_too_long_is_given_up(self):
+        hold = threading.Event()
+        self.addCleanup(hold.set)
+
+        def serve(request, connection):
+            if request.words[1] == "/half":
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfirst")
+            hold.wait(2 * SOON)
+            return False
+
+        self.origin = Origin(self, serve)
+        self.server = self.relay()
+        config = self.folder / "agent.yaml"
+        config.write_text(f"services:\n  - target: http://{self.origin.address}\n    id: den\n    sealed: true\n"
+                          "    first_byte_timeout: 1s\n    idle_timeout: 1s\n")
+        self.tunnel = self.agent(self.server, "agent", None, "--config", config, token=self.server.token("agent"))
+        device = self.connect(self.link())
+        done = curl(device.port, "/nothing", "-w", "%{http_code}")
+        self.assertIn(b"LEAT_SERVICE_TIMEOUT", done.stdout)
+        self.assertTrue(done.stdout.endswith(b"504"), done)
+        done = curl(device.port, "/half")
+        self.assertEqual((done.returncode != 0, done.stdout), (True, b"first"))
 
     def test_a_revoked_device_is_out_within_a_second(self):
         begun, hold = threading.Event(), threading.Event()
@@ -182,6 +247,75 @@ class SealedTest(SealedCase):
         self.assertEqual(curl(other.port).returncode, 0)
         self.assertIn("revoked", self.devices()["phone"])
         self.command("device", "revoke", "nobody", expect=1)
+
+    def test_a_revoked_device_that_does_not_listen_is_out_as_soon(self):
+        begun, cut = threading.Event(), threading.Event()
+
+        def serve(request, connection):
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfirst")
+            begun.set()
+            with contextlib.suppress(OSError):
+                connection.sock.settimeout(SOON)
+                connection.sock.recv(1)
+            cut.set()
+            return False
+
+        self.publish(serve, "--direct", "127.0.0.1:0")
+        for way in ("relay", "direct"):
+            begun.clear()
+            cut.clear()
+            device = self.connect(self.link("--name", way), "--way", way, name=f"by-{way}", state=way)
+            threading.Thread(target=curl, args=(device.port,), daemon=True).start()
+            self.assertTrue(begun.wait(SOON))
+            os.kill(device.pid, signal.SIGSTOP)
+            try:
+                self.command("device", "revoke", way)
+                revoked = time.monotonic()
+                self.assertTrue(cut.wait(SOON))
+                self.assertLess(time.monotonic() - revoked, 1.0 * harness.PATIENCE)
+            finally:
+                os.kill(device.pid, signal.SIGCONT)
+            self.assertEqual(device.wait(SOON), 3)
+
+    def test_strangers_who_say_nothing_keep_nobody_out(self):
+        self.origin = Origin(self, echo)
+        self.home(("http", self.origin.address, "den"), relay=self.relay("--plain-listen", "127.0.0.1:0"),
+                  options=("--direct", "127.0.0.1:0"))
+        device = self.connect(self.link())
+        device.stop()
+        host, port = self.tunnel.state()["ways"]["direct"][0].rsplit(":", 1)
+        with contextlib.ExitStack() as strangers:
+            for _ in range(80):
+                by_relay = strangers.enter_context(socket.create_connection(self.server.plain(), SOON))
+                by_relay.sendall(SEALED_DOOR)
+                self.assertEqual(by_relay.recv(12), b"HTTP/1.1 101")
+                strangers.enter_context(socket.create_connection((host, int(port)), SOON))
+            for way in ("relay", "direct"):
+                device = self.connect("den", "--way", way, name=f"by-{way}")
+                self.assertEqual(curl(device.port).returncode, 0)
+
+    def test_one_device_has_no_more_sessions_than_its_share(self):
+        self.publish()
+        first = self.connect(self.link())
+        more = [self.connect("den", name=f"again-{number}") for number in range(15)]
+        beyond = self.connect("den", name="beyond", wait=False)
+        wait_until(lambda: "LEAT_AGENT_BUSY" in beyond.log(), "it has its share", alive=[beyond])
+        self.assertEqual(curl(first.port).returncode, 0)
+        other = self.connect(self.link("--name", "other"), name="other", state="other")
+        self.assertEqual(curl(other.port).returncode, 0)
+        more.pop().stop()
+        wait_until(lambda: curl(beyond.port).returncode == 0, "it has a place again")
+
+    def test_the_service_of_the_link_is_meant_by_whatever_way(self):
+        self.origin = Origin(self, echo)
+        attic = Origin(self, lambda request, connection: answer(connection, b"attic"))
+        self.home(("http", self.origin.address, "den"), ("http", attic.address, "attic"),
+                  options=("--direct", "127.0.0.1:0"))
+        link = self.link()
+        for way in ("relay", "direct"):
+            device = self.connect(link, "--way", way, name=f"by-{way}")
+            self.assertEqual(json.loads(curl(device.port, f"/{way}").stdout)["target"], f"/{way}")
+        self.assertEqual(attic.requests, [])
 
     def test_five_tries_one_use_and_a_time(self):
         self.publish()
@@ -265,13 +399,37 @@ class SealedTest(SealedCase):
             self.assertIn("LEAT_KEY_CHANGED", text)
             self.assertIn("new link", text)
         # A new link is the one way in, at once and after a new start.
-        device = self.connect(self.link("--name", "anew"), name="anew", state="anew")
+        device = self.connect(self.link("--name", "anew"), name="anew")
         self.assertEqual(curl(device.port).returncode, 0)
         device.stop()
         agent.process.stop()
         self.restart("rotated")
-        device = self.connect("den", name="later", state="anew")
+        device = self.connect("den", name="later")  # which now means the key of the new link
         self.assertEqual(curl(device.port).returncode, 0)
+
+    def test_two_agents_of_the_same_name_are_told_apart(self):
+        self.publish()
+        kept = []
+        for number in (1, 2):
+            device = self.connect(self.link(), name=f"pair-{number}")
+            kept.append(re.search(r"connected to (\S+),", device.log()).group(1))
+            self.assertEqual(curl(device.port).returncode, 0)
+            device.stop()
+            if number == 1:  # the other: on this machine too, at a relay of its own
+                first = self.origin
+                other = self.relay(name="other")
+                self.origin = Origin(self, echo)
+                self.home(("http", self.origin.address, "den"), relay=other, name="second")
+        self.assertEqual(kept[1], kept[0] + "-2")
+        for name, origin in zip(kept, (first, self.origin)):
+            seen = len(origin.requests)
+            device = self.connect(name, name=f"again-{name}")
+            self.assertEqual(curl(device.port).returncode, 0)
+            device.stop()
+            self.assertEqual(len(origin.requests), seen + 1, name)
+        told = self.refused("den")
+        self.assertIn("LEAT_USAGE", told)
+        self.assertIn(", ".join(kept), told)
 
     def test_directly_without_the_relay(self):
         self.publish(echo, "--direct", "127.0.0.1:0")
@@ -351,6 +509,11 @@ class SealedTest(SealedCase):
         self.assertIn("LEAT_NO_AGENT", run_leat("pair", "--state-dir", self.folder / "nowhere").stderr)
 
 
+SEALED_DOOR = (b"GET /sealed/den HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+               b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+               b"Sec-WebSocket-Protocol: leat-sealed.1\r\n\r\n")
+
+
 class ConnectProxy:
     """An HTTP proxy of which CONNECT can be asked, and nothing else."""
 
@@ -423,7 +586,7 @@ def tcp_echo(case, received):
             connection, _ = case.listener.accept()
         except OSError:
             return
-        with connection:
+        with connection, contextlib.suppress(ConnectionError):
             while data := connection.recv(4096):
                 received.append(data)
                 connection.sendall(data.upper())

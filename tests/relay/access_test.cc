@@ -35,7 +35,7 @@ class Rules : public ::testing::Test {
     request.fields.all() = std::move(fields);
     request.upgrade = upgrade;
     target = std::move(target_text);
-    grant = {.tunnel = tunnel};
+    grant = {.tunnel = door};
     return Access::make(policy).value()->admit(request, target, address, tries, now, grant);
   }
   void expect_in(const VisitorPolicy& policy, std::vector<http::Field> fields,
@@ -45,7 +45,7 @@ class Rules : public ::testing::Test {
   }
 
   http::Request request;
-  std::string target, address = "192.0.2.1", tunnel = "web";
+  std::string target, address = "192.0.2.1", door = "web";
   Tries tries;
   Time now{1h};
   Access::Grant grant;
@@ -194,8 +194,35 @@ TEST_F(Rules, NobodyIsShutOutByWhatOthersHaveTried) {
   for (int i = 0; i < 10; ++i) ask(policy, {{"Authorization", basic("ann:no")}});
   EXPECT_EQ(ask(policy, {{"Authorization", basic("ann:correct horse")}}), Code::TOO_MANY_TRIES);
   expect_in(policy, {{"Authorization", "Bearer " + kToken}}, "attic");
-  tunnel = "another";
+  door = "another";
   expect_in(policy, {{"Authorization", basic("ann:correct horse")}}, "ann");
+}
+
+TEST_F(Rules, GuessingAtOneTunnelShutsNobodyOutOfAnother) {
+  const auto access = Access::make(tokens()).value();
+  const auto show = [&](const std::string& tunnel, const std::string& token) {
+    http::Request asked;
+    asked.fields.add("Authorization", "Bearer " + token);
+    std::string path = "/";
+    Access::Grant given{.tunnel = tunnel};
+    return access->admit(asked, path, address, tries, now, given);
+  };
+  for (int i = 0; i < 20; ++i) show("one", "no");
+  EXPECT_EQ(show("one", "no"), Code::TOO_MANY_TRIES);
+  EXPECT_EQ(show("two", kToken), std::nullopt);
+}
+
+TEST_F(Rules, AJwtLetsInAsLongAsItsKeyIsThere) {
+  const VisitorPolicy policy{.jwt_keys = Secret(kSecret)};
+  const auto end = std::chrono::floor<std::chrono::seconds>(
+      std::chrono::system_clock::now().time_since_epoch() + 1h);
+  const std::string jwt = auth::test::Signer::hmac(kSecret).sign(R"({"sub":"carl","exp":)" +
+                                                                 std::to_string(end.count()) + "}");
+  expect_in(policy, {{"Authorization", "Bearer " + jwt}}, "jwt:carl");
+  EXPECT_EQ(grant.until, end + 60s);
+  EXPECT_TRUE(Access::make(policy).value()->still_grants(grant));
+  const VisitorPolicy rotated{.jwt_keys = Secret(std::string(32, 'w'))};
+  EXPECT_FALSE(Access::make(rotated).value()->still_grants(grant));
 }
 
 TEST_F(Rules, MemoryForTriesIsBounded) {

@@ -108,6 +108,21 @@ TEST_F(Admissions, AJwtMayBeGoodForThousandsOfYears) {
   }
 }
 
+TEST_F(Admissions, AJwtMayEndInManyYears) {
+  const auto agent =
+      come(jwt(R"({"aud":"relay","sub":"alice","exp":253402300799})"), {http()});  // 9999-12-31
+  EXPECT_EQ(agent->bound().size(), 1u);
+  pass(50ms);
+  EXPECT_FALSE(agent->ended());
+}
+
+TEST_F(Admissions, APlanThatIsNotThereIsNoPlan) {
+  EXPECT_FALSE(come(jwt(claims("alice", 1h, R"(,"plan":"gold")")))->ended()) << "there is none";
+  relay->set_plans({{Plan{.name = "pro"}}, {}});
+  expect_refused(*come(jwt(claims("alice", 1h, R"(,"plan":"gold")"))), Code::BAD_JWT);
+  EXPECT_FALSE(come(jwt(claims("alice", 1h, R"(,"plan":"pro")")))->ended());
+}
+
 TEST_F(Admissions, ItsClaimsSayWhichTunnels) {
   const auto agent =
       come(jwt(claims("alice", 1h, R"(,"tunnels":["chat","lab-*"])")),
@@ -152,8 +167,8 @@ TEST_F(Admissions, KeysRotate) {
   {
     const test::Captured log(log::Format::json);
     ASSERT_TRUE(relay->reload_keys());
-    ASSERT_EQ(log.events("jwt key").size(), 1u);
-    EXPECT_EQ(log.events("jwt key").front().at("algorithm"), "HS256") << "what was understood";
+    ASSERT_EQ(log.events("jwt keys").size(), 1u);
+    EXPECT_EQ(log.events("jwt keys").front().at("are"), "HS256") << "what was understood";
   }
   EXPECT_FALSE(come(jwt(claims("alice"), next))->ended());
   expect_refused(*come(jwt(claims("alice"))), Code::BAD_JWT);

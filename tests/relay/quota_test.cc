@@ -163,6 +163,28 @@ TEST_F(Quota, WhatIsRefusedIsNobodysAfterwards) {
   EXPECT_TRUE(store->is_owned("a").value());
 }
 
+// What is refused is nobody's: names are not taken by who may have none (threat 31).
+TEST_F(Quota, ARefusedTunnelLeavesNoName) {
+  const auto store = store::Store::open(dir / "leat.db").value();
+  limit({.tunnels = 1});
+  auto agent = online({http("a"), http("b"), {"", control::TunnelKind::http, false, 0}});
+  EXPECT_EQ(agent->bound().size(), 1u);
+  EXPECT_EQ(agent->refused().at(1).code, Code::QUOTA_TUNNELS);
+  EXPECT_TRUE(store->is_owned("a").value());
+  EXPECT_FALSE(store->is_owned("b").value());
+  limit({.tunnels = 0});
+  const auto none = other_agent("none", {http("c")});
+  ASSERT_TRUE(until([&] { return none->settled(); }));
+  EXPECT_FALSE(store->is_owned("c").value());
+  limit({});
+  control::TunnelRequest asks = tcp("d");
+  asks.visitors.tokens = {{"ann", {}}};
+  const auto wrong = other_agent("wrong", {asks});
+  ASSERT_TRUE(until([&] { return wrong->settled(); }));
+  EXPECT_EQ(wrong->refused().at(0).code, Code::BAD_POLICY);
+  EXPECT_FALSE(store->is_owned("d").value());
+}
+
 TEST_F(Quota, RoomsOfBareAgentsAreTunnelsToo) {
   limit({.tunnels = 2});
   const auto agent = online({http("a")});
@@ -225,6 +247,42 @@ TEST_F(Quota, BytesPerSecondHoldBackAndLoseNothing) {
 
 // --- WebSockets ---
 
+class OpenRooms : public Quota {
+ protected:
+  void configure(Options& options) override {
+    Quota::configure(options);
+    options.open_rooms = true;
+  }
+};
+
+TEST_F(OpenRooms, HaveTheDefaultPlan) {
+  const auto bare = [&](const std::string& room) {
+    auto made = visitor();
+    made->get("/agent?room=" + room,
+              "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    EXPECT_TRUE(until([&] { return made->has("\r\n\r\n"); }));
+    return made;
+  };
+  limit({.tunnels = 1, .requests_per_minute = 1});
+  const auto one = bare("one");
+  EXPECT_TRUE(one->has("HTTP/1.1 101 ")) << one->text();
+  EXPECT_FALSE(bare("two")->has("HTTP/1.1 101 "));
+  const auto visit = [&] {
+    auto made = visitor();
+    made->get("/client?room=one",
+              "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    return made;
+  };
+  const std::size_t before = one->text().size();
+  const auto first = visit();
+  ASSERT_TRUE(until([&] { return one->text().size() > before; })) << "a stream for the agent";
+  const auto second = visit();
+  ASSERT_TRUE(until([&] { return second->has("LEAT_QUOTA_REQUESTS") || second->over(); }));
+  EXPECT_TRUE(second->has("HTTP/1.1 429 ")) << second->text();
+}
+
 class MessageQuota : public Quota {
  protected:
   static std::string frame(std::size_t size, bool fin = true,
@@ -241,10 +299,10 @@ class MessageQuota : public Quota {
   // A WebSocket through `agent`'s tunnel, which the service has accepted. What is behind the head
   // stays in text().
   std::unique_ptr<Visitor> open(FakeAgent& agent, const std::string& target,
-                                const std::string& upgrade = "Upgrade: websocket") {
+                                const std::string& protocols = "websocket") {
     const std::size_t before = agent.streams.size();
     auto guest = visitor();
-    guest->get(target, "Connection: upgrade\r\n" + upgrade +
+    guest->get(target, "Connection: upgrade\r\nUpgrade: " + protocols +
                            "\r\nSec-WebSocket-Version: 13\r\n"
                            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
     EXPECT_TRUE(until(
@@ -291,23 +349,20 @@ TEST_F(MessageQuota, FromTheVisitorsSide) {
   expect_three({http()}, "/tunnel/web/");
 }
 
+TEST_F(MessageQuota, HoweverTheUpgradeWasAskedFor) {
+  limit({.message = 300});
+  const auto agent = online({http()});
+  for (const char* protocols : {"websocket, x", "x, WebSocket"}) {
+    const auto guest = open(*agent, "/tunnel/web/", protocols);
+    guest->send(frame(400));
+    EXPECT_TRUE(until([&] { return guest->has("LEAT_QUOTA_MESSAGE_SIZE"); }, 5s)) << protocols;
+  }
+}
+
 TEST_F(MessageQuota, FromTheVisitorsSideOfARoom) {
   limit({.visitor_messages_per_minute = 3});
   expect_three({control::TunnelRequest{"den", control::TunnelKind::ws, false, 0}},
                "/client?room=den");
-}
-
-// Services take a WebSocket out of a list (RFC 9110 §7.8), so a list is no way around the limit.
-TEST_F(MessageQuota, HoweverTheVisitorAsksForTheUpgrade) {
-  limit({.message = 300});
-  const auto agent = online({http()});
-  for (const char* upgrade : {"Upgrade: websocket, x", "Upgrade: x, WebSocket",
-                              "Upgrade: x\r\nUpgrade: websocket", "Upgrade: ,websocket,"}) {
-    const auto guest = open(*agent, "/tunnel/web/", upgrade);
-    guest->send(frame(301));
-    ASSERT_TRUE(until([&] { return guest->has("LEAT_QUOTA_MESSAGE_SIZE"); }, 5s)) << upgrade;
-    EXPECT_EQ(behind_head(*agent->streams.back()).substr(0, 1), "\x88") << "nothing of it";
-  }
 }
 
 TEST_F(MessageQuota, FromTheAgentsSideAndByteByByte) {

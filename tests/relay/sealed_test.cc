@@ -68,6 +68,20 @@ class SealedDoorTest : public World {
   std::unique_ptr<Visitor> guest;
 };
 
+// Threat 22.
+TEST_F(SealedDoorTest, NoExtensionIsAgreedOn) {
+  home = online({sealed()});
+  guest = visitor();
+  guest->get("/sealed/den", std::string(kUpgrade) + kSubprotocol +
+                                "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+  ASSERT_TRUE(until([&] { return guest->has("\r\n\r\n"); }));
+  EXPECT_TRUE(guest->has("HTTP/1.1 101"));
+  EXPECT_FALSE(guest->has("Sec-WebSocket-Extensions"));
+  guest->send(std::string("\xc2\x80key.", 6));  // as if it were: RSV1
+  ASSERT_TRUE(until([&] { return received().code != 0; }));
+  EXPECT_EQ(received().code, http::ws::kProtocolError);
+}
+
 TEST_F(SealedDoorTest, PassesBytesWhateverTheyAreAndFromWhicheverPage) {
   enter();
   EXPECT_TRUE(guest->has("HTTP/1.1 101"));

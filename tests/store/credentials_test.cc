@@ -107,6 +107,8 @@ TEST_F(Credentials, ASubjectIsAnOwner) {
   EXPECT_EQ(alice.kind, TokenInfo::Kind::jwt);
   EXPECT_EQ(store_->subject("alice", "pro").value().id, alice.id);
   EXPECT_EQ(store_->subject("alice", "pro").value().plan, "pro");
+  EXPECT_EQ(store_->tokens().value().back().plan, "pro") << "for who looks";
+  EXPECT_EQ(store_->subject("alice", "").value().plan, "") << "what the token says now";
   const std::int64_t bob = store_->subject("bob", "").value().id;
   ASSERT_TRUE(store_->claim("notes", alice.id, kAgent, false));
   EXPECT_EQ(store_->claim("notes", bob, kOther, false).error().code, Code::TUNNEL_TAKEN);

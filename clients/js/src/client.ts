@@ -268,7 +268,7 @@ class SealedClient implements Client {
     const fitting: Suite[] = this.crypto.name === 'noble' ? ['nacl', 'aesgcm'] : ['aesgcm', 'nacl'];
     const suites = this.options.suites ?? fitting;
     try {
-      return await Session.start(pipe, { crypto, agent, own, device, suites, pairing, padding });
+      return await Session.start(pipe, { crypto, agent, own, device, tunnel, suites, pairing, padding });
     } finally {
       signal.removeEventListener('abort', cut);
       if (signal.aborted) cut();

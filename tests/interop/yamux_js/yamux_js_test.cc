@@ -6,24 +6,16 @@
 
 #include <algorithm>
 #include <deque>
-#include <tuple>
 
-#include "interop/yamux_peer.h"
+#include "interop/yamux_js/node_peer.h"
 
 namespace leat::mux::interop {
 namespace {
 
 constexpr std::size_t kWindow = limits::kInitialWindow;
 
-enum class Impl { libp2p, yamux_js };
-
-class YamuxNode : public YamuxInterop, public testing::WithParamInterface<std::tuple<Impl, Role>> {
+class YamuxNode : public YamuxOfNode<YamuxInterop> {
  protected:
-  std::vector<std::string> command() const override {
-    return {LEAT_NODE, LEAT_YAMUX_JS_PEER, "-impl", impl() == Impl::libp2p ? "libp2p" : "yamux-js"};
-  }
-  Role role() const override { return std::get<Role>(GetParam()); }
-  Impl impl() const { return std::get<Impl>(GetParam()); }
   // yamux-js tells its user of no end; there the child counts bytes.
   std::vector<std::string> ends_after(std::size_t bytes) const {
     if (impl() == Impl::libp2p) return {};
@@ -34,12 +26,6 @@ class YamuxNode : public YamuxInterop, public testing::WithParamInterface<std::t
 // Rules that only libp2p can be asked about.
 class YamuxLibp2p : public YamuxNode {};
 
-const auto kRoles = testing::Values(Role::client, Role::server);
-std::string param_name(const testing::TestParamInfo<std::tuple<Impl, Role>>& info) {
-  const auto [impl, role] = info.param;
-  return std::string(impl == Impl::libp2p ? "Libp2p" : "YamuxJs") +
-         (role == Role::client ? "Client" : "Server");
-}
 INSTANTIATE_TEST_SUITE_P(As, YamuxNode,
                          testing::Combine(testing::Values(Impl::libp2p, Impl::yamux_js), kRoles),
                          param_name);
@@ -288,6 +274,24 @@ TEST_P(YamuxNode, PingsBothWays) {
     peer->session().ping(std::chrono::steady_clock::now());
     ASSERT_TRUE(peer->run_until([&] { return peer->session().stats().ping_rtt != before; }));
   }
+  peer->tell();
+}
+
+TEST_P(YamuxNode, PingsOnAFullLinkOfOneMbitPerSecond) {
+  start("ping-beside-bulk");
+  PatternSource source(1, 400'000);
+  PatternSink sink(2);
+  peer->accept = [&](StreamHandle s) { peer->session().attach(s, &source, &sink); };
+  peer->throttle(1e6 / 8);
+  ASSERT_TRUE(first_opened());
+  ASSERT_TRUE(peer->run_until([&] {
+    peer->session().ping(std::chrono::steady_clock::now());  // the next when the last is answered
+    return sink.ended;
+  }));
+  ASSERT_TRUE(all_closed());
+  EXPECT_TRUE(sink.correct);
+  EXPECT_GT(peer->session().stats().ping_rtt, Duration(0));
+  EXPECT_LT(peer->session().stats().ping_rtt, std::chrono::seconds(10));
   peer->tell();
 }
 
