@@ -240,6 +240,7 @@ void HttpExchange::on_response(http::Response response) {
   const bool to_websocket = switching && response.fields.has_token("Upgrade", "websocket");
   if (response.body == http::BodyKind::until_close) keep_alive_ = false;
   rewrite_response(response, path_prefix_, minor_, keep_alive_, request_id_);
+  if (host_only_) confine_to_host(response.fields);
   if (const auto rate =
           meter_ && !interim ? meter_->account().rate_fields(meter_->now()) : std::nullopt) {
     response.fields.set("RateLimit-Policy", rate->policy);

@@ -150,6 +150,7 @@ void HttpVisitor::open(http::Request request, Route route) {
       static_cast<HttpExchange::Owner&>(*this), request, std::move(opening), route.prefix,
       request_id_, keep_alive);
   exchange_->set_subprotocol(grant_.subprotocol);
+  if (route.sibling) exchange_->keep_to_host();
   Traffic& traffic = room ? context_.metrics.ws : context_.metrics.http;
   if (account_) exchange_->set_meter(context_.accounting, account_, traffic);
   state_ = State::exchange;

@@ -593,17 +593,17 @@ def tcp_echo(case, received):
 
 
 def talk(port, data):
-    with socket.create_connection(("127.0.0.1", port), SOON) as connection:
-        connection.settimeout(SOON)
-        try:
+    try:
+        with socket.create_connection(("127.0.0.1", port), SOON) as connection:
+            connection.settimeout(SOON)
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             got = b""
             while piece := connection.recv(4096):
                 got += piece
             return got
-        except ConnectionError:
-            return b""
+    except ConnectionError:  # refused, perhaps before connect() has returned
+        return b""
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ class Served final : private mux::Source, private mux::Sink {
 
   bool opened() const { return opened_; }
   const std::string& tunnel() const { return tunnel_; }
-  const std::string& text() const { return text_; }  // behind OpenStream
+  const std::string& visitor() const { return visitor_; }  // as the relay says
+  const std::string& text() const { return text_; }        // behind OpenStream
   bool has(std::string_view part) const { return text_.find(part) != text_.npos; }
   bool ended() const { return ended_; }
   bool was_reset() const { return reset_; }
@@ -53,7 +54,7 @@ class Served final : private mux::Source, private mux::Sink {
   FakeAgent& agent_;
   mux::StreamHandle stream_;
   control::MessageReader reader_;
-  std::string tunnel_, text_, to_send_;
+  std::string tunnel_, visitor_, text_, to_send_;
   std::size_t sent_ = 0;
   bool opened_ = false, finished_ = false, ended_ = false, reset_ = false;
 };
