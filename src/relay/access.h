@@ -24,19 +24,21 @@
 
 namespace leat::relay {
 
-// How often an address has shown something wrong: ten times at once, then every six seconds. An
-// IPv6 address counts with its /64, which one customer has.
+// How often an address has shown something wrong at some door: ten times at once, then every six
+// seconds. An IPv6 address counts with its /64, which one customer has.
 class Tries {
  public:
-  bool allows(std::string_view address, Time now) const;
-  void failed(std::string_view address, Time now);
+  // `door`: text without control characters.
+  bool allows(std::string_view door, std::string_view address, Time now) const;
+  void failed(std::string_view door, std::string_view address, Time now);
 
  private:
   static constexpr Duration kPeriod = std::chrono::seconds(6);
   static constexpr int kBurst = 10;
-  static constexpr std::size_t kAddresses = 4096;  // remembered at once
+  static constexpr std::size_t kAddresses = 4096;  // at all doors, remembered at once
 
-  absl::flat_hash_map<std::string, Time> settled_;  // when all failures of an address are forgotten
+  // When all failures of an address at a door are forgotten.
+  absl::flat_hash_map<std::string, Time> settled_;
 };
 
 class Access {
@@ -55,7 +57,8 @@ class Access {
     Secret subprotocol = {};  // that carried the credential: to be answered if nobody else does
   };
   // nullopt where it is let in. Takes the visitor's credential out of `request` and of `target`,
-  // what the service will see. VISITOR_REFUSED, ADDRESS_REFUSED, TOO_MANY_TRIES.
+  // what the service will see. VISITOR_REFUSED, ADDRESS_REFUSED, TOO_MANY_TRIES: passwords, which
+  // can be guessed, are then not looked at; a right token is let in all the same.
   std::optional<Code> admit(http::Request& request, std::string& target, std::string_view address,
                             Tries& tries, Time now, Grant& grant) const;
   bool allows(std::string_view address) const;

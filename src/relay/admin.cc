@@ -4,6 +4,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "base/calendar.h"
@@ -198,7 +200,8 @@ Result<AdminAnswer> get_tunnels(Context& context, const AdminRequest&) {
   return answer({{"tunnels", std::move(tunnels)}});
 }
 
-// Nobody owns it any more, and who serves or visits it is cut.
+// Nobody owns it any more, nor the hosts it is served by, and who serves or visits it is cut.
+// Whoever asks for it next has it, the same owner perhaps.
 Result<AdminAnswer> release_tunnel(Context& context, const AdminRequest& request) {
   const auto released = context.store.release(request.path_value);
   if (!released) return tl::unexpected(released.error());
@@ -207,13 +210,21 @@ Result<AdminAnswer> release_tunnel(Context& context, const AdminRequest& request
   std::erase_if(bare, [&](BareAgent* agent) { return agent->room() != request.path_value; });
   if (!*released && bare.empty()) return fail(Code::ADMIN_NO_SUCH);
   for (BareAgent* agent : bare) agent->close(kCut);
+  std::set<std::string> ended = {request.path_value}, hosts;
   for (AgentSession* session : std::vector(context.registry.sessions())) {
-    session->revoke(request.path_value);
+    for (const control::TunnelRequest& tunnel : session->revoke(request.path_value)) {
+      ended.insert(tunnel.id);
+      if (tunnel.id == request.path_value) hosts.insert(tunnel.hosts.begin(), tunnel.hosts.end());
+    }
   }
-  context.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.revoke(request.path_value); });
-  context.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.revoke(request.path_value); });
-  context.sealed_visitors.for_each(
-      [&](SealedVisitor& visitor) { visitor.revoke(request.path_value); });
+  for (const std::string& tunnel : ended) {
+    context.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.revoke(tunnel); });
+    context.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.revoke(tunnel); });
+    context.sealed_visitors.for_each([&](SealedVisitor& visitor) { visitor.revoke(tunnel); });
+  }
+  for (const std::string& host : hosts) {
+    if (const auto gone = context.store.release(host); !gone) return tl::unexpected(gone.error());
+  }
   return AdminAnswer{204, {}};
 }
 

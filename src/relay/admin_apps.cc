@@ -23,10 +23,10 @@ std::string name_of(store::CodeState::State state) {
 // Tries at codes are counted like those at keys, for whoever may ask without one.
 template <typename Look>
 auto counted(Context& context, const AdminRequest& request, Look look) -> decltype(look(Secret())) {
-  const std::string tries = "pair " + customer_of(request.address);
-  if (!context.tries.allows(tries, context.shard.now())) return fail(Code::TOO_MANY_TRIES);
+  const Time now = context.shard.now();
+  if (!context.tries.allows("pair", request.address, now)) return fail(Code::TOO_MANY_TRIES);
   auto found = look(Secret(request.path_value));
-  if (found && !*found) context.tries.failed(tries, context.shard.now());
+  if (found && !*found) context.tries.failed("pair", request.address, now);
   return found;
 }
 

@@ -94,13 +94,12 @@ bool AdminDoor::is_open(const Sha256& session, Time now) const {
 
 Result<void> AdminDoor::admit(const http::Request& request, const Secret& key,
                               std::string_view address, Tries& tries, Time now) {
-  const std::string counted = "admin " + customer_of(address);
   if (const auto shown = shown_key(request.fields)) {
-    // As hashes, so that the time does not tell how long the key is. The right one is let in
-    // whoever else has tried from there: it is too long to be found.
+    // As hashes, so that the time does not tell how long the key is. The right one is let in,
+    // whoever else has tried from there.
     if (constant_time_equal(hash_of(*shown), hash_of(key.reveal()))) return {};
-    if (!tries.allows(counted, now)) return fail(Code::TOO_MANY_TRIES);
-    tries.failed(counted, now);
+    if (!tries.allows("admin", address, now)) return fail(Code::TOO_MANY_TRIES);
+    tries.failed("admin", address, now);
     return fail(Code::ADMIN_KEY);
   }
   const auto cookie = cookie_of(request.fields);

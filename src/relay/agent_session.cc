@@ -269,6 +269,11 @@ void AgentSession::answer_binds() {
   std::set<std::string_view> wanted;  // that nothing speaks against yet
   for (Asked& asked : binds) {
     Result<bool> known = check(asked);
+    // One that is bound already gives its port back before it asks for another.
+    if (known && !*known && asked.tunnel.kind == control::TunnelKind::tcp) {
+      const auto may = context_.ports.may_lend(asked.tunnel.id, asked.tunnel.remote_port);
+      if (!may) known = tl::unexpected(may.error());
+    }
     if (known && !may_have_another(context_, *account_, asked.tunnel.id, wanted)) {
       known = leat::fail(Code::QUOTA_TUNNELS);
     }
@@ -302,7 +307,7 @@ Result<bool> AgentSession::check(Asked& asked) {
   if (const Result<void> rules = check_rules(tunnel); !rules) return tl::unexpected(rules.error());
   if (claims_ && !claims_->allows(tunnel.id)) return leat::fail(Code::TUNNEL_REFUSED, tunnel.id);
   for (const std::string& host : tunnel.hosts) {
-    if (!claims_ || context_.names.below_domain(host) || claims_->allows(host)) continue;
+    if (!claims_ || context_.names.below_domain(host) || claims_->allows_host(host)) continue;
     return leat::fail(Code::TUNNEL_REFUSED, host);
   }
   if (tunnel.id.empty()) {
@@ -430,12 +435,21 @@ AgentSession::About AgentSession::about() {
   return out;
 }
 
-void AgentSession::revoke(const std::string& tunnel) {
-  if (tunnels_.erase(tunnel) == 0) return;
-  forget_access(tunnel);
-  context_.registry.unbind(tunnel, this);
-  control_.notice(Error{Code::REVOKED, "the tunnel " + tunnel + " was taken away"});
-  send();
+std::vector<control::TunnelRequest> AgentSession::revoke(const std::string& name) {
+  std::vector<control::TunnelRequest> taken;
+  for (const auto& [id, tunnel] : tunnels_) {
+    const auto& hosts = tunnel.request.hosts;
+    if (id != name && std::ranges::find(hosts, name) == hosts.end()) continue;
+    taken.push_back(tunnel.request);
+  }
+  for (const control::TunnelRequest& tunnel : taken) {
+    tunnels_.erase(tunnel.id);
+    forget_access(tunnel.id);
+    context_.registry.unbind(tunnel.id, this);
+    control_.notice(Error{Code::REVOKED, name + " was taken away"}, tunnel.id);
+  }
+  if (!taken.empty()) send();
+  return taken;
 }
 
 void AgentSession::notice(const Account& account, Code code) {

@@ -72,8 +72,10 @@ std::string Context::url_of(const std::string& host) const {
 
 namespace {
 
-// How soon a revocation, made by another process, is seen, and the end of a visitor's JWT.
+// How soon a revocation, made by another process, is seen.
 constexpr auto kStorePoll = std::chrono::milliseconds(300);
+// How soon the end of a visitor's JWT is.
+constexpr auto kExpiryPoll = std::chrono::seconds(1);
 // How long the data plane may stand still because another process writes to the database.
 constexpr auto kStorePatience = std::chrono::milliseconds(20);
 constexpr auto kDrainPoll = std::chrono::milliseconds(20);
@@ -86,6 +88,7 @@ class RelayImpl final : public Relay {
         tls_(std::move(tls)),
         context_(shard, *store_, std::move(options)),
         store_timer_(shard, [this] { poll_store(); }),
+        expiry_timer_(shard, [this] { poll_expiry(); }),
         drain_timer_(shard, [this] { poll_drain(); }),
         ask_timer_(shard, [this] { ask_(); }) {
     // Once whoever asks has been answered.
@@ -117,11 +120,13 @@ class RelayImpl final : public Relay {
   void accept_plain(Knock::Guest guest, bool tunnels);
   void set_public_url();
   bool names_lead_here() const;
+  bool every_visitor_is_the_proxy() const;
   std::string state_file() const { return context_.options.state_dir + "/relay.json"; }
   Result<void> write_state();
   void forget_state();
   void open_journal();
   void poll_store();
+  void poll_expiry();
   void poll_drain();
 
   std::unique_ptr<store::Store> store_;
@@ -129,7 +134,7 @@ class RelayImpl final : public Relay {
   Context context_;
   Info info_;
   std::unique_ptr<net::Listener> tls_listener_, plain_listener_, admin_listener_;
-  net::Timer store_timer_, drain_timer_, ask_timer_;
+  net::Timer store_timer_, expiry_timer_, drain_timer_, ask_timer_;
   std::function<void()> drained_, ask_ = [this] { drain([] {}); };
   Time drain_deadline_ = kNever;
   bool closing_ = false;
@@ -167,9 +172,15 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
     log::warn(
         "OPEN ROOMS: anybody may serve a room that nobody owns, and see what its visitors say");
   }
+  if (every_visitor_is_the_proxy()) {
+    log::warn(
+        "the proxy in front of plain_listen is taken for every visitor: trusted_proxies names it",
+        {{"plain_listen", info_.plain_listen->text()}});
+  }
   open_journal();
   store_->set_patience(kStorePatience);
   store_timer_.arm_in(kStorePoll);
+  expiry_timer_.arm_in(kExpiryPoll);
   return write_state();
 }
 
@@ -272,6 +283,17 @@ bool RelayImpl::names_lead_here() const {
   });
 }
 
+// Who comes to a door that only this machine reaches comes by way of a proxy, in whose fields the
+// visitors' own addresses are.
+bool RelayImpl::every_visitor_is_the_proxy() const {
+  const Options& options = context_.options;
+  if (!info_.plain_listen || !options.trusted_proxies.empty() || !options.proxy_protocol.empty()) {
+    return false;
+  }
+  const std::string& host = info_.plain_listen->host;
+  return host.starts_with("127.") || host == "::1";
+}
+
 // Nothing depends on it: a relay whose log cannot be opened says so and works.
 void RelayImpl::open_journal() {
   const Options& options = context_.options;
@@ -310,10 +332,15 @@ void RelayImpl::poll_store() {
     // Who could not be looked up stays, and is looked up again.
     unchecked_ = !store_->is_live(0);
   }
+  store_timer_.arm_in(kStorePoll);
+}
+
+// By the wall clock, which may be set: no visitor has a timer for it.
+void RelayImpl::poll_expiry() {
   const auto now =
       std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   context_.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.expire(now); });
-  store_timer_.arm_in(kStorePoll);
+  expiry_timer_.arm_in(kExpiryPoll);
 }
 
 // --- drain ---

@@ -177,8 +177,8 @@ void RelaySession::drain(std::uint32_t retry_after_ms) {
   wake();
 }
 
-void RelaySession::notice(const Error& error) {
-  control_->notice(error);
+void RelaySession::notice(const Error& error, const std::string& lost) {
+  control_->notice(error, lost);
   wake();
 }
 

@@ -80,7 +80,7 @@ class RelaySession final : private net::TransportOwner,
 
   void close(Code code) { driver_->close(code, "told so by the test"); }
   void drain(std::uint32_t retry_after_ms);
-  void notice(const Error& error);
+  void notice(const Error& error, const std::string& lost = {});
   void shared(const std::string& tunnel, std::uint32_t agents);
   std::map<std::string, std::string> health;  // as reported: a code, or empty for healthy
   std::vector<std::string> unbound;

@@ -152,6 +152,7 @@ http {{
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_buffering off;
       proxy_request_buffering off;
+      proxy_set_header X-Forwarded-Proto $scheme;
       proxy_read_timeout 60s;
     }}
   }}

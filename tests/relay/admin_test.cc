@@ -116,6 +116,33 @@ TEST_F(Admin, AgentsTunnelsAndTheirEnd) {
   EXPECT_EQ(agent->why().code, Code::REVOKED);
 }
 
+TEST_F(Admin, HostsGoWithTheirTunnelAndTunnelsWithTheirHost) {
+  const auto named = [](std::string id, std::vector<std::string> hosts) {
+    control::TunnelRequest request{std::move(id), control::TunnelKind::tls, false, 0};
+    request.hosts = std::move(hosts);
+    return request;
+  };
+  const auto agent = online({named("web", {"www.example.org", "example.net"}),
+                             named("mail", {"mail.example.org"}), http("kept")});
+  ASSERT_TRUE(agent->refused().empty());
+  const auto store = store::Store::open(dir / "leat.db").value();
+  EXPECT_EQ(ask("DELETE", "/api/v1/tunnels/example.net").status, 204);
+  ASSERT_TRUE(until([&] { return agent->taken.size() == 1; }));
+  EXPECT_EQ(agent->taken.back(), "web");
+  EXPECT_EQ(ask("GET", "/api/v1/tunnels").object().at("tunnels").size(), 2u);
+  EXPECT_FALSE(store->is_owned("example.net").value());
+  EXPECT_TRUE(store->is_owned("www.example.org").value()) << "still its owner's";
+
+  EXPECT_EQ(ask("DELETE", "/api/v1/tunnels/mail").status, 204);
+  ASSERT_TRUE(until([&] { return agent->taken.size() == 2; }));
+  EXPECT_EQ(agent->taken.back(), "mail");
+  EXPECT_FALSE(store->is_owned("mail").value());
+  EXPECT_FALSE(store->is_owned("mail.example.org").value());
+  EXPECT_FALSE(agent->ended());
+  answer_all(*agent, kHello);
+  expect_served("kept");
+}
+
 TEST_F(Admin, TokensAreMadeListedAndRevoked) {
   const Said made = ask("POST", "/api/v1/tokens?name=new%40home&plan=p");
   ASSERT_EQ(made.status, 201) << made.text;

@@ -83,6 +83,7 @@ class FakeAgent final : private net::TransportOwner,
   std::string credential_name;  // of Welcome
   Secret issued;                // … for a join code
   std::optional<Error> noticed;
+  std::vector<std::string> taken;  // tunnels that the relay has taken away
 
   bool in_session() const { return driver_ != nullptr; }
   bool settled() const { return answers_ == tunnels_; }  // each Bind has its Bound
@@ -115,6 +116,10 @@ class FakeAgent final : private net::TransportOwner,
   void on_bind_failed(std::size_t index, const Error& error) override;
   void on_drain(const std::string&, std::uint32_t, const std::vector<std::string>&) override {}
   void on_notice(const Error& notice) override { noticed = notice; }
+  void on_taken(const std::string& tunnel, const Error&) override {
+    taken.push_back(tunnel);
+    loop_.poke();
+  }
   void on_shared(const std::string& tunnel, std::uint32_t agents) override {
     shared_[tunnel] = agents;
     loop_.poke();

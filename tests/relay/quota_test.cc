@@ -135,6 +135,34 @@ TEST_F(Quota, TunnelsOfAllAgentsOfAnOwner) {
   EXPECT_EQ(none->refused().at(0).code, Code::QUOTA_TUNNELS);
 }
 
+// A name stays with whoever was first to get it, so that one who may have no tunnel gets none.
+TEST_F(Quota, WhatIsRefusedIsNobodysAfterwards) {
+  limit({.tunnels = 0});
+  const auto nobody =
+      online({http("brand"), {"", control::TunnelKind::http, false, 0}, tcp("raw")});
+  EXPECT_EQ(nobody->refused().size(), 3u);
+  for (const auto& [index, error] : nobody->refused()) EXPECT_EQ(error.code, Code::QUOTA_TUNNELS);
+  limit({.tunnels = 2});
+  control::TunnelRequest unruly = http("unruly");
+  unruly.visitors.allow = {"10.0.0.1/8"};
+  control::TunnelRequest guarded = tcp("guarded");
+  guarded.visitors.tokens = {{"a", {}}};
+  const auto some = other_agent(
+      "other", {http("a"), unruly, guarded, tcp("far", static_cast<std::uint16_t>(ports.high + 1)),
+                http("b"), http("c")});
+  ASSERT_TRUE(until([&] { return some->settled(); }));
+  ASSERT_EQ(some->bound().size(), 2u) << "those that are refused take no place";
+  EXPECT_EQ(some->refused().at(1).code, Code::BAD_POLICY);
+  EXPECT_EQ(some->refused().at(2).code, Code::BAD_POLICY);
+  EXPECT_EQ(some->refused().at(3).code, Code::PORT_REFUSED);
+  EXPECT_EQ(some->refused().at(5).code, Code::QUOTA_TUNNELS) << "counted with its batch";
+  const auto store = store::Store::open(dir / "leat.db").value();
+  for (const char* name : {"brand", "raw", "unruly", "guarded", "far", "c"}) {
+    EXPECT_FALSE(store->is_owned(name).value()) << name;
+  }
+  EXPECT_TRUE(store->is_owned("a").value());
+}
+
 // What is refused is nobody's: names are not taken by who may have none (threat 31).
 TEST_F(Quota, ARefusedTunnelLeavesNoName) {
   const auto store = store::Store::open(dir / "leat.db").value();
