@@ -45,8 +45,6 @@ Result<connect::Options> options_of(const ConnectArguments& arguments) {
     auto link = connect::parse_link(text);
     if (!link) return tl::unexpected(link.error());
     out.link = std::move(*link);
-    const Secret used(std::move(*text));  // the link's own secret is in it
-    text->clear();
   } else if (!arguments.link_file.empty()) {
     return fail(Code::BAD_LINK, arguments.link_file);
   } else {
