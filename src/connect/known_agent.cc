@@ -108,8 +108,9 @@ Result<KnownAgent> KnownAgent::find(const std::string& directory, std::string_vi
     if (known && is_called(*known, name)) found.push_back(std::move(*known));
   }
   // What was begun only counts where nothing has come through.
-  const auto begun = std::ranges::stable_partition(found, &KnownAgent::paired);
-  if (begun.begin() != found.begin()) found.erase(begun.begin(), found.end());
+  if (std::ranges::any_of(found, &KnownAgent::paired)) {
+    std::erase_if(found, [](const KnownAgent& known) { return !known.paired; });
+  }
   if (found.size() == 1) return std::move(found.front());
   if (found.empty()) {
     return fail(Code::UNKNOWN_DEVICE, std::string(name) +
