@@ -183,6 +183,14 @@ class SealedTest(SealedCase):
         self.assertEqual(self.devices()["tablet"][-2:], limits)
         self.command("device", "scope", "tablet")
         self.assertEqual(self.devices()["tablet"][-2:], limits)
+        # A list of nothing is not taken for no limit, and what no service has is told.
+        self.assertIn("tablet", self.command("device", "scope", "tablet", "--paths", "/admin"))
+        for command in (("device", "scope", "tablet"), ("pair", "--no-qr")):
+            done = run_leat(*command, "--services", "rwa", "--state-dir", self.tunnel.folder)
+            self.assertEqual(done.returncode, 0, done)
+            self.assertIn("no sealed service 'rwa'", done.stderr)
+            self.assertIn("LEAT_USAGE", self.command(*command, "--paths", ",", expect=2))
+        self.command("device", "scope", "tablet", "--services", "raw")
         # What it has open is cut when it is taken away.
         with socket.create_connection(("127.0.0.1", raw.port), SOON) as held:
             held.settimeout(SOON)
@@ -383,8 +391,11 @@ class SealedTest(SealedCase):
         # A file that is no key of its own changes nothing, and nobody is sent away for it.
         identity = agent.folder / "identity.pem"
         whole = identity.read_text()
-        run_leat("key", "show", "--state-dir", self.folder)
-        other = (self.folder / "identity.pem").read_text()
+        none = run_leat("key", "show", "--state-dir", self.folder)
+        self.assertIn("LEAT_KEY_FILE", none.stderr)
+        self.assertFalse((self.folder / "identity.pem").exists())
+        other = self.agent(self.server, "http", self.origin.address, name="other").folder / "identity.pem"
+        other = other.read_text()
         for text, why in (("nothing", "unencrypted Ed25519 key"), (other, "another identity")):
             replace(identity, text)
             wait_until(lambda: why in agent.process.log(), f"it says: {why}")
