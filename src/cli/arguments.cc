@@ -75,7 +75,7 @@ struct Parser {
   RelayArguments relay;
   AgentArguments http, tcp, tls, ws, agent;
   JoinArguments join;
-  TokenArguments token_create, token_invite, token_list, token_revoke, token_allow;
+  TokenArguments token_create, token_invite, token_list, token_revoke, token_allow, token_plan;
   StatusArguments status;
   UsageArguments usage;
   PairArguments pair;
@@ -230,17 +230,18 @@ void Parser::add_token() {
   auto* tokens = command("token", "the credentials of a relay's agents",
                          "To be run where the relay runs, as the user it runs as.");
   tokens->require_subcommand(1);
-  const auto verb = [&](const char* name, const char* help, TokenArguments& into,
-                        TokenArguments::Verb value) {
+  using Verb = TokenArguments::Verb;
+  const auto verb = [&](const char* name, const char* help, TokenArguments& into, Verb value) {
     auto* c = tokens->add_subcommand(name, help);
     into.verb = value;
     add(c, "--state-dir", into.state_dir, "DIR", kRelayStateDir);
-    if (value == TokenArguments::Verb::list) return;
+    if (value == Verb::list) return;
     add(c, "--name,NAME", into.name, "NAME", "what it is called in lists and logs");
-    if (value != TokenArguments::Verb::create && value != TokenArguments::Verb::invite) return;
-    add(c, "--plan", into.plan, "NAME", "what its owner may use, of the relay's --plans");
+    if (value == Verb::revoke || value == Verb::allow) return;
+    auto* plan =
+        add(c, "--plan", into.plan, "NAME", "what its owner may use, of the relay's --plans");
+    if (value == Verb::plan) plan->required();
   };
-  using Verb = TokenArguments::Verb;
   verb("create", "make one and print it, once", token_create, Verb::create);
   verb("invite", "make a code that lets one machine join, once, within 15 minutes", token_invite,
        Verb::invite);
@@ -248,6 +249,7 @@ void Parser::add_token() {
   verb("revoke", "refuse it from now on", token_revoke, Verb::revoke);
   verb("allow", "take back the revocation of a JWT's subject: jwt:SUBJECT", token_allow,
        Verb::allow);
+  verb("plan", "give its owner another plan, from now on", token_plan, Verb::plan);
 }
 
 void Parser::add_status() {
@@ -393,6 +395,7 @@ Result<Arguments> Parser::parsed() {
                            : verb == "invite" ? token_invite
                            : verb == "list"   ? token_list
                            : verb == "allow"  ? token_allow
+                           : verb == "plan"   ? token_plan
                                               : token_revoke);
   }
   if (name == "status") return status;

@@ -27,13 +27,17 @@ std::string padded(std::string text, std::size_t width) {
 }
 
 std::string table(const std::vector<store::TokenInfo>& tokens) {
-  std::size_t width = 4;
-  for (const store::TokenInfo& token : tokens) width = std::max(width, token.name.size());
-  constexpr std::size_t kTime = 18;
-  std::string out = padded("NAME", width + 2) + padded("CREATED (UTC)", kTime) +
-                    padded("LAST USED", kTime) + "STATE\n";
+  std::size_t width = 4, plan = 4;
   for (const store::TokenInfo& token : tokens) {
-    out += padded(token.name, width + 2) + padded(day_and_minute(token.created), kTime) +
+    width = std::max(width, token.name.size());
+    plan = std::max(plan, token.plan.size());
+  }
+  constexpr std::size_t kTime = 18;
+  std::string out = padded("NAME", width + 2) + padded("PLAN", plan + 2) +
+                    padded("CREATED (UTC)", kTime) + padded("LAST USED", kTime) + "STATE\n";
+  for (const store::TokenInfo& token : tokens) {
+    out += padded(token.name, width + 2) + padded(token.plan.empty() ? "-" : token.plan, plan + 2) +
+           padded(day_and_minute(token.created), kTime) +
            padded(token.last_used ? day_and_minute(*token.last_used) : "never", kTime) +
            (token.revoked ? "revoked " + day_and_minute(*token.revoked) : "in force") + "\n";
   }
@@ -97,6 +101,11 @@ int run_token(const TokenArguments& arguments) {
     case TokenArguments::Verb::revoke: {
       const auto revoked = (*store)->revoke_token(arguments.name);
       if (!revoked) return report(revoked.error());
+      break;
+    }
+    case TokenArguments::Verb::plan: {
+      const auto set = (*store)->set_plan(arguments.name, arguments.plan);
+      if (!set) return report(set.error());
       break;
     }
     case TokenArguments::Verb::allow: {

@@ -234,6 +234,17 @@ void Accounting::set_plans(Plans plans) {
   }
 }
 
+void Accounting::look_at_owners() {
+  for (auto& [owner, entry] : accounts_) {
+    if (owner.starts_with("jwt:")) continue;  // its tokens say it
+    const auto plan = store_.plan_of(owner);
+    if (!plan || *plan == entry.plan) continue;
+    entry.plan = *plan;
+    entry.account->set_plan(plans_.find(entry.plan));
+    entry.account->touch();
+  }
+}
+
 void Accounting::turn_pages() {
   const auto today = std::chrono::floor<std::chrono::days>(now());
   if (today == today_ && !day_name_.empty()) return;

@@ -127,6 +127,8 @@ class Accounting {
   // is not known.
   Result<std::shared_ptr<Account>> account(const store::TokenInfo& owner);
   void set_plans(Plans plans);
+  // Owners may have been given other plans; one that cannot be looked up keeps what it has.
+  void look_at_owners();
   const Plans& plans() const { return plans_; }
   std::size_t owners() const { return accounts_.size(); }  // that are in memory
   WallTime now() const { return clock_(); }

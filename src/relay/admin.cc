@@ -252,6 +252,17 @@ Result<AdminAnswer> create_token(Context& context, const AdminRequest& request) 
   return answer({{"name", name}, {"token", token->reveal()}}, 201);
 }
 
+Result<AdminAnswer> change_token(Context& context, const AdminRequest& request) {
+  const std::string plan = request.parameter("plan");
+  const auto known = check_plan(plan, context.accounting.plans().names());
+  if (!known) return tl::unexpected(known.error());
+  const auto set = context.store.set_plan(request.path_value, plan);
+  if (!set && set.error().code == Code::NO_SUCH_TOKEN) return fail(Code::ADMIN_NO_SUCH);
+  if (!set) return tl::unexpected(set.error());
+  context.accounting.look_at_owners();
+  return AdminAnswer{204, {}};
+}
+
 Result<AdminAnswer> revoke_token(Context& context, const AdminRequest& request) {
   const auto revoked = context.store.revoke_token(request.path_value);
   if (!revoked) return tl::unexpected(revoked.error());
@@ -296,6 +307,7 @@ Result<AdminAnswer> get_usage(Context& context, const AdminRequest& request) {
   return answer({{"usage", std::move(usage)}});
 }
 
+constexpr std::array<std::string_view, 1> kPlan = {"plan"};
 constexpr std::array<std::string_view, 2> kNameAndPlan = {"name", "plan"};
 constexpr std::array<std::string_view, 2> kOwnerAndSince = {"owner", "since"};
 
@@ -320,6 +332,7 @@ constexpr AdminHandler kHandlers[] = {
     {"DELETE", "/api/v1/tunnels/{id}", {}, release_tunnel},
     {"GET", "/api/v1/tokens", {}, get_tokens},
     {"POST", "/api/v1/tokens", kNameAndPlan, create_token},
+    {"PATCH", "/api/v1/tokens/{name}", kPlan, change_token},
     {"DELETE", "/api/v1/tokens/{name}", {}, revoke_token},
     {"GET", "/api/v1/plans", {}, get_plans},
     {"GET", "/api/v1/usage", kOwnerAndSince, get_usage},

@@ -324,7 +324,10 @@ Result<void> RelayImpl::write_state() {
 }
 
 void RelayImpl::poll_store() {
-  if (store_->changed()) unchecked_ = true;
+  if (store_->changed()) {
+    unchecked_ = true;
+    context_.accounting.look_at_owners();
+  }
   if (unchecked_) {
     // check_credential() closes by and by; it releases nothing here.
     context_.sessions.for_each([](AgentSession& session) { session.check_credential(); });

@@ -196,6 +196,21 @@ Result<TokenInfo> SqliteStore::subject(std::string_view subject, std::string_vie
   return token;
 }
 
+Result<void> SqliteStore::set_plan(std::string_view name, std::string_view plan) {
+  const Durably durably(database_);
+  if (const auto done = Query(database_, set_plan_, name, plan).run(); !done) return done;
+  if (database_.rows_changed() == 0) return fail(Code::NO_SUCH_TOKEN, std::string(name));
+  changed_here_ = true;
+  return {};
+}
+
+Result<std::string> SqliteStore::plan_of(std::string_view name) {
+  const auto known = find_name(name);
+  if (!known) return tl::unexpected(known.error());
+  if (!*known) return fail(Code::NO_SUCH_TOKEN, std::string(name));
+  return (*known)->plan;
+}
+
 Result<void> SqliteStore::allow(std::string_view name) {
   const Durably durably(database_);
   if (const auto done = Query(database_, allow_, name).run(); !done) return done;

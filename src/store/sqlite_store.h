@@ -69,6 +69,8 @@ class SqliteStore final : public Store {
   Result<std::optional<CodeState>> look_up_code(const Secret& code) override;
   Result<bool> withdraw_code(const Secret& code) override;
   Result<TokenInfo> subject(std::string_view subject, std::string_view plan) override;
+  Result<void> set_plan(std::string_view name, std::string_view plan) override;
+  Result<std::string> plan_of(std::string_view name) override;
   Result<void> allow(std::string_view name) override;
   Result<Usage> usage(std::string_view owner, std::string_view period) override;
   Result<std::vector<UsageRow>> usages(std::string_view owner, std::string_view since) override;
@@ -97,7 +99,7 @@ class SqliteStore final : public Store {
   Statement find_claim_, count_, find_own_, find_owned_, claim_, find_generated_, release_,
       data_version_;
   Statement add_code_, forget_codes_, find_code_, fail_code_, use_code_, drop_code_, find_name_,
-      allow_, put_plan_;
+      allow_, put_plan_, set_plan_;
   Statement find_usage_, list_usage_, forget_usage_, add_usage_, find_bucket_, put_bucket_;
   std::int64_t seen_version_ = 0;
   bool changed_here_ = false;  // the counter leaves out this connection's own commits

@@ -118,6 +118,8 @@ Result<void> SqliteStore::prepare() {
        "INSERT INTO bucket (owner, settled) VALUES (?1, ?2)"
        " ON CONFLICT (owner) DO UPDATE SET settled = ?2"},
       {put_plan_, "UPDATE token SET plan = ?2 WHERE id = ?1"},
+      {set_plan_,
+       "UPDATE token SET plan = ?2 WHERE name = ?1 AND revoked IS NULL AND kind <> 'jwt'"},
       {allow_, "UPDATE token SET revoked = NULL WHERE name = ?1 AND kind = 'jwt'"},
   };
   for (const auto& each : kAll) {

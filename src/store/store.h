@@ -114,6 +114,10 @@ class Store {
                                                const PublicKey& identity) = 0;
   // The owner that a token's subject stands for; written down when it first comes. LEAT_REVOKED.
   virtual Result<TokenInfo> subject(std::string_view subject, std::string_view plan) = 0;
+  // What the owner may use from now on. LEAT_NO_SUCH_TOKEN, also of subjects, whose tokens say it.
+  virtual Result<void> set_plan(std::string_view name, std::string_view plan) = 0;
+  // LEAT_NO_SUCH_TOKEN.
+  virtual Result<std::string> plan_of(std::string_view name) = 0;
   // Takes back the revocation of a subject ("jwt:…"). LEAT_NO_SUCH_TOKEN.
   virtual Result<void> allow(std::string_view name) = 0;
 

@@ -167,6 +167,22 @@ TEST_F(Accounts, DaysAreKeptForAQuarterAndMonthsForEver) {
   EXPECT_EQ(rows[0].period, "2026-11");
 }
 
+TEST_F(Accounts, AnOwnerMayBeGivenAnotherPlan) {
+  Plan more = plan();
+  more.name = "more";
+  more.bytes_per_day = 2000;
+  Accounting accounting(loop.shard, *store, Plans{{plan(), more}, "p"}, [this] { return now; });
+  ASSERT_TRUE(store->create_token("ann", "p"));
+  const auto account = accounting.account(owner()).value();
+  EXPECT_EQ(move(*account, 5000), 1000u);
+  ASSERT_TRUE(store->set_plan("ann", "more"));
+  accounting.look_at_owners();
+  EXPECT_EQ(move(*account, 5000), 1000u) << "what was used stays used";
+  ASSERT_TRUE(store->set_plan("ann", ""));
+  accounting.look_at_owners();
+  EXPECT_EQ(account->plan()->name, "p");
+}
+
 TEST_F(Accounts, OwnersAreCountedApart) {
   const auto accounting = start(plan());
   const auto ann = accounting->account(owner("ann")).value(),

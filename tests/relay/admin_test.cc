@@ -164,6 +164,18 @@ TEST_F(Admin, TokensAreMadeListedAndRevoked) {
               testing::MatchesRegex("[a-z2-7]{8}-[a-z2-7]{26}"));
 }
 
+TEST_F(Admin, AnOwnerIsGivenAnotherPlan) {
+  ASSERT_EQ(ask("POST", "/api/v1/tokens?name=ann").status, 201);
+  EXPECT_EQ(ask("PATCH", "/api/v1/tokens/ann?plan=p").status, 204);
+  const auto plan = [&] {
+    return ask("GET", "/api/v1/tokens").object().at("tokens").back().at("plan");
+  };
+  EXPECT_EQ(plan(), "p");
+  EXPECT_EQ(ask("PATCH", "/api/v1/tokens/ann?plan=gold").status, 400);
+  EXPECT_EQ(ask("PATCH", "/api/v1/tokens/bob?plan=p").status, 404);
+  EXPECT_EQ(plan(), "p");
+}
+
 TEST_F(Admin, PlansThatTheRelayDoesNotHaveAreGivenToNobody) {
   for (const char* target : {"/api/v1/tokens?name=a&plan=gold", "/api/v1/pair?plan=gold"}) {
     const Said said = ask("POST", target);

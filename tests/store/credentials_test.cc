@@ -115,6 +115,21 @@ TEST_F(Credentials, ASubjectIsAnOwner) {
   EXPECT_EQ(store_->create_token("jwt:alice").error().code, Code::USAGE) << "nobody's name";
 }
 
+TEST_F(Credentials, APlanIsGivenToWhoeverHoldsTheName) {
+  ASSERT_TRUE(store_->create_token("home", "free"));
+  store_->changed();
+  ASSERT_TRUE(store_->set_plan("home", "pro"));
+  EXPECT_TRUE(store_->changed());
+  EXPECT_EQ(store_->plan_of("home").value(), "pro");
+  EXPECT_EQ(store_->set_plan("nobody", "pro").error().code, Code::NO_SUCH_TOKEN);
+  EXPECT_EQ(store_->plan_of("nobody").error().code, Code::NO_SUCH_TOKEN);
+  ASSERT_TRUE(store_->subject("alice", "free"));
+  EXPECT_EQ(store_->set_plan("jwt:alice", "pro").error().code, Code::NO_SUCH_TOKEN)
+      << "her tokens say it";
+  ASSERT_TRUE(store_->revoke_token("home"));
+  EXPECT_EQ(store_->set_plan("home", "free").error().code, Code::NO_SUCH_TOKEN);
+}
+
 TEST_F(Credentials, ARevokedSubjectStaysOutUntilAllowed) {
   const std::int64_t alice = store_->subject("alice", "").value().id;
   ASSERT_TRUE(store_->revoke_token("jwt:alice"));
