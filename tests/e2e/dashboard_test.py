@@ -276,6 +276,7 @@ class Dashboard(DashboardCase):
         outline = self.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         self.assertEqual(outline, "solid")
         self.page.press("1")
+        self.page.wait("#recent", "/two")
         self.page.press("Tab")
         self.assertNotEqual(self.page.evaluate("document.activeElement.tagName"), "BODY")
 
