@@ -19,7 +19,7 @@ import harness
 from harness import MiB, SOON, run_leat, scaled, wait_until
 from meddler import DOWN, Meddler, frame
 from sealed import SealedCase, by_way_of, curl
-from wire import Data, Origin, Reader, answer, body_pieces, chunk
+from wire import Cut, Data, Origin, Reader, answer, body_pieces, chunk
 
 
 def echo(request, connection):
@@ -183,14 +183,6 @@ class SealedTest(SealedCase):
         self.assertEqual(self.devices()["tablet"][-2:], limits)
         self.command("device", "scope", "tablet")
         self.assertEqual(self.devices()["tablet"][-2:], limits)
-        # A list of nothing is not taken for no limit, and what no service has is told.
-        self.assertIn("tablet", self.command("device", "scope", "tablet", "--paths", "/admin"))
-        for command in (("device", "scope", "tablet"), ("pair", "--no-qr")):
-            done = run_leat(*command, "--services", "rwa", "--state-dir", self.tunnel.folder)
-            self.assertEqual(done.returncode, 0, done)
-            self.assertIn("no sealed service 'rwa'", done.stderr)
-            self.assertIn("LEAT_USAGE", self.command(*command, "--paths", ",", expect=2))
-        self.command("device", "scope", "tablet", "--services", "raw")
         # What it has open is cut when it is taken away.
         with socket.create_connection(("127.0.0.1", raw.port), SOON) as held:
             held.settimeout(SOON)
@@ -201,6 +193,13 @@ class SealedTest(SealedCase):
                 self.assertEqual(held.recv(1), b"")
         self.assertEqual(self.devices()["tablet"][-2:], ["den", "all"])
         wait_until(lambda: status("/v1") == "200", "it comes again for the rest")
+        # A list of nothing is not taken for no limit, and what no service has is told.
+        self.assertIn("tablet", self.command("device", "scope", "tablet", "--paths", "/admin"))
+        for command in (("device", "scope", "tablet"), ("pair", "--no-qr")):
+            done = run_leat(*command, "--services", "rwa", "--state-dir", self.tunnel.folder)
+            self.assertEqual(done.returncode, 0, done)
+            self.assertIn("no sealed service 'rwa'", done.stderr)
+            self.assertIn("LEAT_USAGE", self.command(*command, "--paths", ",", expect=2))
 
     def test_a_service_that_rests_too_long_is_given_up(self):
         hold = threading.Event()
@@ -580,16 +579,20 @@ class Front:
                 return
             self._open.append(near)
             if self.says is not None:
-                head = Reader(near).until(b"\r\n\r\n").decode()
-                key = re.search(r"Sec-WebSocket-Key: (\S+)", head, re.I).group(1)
-                accept = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-                near.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                             b"Sec-WebSocket-Protocol: leat-sealed.1\r\n"
-                             b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + self.says)
+                with contextlib.suppress(OSError, Cut):  # it may have gone by now
+                    self._say(near)
                 continue
             far = socket.create_connection(self.target, SOON)
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=copy, args=(source, sink), daemon=True).start()
+
+    def _say(self, near):
+        head = Reader(near).until(b"\r\n\r\n").decode()
+        key = re.search(r"Sec-WebSocket-Key: (\S+)", head, re.I).group(1)
+        accept = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        near.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                     b"Sec-WebSocket-Protocol: leat-sealed.1\r\n"
+                     b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + self.says)
 
 
 class ConnectProxy:
