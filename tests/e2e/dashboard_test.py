@@ -279,6 +279,15 @@ class Dashboard(DashboardCase):
         self.page.wait("#recent", "/two")
         self.page.press("Tab")
         self.assertNotEqual(self.page.evaluate("document.activeElement.tagName"), "BODY")
+        # The keyboard stays where it is when the lists come anew, …
+        self.page.evaluate("document.querySelector('#agents button').focus()")
+        self.home(name="other")
+        self.page.wait("#agents tbody tr:nth-child(2)", "Cut")
+        self.assertEqual(self.page.evaluate("document.activeElement.tagName"), "BUTTON")
+        # … and goes to the search.
+        self.page.press("/")
+        self.page.wait("#visit-list", "/two")
+        self.assertEqual(self.page.evaluate("document.activeElement.id"), "query")
 
     def test_the_relay_comes_back(self):
         self.log_in()
