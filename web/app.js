@@ -21,13 +21,17 @@ function h(name, attributes = {}, ...children) {
 // `columns`: [{ name, cell(row), class }]; `row`: the class of a row.
 function table(host, columns, rows, { empty, row = () => null }) {
   if (!rows.length) return host.replaceChildren(h('p', { class: 'empty' }, empty));
-  const focused = [...host.querySelectorAll('tbody tr')].indexOf(document.activeElement);
+  // What has the keyboard keeps it: a row, or the button in it.
+  const rowOf = document.activeElement.closest?.('tr');
+  const focused = [...host.querySelectorAll('tbody tr')].indexOf(rowOf);
+  const inRow = focused >= 0 ? [...rowOf.querySelectorAll('button, a')].indexOf(document.activeElement) : -1;
   host.replaceChildren(h('table', {},
     h('thead', {}, h('tr', {}, columns.map((column) => h('th', { class: column.class, scope: 'col' }, column.name)))),
     h('tbody', {}, rows.map((each) => h('tr', { tabindex: '-1', class: row(each) },
       columns.map((column) => h('td', { class: column.class, 'data-name': column.name },
         h('span', {}, column.cell(each)))))))));
-  if (focused >= 0) host.querySelectorAll('tbody tr')[focused]?.focus({ preventScroll: true });
+  const again = focused >= 0 ? host.querySelectorAll('tbody tr')[focused] : null;
+  (again?.querySelectorAll('button, a')[inRow] ?? again)?.focus({ preventScroll: true });
 }
 
 const sub = (text) => h('span', { class: 'sub' }, text);
@@ -82,7 +86,10 @@ const loaders = {
     showRecent();
   },
   async usage() {
-    const [usage, plans, tokens] = await Promise.all([api.get('usage'), api.get('plans'), api.get('tokens')]);
+    // A fortnight and the month.
+    const since = new Date(Date.now() - 14 * 86_400_000).toISOString().slice(0, 7);
+    const [usage, plans, tokens] = await Promise.all(
+      [api.get(`usage?since=${since}`), api.get('plans'), api.get('tokens')]);
     showUsage(usage.usage, plans, tokens.tokens);
   },
   async access() {
@@ -145,7 +152,8 @@ function showAgents() {
     { name: 'Streams', cell: (a) => number(a.streams), class: 'n' },
     { name: 'Out', cell: (a) => bytes(a.bytes_out), class: 'n' },
     { name: 'In', cell: (a) => bytes(a.bytes_in), class: 'n' },
-    { name: '', cell: (a) => button('Cut', `Cut ${a.name}? It may come back unless its token is revoked.`, 'Cut',
+    { name: '', cell: (a) => button('Cut',
+      `Cut ${a.name || a.tunnels.join(', ')}? It may come back unless its token is revoked.`, 'Cut',
       () => api.remove(`agents/${a.identity}`)), class: 'n' },
   ], state.agents, { empty: 'No agent is connected. At home: leat http 8080 --relay …' });
 }
@@ -184,7 +192,11 @@ function showRecent() {
 }
 
 // The page of the log that the form asks for; `further`: what comes behind it.
+let searches = 0; // a later one makes what an earlier one still brings worthless
+
 async function search(further) {
+  searches += 1;
+  const mine = searches;
   const asked = new URLSearchParams({ limit: '100' });
   if ($('query').value.trim()) asked.set('text', $('query').value.trim());
   if ($('since').value) asked.set('since', $('since').value);
@@ -199,6 +211,7 @@ async function search(further) {
   const before = state.visits.length;
   for (let pages = 0; pages < 20; pages += 1) {
     const page = await api.get(`connections?${asked}`);
+    if (mine !== searches) return;
     state.visits.push(...page.connections);
     state.next = page.next;
     if (!page.next || state.visits.length - before >= 50) break;
@@ -385,6 +398,8 @@ $('logout').addEventListener('click', async () => {
 
 // --- keys ---
 
+let toFocus = 'main'; // when another view has come
+
 function moveRow(by) {
   const rows = [...document.querySelectorAll(`#${view()} tbody tr`)];
   if (!rows.length) return;
@@ -401,9 +416,9 @@ document.addEventListener('keydown', (event) => {
   }
   const act = {
     '/': () => {
+      if (view() === 'visits') return $('query').focus();
+      toFocus = 'query';
       location.hash = 'visits';
-      showView();
-      $('query').focus();
     },
     '?': () => $('help').showModal(),
     j: () => moveRow(1),
@@ -419,7 +434,8 @@ $('help-button').addEventListener('click', () => $('help').showModal());
 window.addEventListener('hashchange', () => {
   showView();
   scrollTo(0, 0);
-  $('main').focus({ preventScroll: true });
+  $(toFocus).focus({ preventScroll: true });
+  toFocus = 'main';
 });
 
 if (api.known()) showApp();

@@ -51,6 +51,15 @@ def _ip(*arguments, check=True):
                    stderr=None if check else subprocess.DEVNULL)
 
 
+def _inside(namespace, *command):
+    """The command, to be run there. `ip netns exec` and `ip -n` would remount, which fails in a chroot."""
+    return ["nsenter", f"--net={RUN / namespace}", *map(str, command)]
+
+
+def _ip_in(namespace, *arguments):
+    subprocess.run(_inside(namespace, "ip", *arguments), check=True, stdin=subprocess.DEVNULL)
+
+
 def _check(result, what):
     if result != 0:
         raise OSError(ctypes.get_errno(), what)
@@ -115,12 +124,12 @@ class Link:
             near, far, router = self.namespace(side), f"to-{side}", self.namespace("router")
             _ip("link", "add", "dev", "eth0", "netns", near, "type", "veth", "peer", "name", far,
                 "netns", router)
-            _ip("-n", near, "addr", "add", f"{net}.2/24", "dev", "eth0")
-            _ip("-n", router, "addr", "add", f"{net}.1/24", "dev", far)
-            _ip("-n", near, "link", "set", "dev", "eth0", "up")
-            _ip("-n", router, "link", "set", "dev", far, "up")
+            _ip_in(near, "addr", "add", f"{net}.2/24", "dev", "eth0")
+            _ip_in(router, "addr", "add", f"{net}.1/24", "dev", far)
+            _ip_in(near, "link", "set", "dev", "eth0", "up")
+            _ip_in(router, "link", "set", "dev", far, "up")
             # The route chooses the congestion control: the system-wide default stays as it is.
-            _ip("-n", near, "route", "add", "default", "via", f"{net}.1", "congctl", self.cc)
+            _ip_in(near, "route", "add", "default", "via", f"{net}.1", "congctl", self.cc)
             self._bottleneck(far, "add")
         if self.delay_ms or self.loss or self.reorder:
             self._emulate()
@@ -128,9 +137,9 @@ class Link:
     def _add_namespaces(self):
         for side in self.sides:
             _ip("netns", "add", self.namespace(side))
-            _ip("-n", self.namespace(side), "link", "set", "lo", "up")
-            subprocess.run(["ip", "netns", "exec", self.namespace(side), "sysctl", "-qw",
-                            "net.ipv4.ip_local_port_range=10000 65000"], check=True)
+            _ip_in(self.namespace(side), "link", "set", "lo", "up")
+            subprocess.run(_inside(self.namespace(side), "sysctl", "-qw",
+                                   "net.ipv4.ip_local_port_range=10000 65000"), check=True)
 
     def _bottleneck(self, device, verb):
         if not self.rate_mbit:
@@ -217,8 +226,7 @@ class Link:
             self.processes.remove(process)
 
     def _router(self, *command):
-        subprocess.run(["ip", "netns", "exec", self.namespace("router"), *command], check=True,
-                       stdin=subprocess.DEVNULL)
+        subprocess.run(_inside(self.namespace("router"), *command), check=True, stdin=subprocess.DEVNULL)
 
     def _remove(self):
         if self._carrier:

@@ -1,6 +1,6 @@
 // A chat with a model at home, through a relay that can read none of it. See README.md.
 import { connect, isPairingLink } from './leat-client.min.js';
-import { forget, load, save } from './store.js';
+import { forget, forgetBegun, load, loadBegun, save, saveBegun } from './store.js';
 import { wordsFor } from './words.js';
 
 const $ = (id) => document.getElementById(id);
@@ -61,12 +61,12 @@ function showPairing() {
   $('link').focus();
 }
 
-function failed(error, again) {
+function failed(error, again, others = []) {
   const words = wordsFor(error);
   const actions = [];
   if (words.retry && again) actions.push(button('Try again', again));
   if (words.forget) actions.push(button('Forget this pairing', forgetPairing));
-  notice(words, ...actions);
+  notice(words, ...actions, ...others);
 }
 
 function shown() {
@@ -94,21 +94,43 @@ const deviceName = () => {
   return `chat-${system.toLowerCase()}`;
 };
 
-async function enter(linkOrCredential) {
+const reach = (linkOrCredential, oncredential) =>
+  connect(linkOrCredential, { device: deviceName(), timeout: 6_000, oncredential, onstate });
+
+/** Pairs. What it began is kept beside what was there, until it is known to have come through. */
+const pair = (link) => reach(link, (credential) => (client ? save(credential) : saveBegun({ link, credential })));
+
+/** The agent may have taken this device in before the connection was cut; else the link is still good. */
+async function pairOn({ link, credential }) {
+  try {
+    return await reach(credential, (fresh) => void save(fresh));
+  } catch (error) {
+    if (error.code !== 'LEAT_UNKNOWN_DEVICE') throw error;
+    return pair(link);
+  }
+}
+
+/** With a link, a credential, or a pairing that was begun. */
+async function enter(what) {
   clearNotice();
   client?.close();
+  client = undefined;
   status('connecting…');
   try {
-    const oncredential = (credential) => void save(credential);
-    client = await connect(linkOrCredential, { device: deviceName(), timeout: 6_000, oncredential, onstate });
+    if (typeof what === 'string') client = await pair(what);
+    else if ('link' in what) client = await pairOn(what);
+    else client = await reach(what, (fresh) => void save(fresh));
     await save(client.credential);
     shown();
     await listModels();
   } catch (error) {
     status('');
+    const begun = await loadBegun().catch(() => undefined);
     const paired = await load().catch(() => undefined);
     if (!paired) showPairing();
-    failed(error, paired ? () => enter(paired) : undefined);
+    const next = begun ?? paired;
+    const goBack = () => forgetBegun().then(() => enter(paired));
+    failed(error, next && (() => enter(next)), begun && paired ? [button('Keep the pairing before', goBack)] : []);
   }
 }
 
@@ -260,7 +282,9 @@ $('fresh').addEventListener('click', () => {
 
 async function begin(link) {
   const credential = await load();
-  if (link && credential) confirmReplacement(credential, link);
+  const begun = await loadBegun();
+  if (begun && (!link || link === begun.link)) await enter(begun);
+  else if (link && credential) confirmReplacement(credential, link);
   else if (link || credential) await enter(link ?? credential);
   else showPairing();
 }

@@ -22,5 +22,15 @@ const run = async (mode, work) => {
 };
 
 export const load = () => run('readonly', (kept) => kept.get('credential'));
-export const save = (credential) => run('readwrite', (kept) => kept.put(credential, 'credential'));
-export const forget = () => run('readwrite', (kept) => kept.delete('credential'));
+/** A pairing that has come through takes the place of the one before. */
+export const save = (credential) =>
+  run('readwrite', (kept) => {
+    kept.delete('begun');
+    return kept.put(credential, 'credential');
+  });
+export const forget = () => run('readwrite', (kept) => kept.clear());
+
+/** { link, credential }: a pairing of which it is not known yet whether it has come through. */
+export const loadBegun = () => run('readonly', (kept) => kept.get('begun'));
+export const saveBegun = (begun) => run('readwrite', (kept) => kept.put(begun, 'begun'));
+export const forgetBegun = () => run('readwrite', (kept) => kept.delete('begun'));

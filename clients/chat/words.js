@@ -9,7 +9,9 @@ const words = {
   LEAT_RELAY_UNREACHABLE: {
     title: 'No connection to the relay',
     text: 'Either this device is offline, or the relay is.',
-    next: 'Check the network, then try again.',
+    next:
+      'Check the network, then try again. If it has never worked: browsers take no relay whose certificate is not ' +
+      'from a public authority.',
     retry: true,
   },
   LEAT_REVOKED: {

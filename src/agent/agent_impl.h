@@ -77,6 +77,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   void on_drain(const std::string& reason, std::uint32_t retry_after_ms,
                 const std::vector<std::string>& relays) override;
   void on_notice(const Error& error) override;
+  void on_taken(const std::string& tunnel, const Error& why) override;
   void on_shared(const std::string& tunnel, std::uint32_t agents) override;
   void answered(Slot& slot);
   void keep_id(std::size_t index, std::string_view id);

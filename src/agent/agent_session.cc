@@ -168,4 +168,17 @@ void Agent::Impl::on_notice(const Error& error) {
   publish();
 }
 
+// Not asked for again in this session: it was taken on purpose.
+void Agent::Impl::on_taken(const std::string& tunnel, const Error& why) {
+  const auto slot = std::ranges::find_if(slots_, [&](const Slot& each) {
+    return each.egress && each.answered && each.egress->id == tunnel;
+  });
+  if (slot == slots_.end() || slot->status.error) return;
+  log::write(log::Level::error, "tunnel.taken", why, {{"tunnel", tunnel}});
+  slot->status.urls.clear();
+  slot->status.remote_port = 0;
+  slot->status.error = why;
+  publish();
+}
+
 }  // namespace leat::agent

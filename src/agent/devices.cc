@@ -12,6 +12,7 @@
 
 #include "base/crypto_util.h"
 #include "base/file.h"
+#include "base/secret.h"
 #include "net/socket.h"
 
 namespace leat::agent {
@@ -37,8 +38,17 @@ Json scope_json(const Scope& scope) {
 
 Scope scope_of(const Json& json) { return {json.at("services"), json.at("paths")}; }
 
-Devices parse(const std::string& text) {
-  const Json file = Json::parse(text);
+void take_hash(Json& text, Sha256& into) {
+  Secret written(std::move(text.get_ref<std::string&>()));
+  auto bytes = unbase64url(written.reveal());
+  if (bytes && bytes->size() == into.size()) std::ranges::copy(*bytes, into.begin());
+  const bool right = bytes && bytes->size() == into.size();
+  if (bytes) wipe(*bytes);
+  if (!right) throw Json::other_error::create(501, "a hash of another size", nullptr);
+}
+
+Devices parse(std::string_view text) {
+  Json file = Json::parse(text);
   Devices out;
   for (const Json& json : file.at("devices")) {
     Device& device = out.devices.emplace_back();
@@ -49,11 +59,10 @@ Devices parse(const std::string& text) {
     device.paired = json.at("paired");
     if (!json.at("revoked").is_null()) device.revoked = json.at("revoked").get<std::int64_t>();
   }
-  for (const Json& json : file.at("pairings")) {
+  for (Json& json : file.at("pairings")) {
     Pairing& pairing = out.pairings.emplace_back();
     pairing.id = bytes_of(json.at("id"), Pairing::kIdSize);
-    const std::string hash = bytes_of(json.at("hash"), pairing.code.hash.size());
-    std::copy(hash.begin(), hash.end(), pairing.code.hash.begin());
+    take_hash(json.at("hash"), pairing.code.hash);
     pairing.code.ends = json.at("ends");
     pairing.code.tries = json.at("tries");
     pairing.code.used = json.at("used");
@@ -166,7 +175,7 @@ Result<Devices> DeviceFile::read() const {
   const auto text = read_private_file(path_, Code::STATE_DIR);
   if (!text) return tl::unexpected(text.error());
   try {
-    return parse(std::string(text->reveal()));
+    return parse(text->reveal());
   } catch (const Json::exception& error) {
     return fail(Code::STATE_DIR, path_ + ": " + error.what());
   }
@@ -184,7 +193,8 @@ Result<void> DeviceFile::update(const std::function<Result<void>(Devices&)>& cha
   const std::int64_t now = unix_now();
   std::erase_if(all->pairings,
                 [&](const Pairing& pairing) { return pairing.code.ends + kRemember < now; });
-  return write_file(path_, serialise(*all), 0600, Code::STATE_DIR);
+  const Secret text(serialise(*all));
+  return write_file(path_, text.reveal(), 0600, Code::STATE_DIR);
 }
 
 }  // namespace leat::agent

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/file_watch.h"
 #include "base/one_time_code.h"
+#include "crypto/key.h"
 #include "crypto/x25519.h"
 
 namespace leat::agent {
@@ -29,6 +30,8 @@ struct Scope {
   bool allows_service(std::string_view id, bool http) const;
   // `target` in canonical form, or "*".
   bool allows_target(std::string_view target) const;
+
+  friend bool operator==(const Scope&, const Scope&) = default;
 };
 
 struct Device {
@@ -46,6 +49,12 @@ struct Pairing {
   OneTimeCode code;  // its hash is crypto::pairing_psk() of the secret
   std::string name;  // of the device to be, or empty: it says one
   Scope scope;       // of the device to be
+
+  // Who has the hash can pair: no copy of it stays behind.
+  Pairing() = default;
+  Pairing(const Pairing&) = default;
+  Pairing& operator=(const Pairing&) = default;
+  ~Pairing() { crypto::wipe(code.hash); }
 };
 // PAIRING_USED, PAIRING_OVER; nullopt: it may be used.
 std::optional<Code> refusal(OneTimeCode::State state);

@@ -67,6 +67,7 @@ void Health::on_dialled(Result<std::unique_ptr<net::Transport>> transport) {
   }
   reader_ = {};
   writer_ = {};
+  interim_ = 0;
   const std::string request = "GET " + service_.health.path +
                               " HTTP/1.1\r\nHost: " + Rewrite(service_).authority() +
                               "\r\nUser-Agent: leat\r\nConnection: close\r\n\r\n";
@@ -79,7 +80,6 @@ void Health::on_transport() {
   writer_.flush(*transport_);
   const std::string target = service_.target_text() + service_.health.path;
   std::optional<http::Response> response;
-  int interim = 0;  // what trickles in meets the deadline
   do {
     switch (reader_.read_head(*transport_)) {
       case net::HttpReader::Head::more:
@@ -93,7 +93,7 @@ void Health::on_transport() {
         return done(Error{Code::SERVICE_CUT, target});
     }
     response = reader_.head().take_response("GET");
-    if (!response || (response->interim() && ++interim > limits::kInterimHeads)) {
+    if (!response || (response->interim() && ++interim_ > limits::kInterimHeads)) {
       return done(Error{Code::SERVICE_PROTOCOL, target});
     }
   } while (response->interim());

@@ -59,6 +59,7 @@ class Health final : private net::TransportOwner {
   std::unique_ptr<net::Transport> transport_;
   net::HttpReader reader_;
   net::HttpWriter writer_;
+  int interim_ = 0;  // 1xx heads of the answer so far
   net::Timer next_, deadline_;
 };
 

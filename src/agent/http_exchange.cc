@@ -16,6 +16,7 @@ HttpExchange::HttpExchange(StreamHost& host, mux::StreamHandle handle, Egress& e
       visitor_host_(std::move(visitor_host)),
       request_id_(std::move(request_id)),
       visitor_(std::move(visitor)),
+      rest_(shard(), [this] { rested(); }),
       grace_(shard(), [this] { cut("the service cut the connection"); }) {}
 
 HttpExchange::~HttpExchange() {
@@ -51,6 +52,7 @@ void HttpExchange::on_deferred() {
 void HttpExchange::drop_connection() {
   dial_.reset();
   grace_.disarm();
+  rest_.disarm();
   if (!connection_) return;
   connection_->transport->set_owner(nullptr);
   connection_->transport->abort();
@@ -64,6 +66,25 @@ void HttpExchange::cut(std::string_view why) {
   egress_.metrics->cut(Cut::service);
   mux().reset(handle_);
   over();
+}
+
+// How long the service may, as limits::kFirstByte and kIdleBody say if it is not configured.
+void HttpExchange::may_rest() {
+  if (!host_.sealed()) return;
+  const Service& service = egress_.service;
+  const bool head = response_ != Response::body;
+  const Duration asked = head ? service.first_byte : service.idle;
+  const Duration fallback = head ? Duration(limits::kFirstByte) : Duration(limits::kIdleBody);
+  moved_before_ = moved_;
+  rest_.arm_in(asked > Duration(0) ? asked : fallback);
+}
+
+void HttpExchange::rested() {
+  if (over_ || !connection_) return;
+  if (moved_ != moved_before_) return may_rest();
+  if (response_ == Response::body) return cut("nothing moves");
+  service_failed(Code::SERVICE_TIMEOUT, "no response head");
+  mux().wake(handle_);
 }
 
 void HttpExchange::over() {

@@ -105,6 +105,8 @@ class HttpExchange final : public Stream,
   void over();
   void finish_if_done();
   void log_request();
+  void may_rest();
+  void rested();
 
   Egress& egress_;
   Metrics::Traffic& traffic_;
@@ -124,6 +126,9 @@ class HttpExchange final : public Stream,
   std::unique_ptr<ServiceDial> dial_;
   std::unique_ptr<ServiceConnection> connection_;
   net::HttpWriter writer_;
+  std::uint64_t moved_ = 0;         // bytes, both ways …
+  std::uint64_t moved_before_ = 0;  // … and when rest_ was armed
+  net::Timer rest_;                 // of a sealed service; for others the relay keeps time of it
   net::Timer grace_;  // armed: a pipe's service has reset, and what it said before is passed on
 
   std::string text_;  // OpenReply and heads on their way to the relay, from text_sent_ on

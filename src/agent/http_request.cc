@@ -10,6 +10,7 @@ namespace leat::agent {
 std::size_t HttpExchange::deliver(Bytes data) {
   const std::size_t taken = take(data);
   traffic_.in += taken;
+  moved_ += taken;
   return taken;
 }
 
@@ -133,6 +134,7 @@ void HttpExchange::send(std::unique_ptr<ServiceConnection> connection) {
   writer_.begin_body(body_, body_length_);
   request_ = Request::body;
   response_ = Response::head;
+  may_rest();
   if (writer_.body_done()) request_sent();
   if (!connection_->reused) std::string().swap(request_text_);
   mux().wake(handle_);

@@ -23,7 +23,10 @@ bool idempotent(std::string_view method) {
 
 mux::Produced HttpExchange::produce(MutableBytes out) {
   const mux::Produced made = make(out);
-  if (made.kind == mux::Produced::Kind::bytes) traffic_.out += made.n;
+  if (made.kind == mux::Produced::Kind::bytes) {
+    traffic_.out += made.n;
+    moved_ += made.n;
+  }
   return made;
 }
 
@@ -141,10 +144,12 @@ void HttpExchange::take_response() {
   keep_alive_ = response->keep_alive && !http10_;
   reader.begin_body(response->body, response->length);
   response_ = Response::body;
+  may_rest();
   if (upgrade_) drop_request();  // declined: what was sent in advance has no taker
 }
 
 void HttpExchange::begin_pipe() {
+  rest_.disarm();
   response_ = Response::pipe;
   request_ = Request::pipe;
   if (stream_ended_) connection_->transport->finish();
@@ -219,6 +224,7 @@ void HttpExchange::retry() {
 }
 
 void HttpExchange::release_connection() {
+  rest_.disarm();
   if (!connection_) return;
   const bool sent = writer_.body_done() && writer_.idle() && !writer_.failed();
   // A connection that was introduced as one visitor's is nobody else's.

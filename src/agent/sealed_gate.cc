@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "net/socket_address.h"
 #include "net/tls.h"
 
 namespace leat::agent {
@@ -120,7 +121,8 @@ Result<const Pairing*> SealedGate::pairing(std::string_view id) {
   return pairing;
 }
 
-void SealedGate::failed_try(std::string_view id) {
+void SealedGate::failed_try(std::string_view id, const std::string& ephemeral) {
+  if (!tried_.insert(ephemeral).second) return;
   log::warn("pairing.failed", {{"pairing", hex(as_bytes(id))}});
   const auto counted = file_.update([&](Devices& all) -> Result<void> {
     if (Pairing* pairing = all.pairing(id)) pairing->code.fail();
@@ -161,6 +163,30 @@ std::shared_ptr<Egress> SealedGate::find(std::string_view id, std::string_view t
 }
 
 // --- how many ---
+
+bool SealedGate::make_room(bool direct, const std::string& host) {
+  if (std::ranges::count_if(peers_, &SealedPeer::confirmed) >= std::ptrdiff_t{kSessions}) {
+    return false;
+  }
+  const std::string network = net::network_of(host);
+  std::vector<SealedPeer*> all, near;
+  for (SealedPeer* peer : peers_) {
+    if (!peer->shaking() || peer->direct() != direct) continue;
+    all.push_back(peer);
+    if (net::network_of(peer->peer_host()) == network) near.push_back(peer);
+  }
+  if (near.size() >= kOfNetwork) {
+    near.front()->make_way();
+  } else if (all.size() >= kHandshakes) {
+    all.front()->make_way();
+  }
+  return true;
+}
+
+bool SealedGate::crowded_by(const crypto::X25519Key& device) const {
+  const auto own = [&](const SealedPeer* peer) { return peer->device() == device; };
+  return std::ranges::count_if(peers_, own) >= std::ptrdiff_t{kOfDevice};
+}
 
 void SealedGate::drain(bool all) {
   if (all) {
@@ -205,10 +231,7 @@ std::vector<HostPort> SealedGate::addresses() const {
 void SealedGate::on_accept(net::Fd socket) {
   auto pipe = net::make_plain_transport(shard_, socket.release());
   if (!pipe) return;
-  const std::string host = pipe->peer_host();
-  const auto pending = std::ranges::count_if(
-      direct_, [&](const auto& peer) { return !peer->confirmed() && peer->peer_host() == host; });
-  if (!has_room() || static_cast<std::size_t>(pending) >= kPerAddress) {
+  if (!make_room(true, pipe->peer_host())) {
     log::debug("direct.refused", {{"peer", pipe->peer()}});
     return pipe->abort();
   }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,10 @@
 #include "agent/sealed_peer.h"
 #include "base/address.h"
 #include "base/file_watch.h"
+#include "base/limits.h"
+#include "base/memory_budget.h"
 #include "crypto/identity.h"
+#include "mux/memory_share.h"
 #include "net/shard.h"
 #include "net/socket.h"
 
@@ -47,29 +51,35 @@ class SealedGate final : private SealedPeer::Owner {
   // As the file has it now; good until the next call.
   const crypto::KeyPair& key();
   bool padding() const { return padding_; }
-  // Whether one more may shake hands.
-  bool has_room() const { return handshakes_ < kHandshakes && peers_.size() < kSessions; }
+  // Whether one more may begin: false only while there are as many sessions as may be. The oldest
+  // of too many handshakes, of those from one network or of all that came the same way, goes for
+  // it: who means it is through with its own by then.
+  bool make_room(bool direct, const std::string& host);
   void add(SealedPeer& peer);
   void remove(SealedPeer& peer);
-  void handshake_begins() { ++handshakes_; }
-  void handshake_ends() { --handshakes_; }
+  // Whether this device has as many sessions as it may.
+  bool crowded_by(const crypto::X25519Key& device) const;
+  // What all sessions hold together.
+  mux::MemoryShare& memory() { return memory_; }
 
   // UNKNOWN_DEVICE, REVOKED, or STATE_DIR while the list cannot be read.
   Result<const Device*> admit(const crypto::X25519Key& key);
   const Device* device(const crypto::X25519Key& key) const { return devices_.by_key(key); }
   // PAIRING_USED, PAIRING_OVER, STATE_DIR.
   Result<const Pairing*> pairing(std::string_view id);
-  void failed_try(std::string_view pairing);
+  // `ephemeral`, of message 1: one that is repeated is no further try.
+  void failed_try(std::string_view pairing, const std::string& ephemeral);
   Result<std::string> enrol(std::string_view pairing, std::string_view name,
                             const crypto::X25519Key& key);
-  // By id; of an empty one, `tunnel` or the only service there is. Null: none, or not for it.
+  // By id; of an empty one, `tunnel`, which the device came for, or the only service there is.
+  // Null: none, or not for it.
   std::shared_ptr<Egress> find(std::string_view id, std::string_view tunnel,
                                const Scope& scope) const;
   std::vector<std::shared_ptr<Egress>> services() const { return services_.all(); }
 
  private:
-  static constexpr std::size_t kHandshakes = 64, kSessions = 256 + kHandshakes;
-  static constexpr std::size_t kPerAddress = 8;  // direct, and not through the handshake
+  static constexpr std::size_t kSessions = 256, kOfDevice = 16;
+  static constexpr std::size_t kHandshakes = 64, kOfNetwork = 8;  // each way
 
   void on_accept(net::Fd socket);
   void on_peer_end(SealedPeer& peer) override;
@@ -88,8 +98,10 @@ class SealedGate final : private SealedPeer::Owner {
   Devices devices_;
   std::optional<Error> unreadable_;
   net::Timer look_;
-  std::size_t handshakes_ = 0;
-  std::vector<SealedPeer*> peers_;
+  MemoryBudget budget_{256 * limits::MiB};
+  mux::MemoryShare memory_{budget_};
+  std::set<std::string, std::less<>> tried_;  // ephemeral keys of the tries counted
+  std::vector<SealedPeer*> peers_;            // the oldest first
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   std::vector<std::unique_ptr<SealedPeer>> direct_;
 };

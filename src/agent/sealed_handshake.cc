@@ -49,6 +49,10 @@ void SealedPeer::answer(const crypto::Unit& unit) {
   if (!size) return refuse(Code::KEY_CHANGED);
   proto::SealedHello hello;
   if (!hello.ParseFromArray(payload.data(), static_cast<int>(*size))) return refuse(Code::PROTOCOL);
+  meant_ = hello.tunnel();
+  ephemeral_ = as_chars(unit.body.first(crypto::kKeySize));
+  // The relay has sent it to another tunnel than it came for.
+  if (!direct() && meant_ != tunnel_) return refuse(Code::TAMPERED);
   if (const auto code = choose(handshake, hello, unit.pattern())) return refuse(*code);
   std::string offered;
   for (const int suite : hello.suites()) {
@@ -189,7 +193,9 @@ Result<void> SealedPeer::confirm() {
   }
   const auto device = gate_.admit(key);
   if (!device) return tl::unexpected(device.error());
+  if (gate_.crowded_by(key)) return fail(Code::AGENT_BUSY, "too many sessions of this device");
   device_ = key;
+  scope_ = (*device)->scope;
   log::info("sealed.session", {{"device", (*device)->name},
                                {"peer", peer_},
                                {"way", tunnel_.empty() ? "direct" : "relay"},

@@ -14,6 +14,10 @@
 namespace leat::agent {
 namespace {
 
+constexpr std::uint32_t kStreams = 512;  // of a session, at once
+// Of one who has been refused; who says more is cut before the refusal has left.
+constexpr std::size_t kDiscarded = 64 * limits::KiB;
+
 // 1 to 64 of what cannot break a log line or a field.
 bool sane_id(const std::string* id) {
   return id != nullptr && !id->empty() && id->size() <= 64 && std::ranges::all_of(*id, [](char c) {
@@ -38,7 +42,6 @@ SealedPeer::SealedPeer(SealedGate& gate, std::unique_ptr<net::Transport> pipe, s
                 }),
       streams_(gate.shard()) {
   gate_.add(*this);
-  gate_.handshake_begins();
 }
 
 SealedPeer::~SealedPeer() {
@@ -67,8 +70,10 @@ void SealedPeer::discard() {
   net::Transport& last = pipe_ ? *pipe_ : static_cast<net::Transport&>(*carrier_);
   std::array<std::uint8_t, 4096> scratch;
   net::IoResult got;
-  do got = last.read(scratch);
-  while (got.status == net::IoStatus::ok);
+  do {
+    got = last.read(scratch);
+    discarded_ += got.n;
+  } while (got.status == net::IoStatus::ok && discarded_ < kDiscarded);
   if (got.status != net::IoStatus::would_block) over();
 }
 
@@ -78,27 +83,48 @@ void SealedPeer::begin_session(Bytes surplus) {
   finish_handshake();
   state_ = State::session;
   net::SessionDriver::Owner& owner = *this;
-  driver_ = std::make_unique<net::SessionDriver>(
-      gate_.shard(), mux::Config::native(mux::Role::server), owner, std::move(carrier_));
+  mux::Config config = mux::Config::native(mux::Role::server);
+  config.max_streams = kStreams;
+  config.memory = &gate_.memory();
+  driver_ = std::make_unique<net::SessionDriver>(gate_.shard(), config, owner, std::move(carrier_));
   driver_->start(surplus);
 }
 
 void SealedPeer::check() {
   if (!device_ || state_ == State::over) return;
   const Device* const device = gate_.device(*device_);
-  if (device != nullptr && !device->revoked) return;
+  if (device != nullptr && !device->revoked) {
+    // What it has open may be what it may use no more; for the rest it comes again.
+    if (device->scope != scope_) {
+      scope_ = device->scope;
+      end_now({Code::OUT_OF_SCOPE, "what this device may use has changed"});
+    }
+    return;
+  }
   log::info("device.revoked", {{"peer", peer_}, {"device", device ? device->name : "unknown"}});
-  end({Code::REVOKED, "this device has been revoked"});
+  end_now({Code::REVOKED, "this device has been revoked"});
 }
 
 void SealedPeer::key_is_gone() {
   if (state_ == State::hello || state_ == State::over) return;
-  end({Code::KEY_CHANGED, "the agent's owner has given it another key"});
+  end_now({Code::KEY_CHANGED, "the agent's owner has given it another key"});
 }
 
 // Tells the device, where there is a session to tell it in.
 void SealedPeer::end(const Error& why) {
   driver_ ? driver_->close(why.code, why.detail) : give_up(why);
+}
+
+// Services see the end of it at once, whatever the device does about being told.
+void SealedPeer::end_now(const Error& why) {
+  if (driver_) driver_->mux().end_all();
+  end(why);
+}
+
+void SealedPeer::make_way() {
+  if (state_ == State::over) return;
+  pairing_.clear();  // whoever came in between: not a try
+  give_up({Code::AGENT_BUSY, "too many handshakes"});
 }
 
 void SealedPeer::drain() {
@@ -109,7 +135,7 @@ void SealedPeer::drain() {
 std::shared_ptr<Egress> SealedPeer::find(std::string_view service) {
   const Device* const device = gate_.device(*device_);
   return device == nullptr || device->revoked ? nullptr
-                                              : gate_.find(service, tunnel_, device->scope);
+                                              : gate_.find(service, meant_, device->scope);
 }
 
 // What the relay does to requests that come in the clear.
@@ -170,9 +196,8 @@ void SealedPeer::give_up(const Error& why) {
 void SealedPeer::finish_handshake() {
   deadline_.disarm();
   if (!std::exchange(shaking_, false)) return;
-  gate_.handshake_ends();
   // It named a pairing, and then could not show that it knows the secret.
-  if (!pairing_.empty() && !device_) gate_.failed_try(pairing_);
+  if (!pairing_.empty() && !device_) gate_.failed_try(pairing_, ephemeral_);
 }
 
 void SealedPeer::over() {

@@ -56,9 +56,13 @@ class SealedPeer final : public StreamHost,
   void key_is_gone();
   // Takes no further stream, and closes with DRAINING when the last has ended.
   void drain();
+  // Others want its place among the handshakes.
+  void make_way();
   bool direct() const { return tunnel_.empty(); }
 
-  bool confirmed() const { return device_.has_value(); }
+  bool shaking() const { return shaking_; }
+  bool confirmed() const { return device_ && state_ != State::over; }
+  std::optional<crypto::X25519Key> device() const { return confirmed() ? device_ : std::nullopt; }
   const std::string& peer_host() const { return peer_host_; }
 
  private:
@@ -93,6 +97,7 @@ class SealedPeer final : public StreamHost,
   void on_ended(const Error& why) override;
   void give_up(const Error& why);
   void end(const Error& why);
+  void end_now(const Error& why);
   void finish_handshake();
   void over();
 
@@ -103,13 +108,14 @@ class SealedPeer final : public StreamHost,
   std::unique_ptr<net::Transport> pipe_;              // until the handshake is done …
   std::unique_ptr<sealed::SealedTransport> carrier_;  // … then until the session has it
   std::string held_;                                  // of the hello
-  std::string name_, pairing_;                        // what the hello says …
+  std::string name_, pairing_, meant_, ephemeral_;    // what the hello says …
   Scope scope_;                                       // … and what it would get
   sealed::OpenReader opening_;
   std::optional<crypto::X25519Key> device_;  // proved
-  bool shaking_ = true;                      // counted among the handshakes
+  bool shaking_ = true;                      // one of the handshakes
   bool draining_ = false;
   bool ending_ = false;  // refused: what is queued leaves, then it is over
+  std::size_t discarded_ = 0;
   net::Timer deadline_;
   std::unique_ptr<net::SessionDriver> driver_;
   StreamTable streams_;  // after the driver: they detach from it when they go

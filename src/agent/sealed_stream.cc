@@ -4,6 +4,7 @@
 
 #include "agent/refusal.h"
 #include "agent/sealed_gate.h"
+#include "base/address.h"
 #include "net/stream_transport.h"
 
 namespace leat::agent {
@@ -13,7 +14,8 @@ SealedStream::SealedStream(StreamHost& host, mux::StreamHandle handle, SealedGat
     : Stream(host, handle), gate_(gate), tunnel_(std::move(tunnel)), visitor_(std::move(visitor)) {}
 
 void SealedStream::start() {
-  if (!gate_.has_room()) {
+  const auto address = parse_host_port(visitor_, true);
+  if (!gate_.make_room(false, address ? address->host : visitor_)) {
     const Error why{Code::AGENT_BUSY, "too many sealed sessions"};
     return host_.replace(*this, std::make_unique<Refusal>(host_, handle_, why));
   }

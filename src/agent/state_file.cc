@@ -84,7 +84,9 @@ Result<SealedAgent> read_sealed_agent(const std::string& state_dir) {
       }
     }
     for (const Json& tunnel : file.at("tunnels")) {
-      if (out.tunnel.empty() && tunnel.at("kind") == "sealed") out.tunnel = tunnel.at("id");
+      if (tunnel.at("kind") != "sealed") continue;
+      out.services.push_back(tunnel.at("id"));
+      if (out.tunnel.empty()) out.tunnel = out.services.back();
     }
     return out;
   } catch (const Json::exception& error) {

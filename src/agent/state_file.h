@@ -20,8 +20,9 @@ Result<void> write_state(const std::string& state_dir, const Status& status);
 // What another process learns from that file about an agent with a sealed service.
 struct SealedAgent {
   Status::Ways ways;
-  std::string tunnel;  // the first sealed one that is known to the relay; or empty
-  std::string state;   // when it was written
+  std::string tunnel;                 // the first sealed one that is known to the relay; or empty
+  std::string state;                  // when it was written
+  std::vector<std::string> services;  // ids of all sealed ones
 };
 // NO_AGENT: there is no such file, or the agent has no sealed service.
 Result<SealedAgent> read_sealed_agent(const std::string& state_dir);

@@ -14,7 +14,7 @@ using nlohmann::json;
 constexpr std::size_t kSubject = 255;
 constexpr std::size_t kPlan = 64;
 constexpr std::size_t kTunnels = 256;
-constexpr std::size_t kTunnelText = 64;
+constexpr std::size_t kTunnelText = 253;  // a host's name
 
 bool printable_text(const json& value, std::size_t max) {
   if (!value.is_string()) return false;
@@ -80,6 +80,13 @@ bool Claims::allows(std::string_view tunnel) const {
     allowed.remove_suffix(1);
     return tunnel.starts_with(allowed);
   });
+}
+
+// A host is named whole: what begins alike belongs to somebody else.
+bool Claims::allows_host(std::string_view host) const {
+  if (!tunnels) return true;
+  return std::ranges::any_of(
+      *tunnels, [&](std::string_view allowed) { return allowed == "*" || allowed == host; });
 }
 
 Verified<Claims> verify_jwt(std::string_view token, const KeySet& keys,

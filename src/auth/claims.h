@@ -23,11 +23,12 @@ struct Claims {
   std::string subject;           // "sub": the owner; 1 to 255 bytes without control characters
   std::chrono::seconds expires;  // "exp", since 1970, without leeway
   std::string plan;              // "plan"; empty: none
-  // "tunnels": ids that may be bound; one that ends with '*' stands for all that begin so. Unset:
-  // any.
+  // "tunnels": ids and hosts that may be bound; an id that ends with '*' stands for all that begin
+  // so, and '*' alone for every host too. Unset: any.
   std::optional<std::vector<std::string>> tunnels;
 
   bool allows(std::string_view tunnel) const;
+  bool allows_host(std::string_view host) const;
 };
 
 // `now`: wall clock, since 1970. "exp" and "sub" must be there.

@@ -182,6 +182,40 @@ std::optional<Key> key_of(const nlohmann::json& jwk) {
   return Key(*algorithm, id, key.release());
 }
 
+// The beginning of a DER SEQUENCE (X.690 §8.1) whose first element is another, or a number: what
+// every public key and certificate is, whole or cut off.
+bool is_sequence(std::string_view raw) {
+  if (raw.size() < 2 || raw[0] != 0x30) return false;
+  const auto length = static_cast<std::uint8_t>(raw[1]);
+  const std::size_t first = 2u + (length < 0x80 ? 0u : length & 0x7fu);
+  return first < raw.size() && (raw[first] == 0x30 || raw[first] == 0x02);
+}
+
+// Has a part of what is handed to everybody: PEM, JWK, an SSH key's name, the address of a JWKS.
+bool reads_like_a_key(std::string_view text) {
+  constexpr std::array<std::string_view, 6> kParts = {"-----", "\"kty\"",     "\"keys\"",
+                                                      "ssh-",  "ecdsa-sha2-", "://"};
+  return std::ranges::any_of(kParts,
+                             [&](std::string_view part) { return text.find(part) != text.npos; });
+}
+
+// Whoever has a text that is public could sign with it: a file is not taken for a secret because
+// it is nothing else, a key file with a fault least of all.
+bool may_be_secret(std::string_view text) {
+  constexpr std::string_view kOpening = "{[<";
+  const bool line = std::ranges::all_of(text, [](char c) { return c >= ' ' && c < '\x7f'; });
+  if (text.size() < kSecretMin || !line) return false;
+  if (kOpening.find(text.front()) != kOpening.npos || reads_like_a_key(text)) return false;
+  std::string url(text.substr(0, text.find('=')));
+  url.resize(url.size() / 4 * 4);  // whole bytes, also of what was cut off
+  std::ranges::replace(url, '+', '-');
+  std::ranges::replace(url, '/', '_');
+  for (const auto& raw : {unbase64url(url), unhex(text)}) {
+    if (raw && (is_sequence(*raw) || reads_like_a_key(*raw))) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string_view name(Algorithm algorithm) {
@@ -272,8 +306,9 @@ Result<void> KeySet::add_pem(std::string_view text) {
 }
 
 Result<KeySet> KeySet::parse(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
+  constexpr std::string_view kBlank = " \t\r\n", kByteOrderMark = "\xef\xbb\xbf";
   if (text.size() > kKeyFile) return fail(Code::KEY_FILE, "larger than 64 KiB");
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
   text = text.substr(0, text.find_last_not_of(kBlank) + 1);
   KeySet set;
@@ -282,10 +317,12 @@ Result<KeySet> KeySet::parse(std::string_view text) {
     added = set.add_jwks(text);
   } else if (text.find("-----BEGIN ") != text.npos) {
     added = set.add_pem(text);
-  } else if (text.size() >= kSecretMin) {
+  } else if (may_be_secret(text)) {
     set.keys_.emplace_back(std::string(), Secret(std::string(text)));
   } else {
-    return fail(Code::KEY_FILE, "expected a JWKS, PEM, or a secret of 32 bytes or more");
+    return fail(Code::KEY_FILE,
+                "expected a JWKS, public keys in PEM, or a secret of 32 bytes or more: a line of "
+                "printable ASCII that is no form of a public key");
   }
   if (!added) return tl::unexpected(added.error());
   if (set.keys_.empty()) {

@@ -49,9 +49,11 @@ class Key {
 
 class KeySet {
  public:
-  // A JWKS (RFC 7517 §5), public keys or certificates in PEM, or anything else of kSecretMin bytes
-  // or more without the white space around it: the secret of HS256. Keys of a JWKS that are not for
-  // verifying, or of algorithms we do not have, are left out; no key that is left is LEAT_KEY_FILE.
+  // A JWKS (RFC 7517 §5), public keys or certificates in PEM, or the secret of HS256: a line of
+  // kSecretMin printable ASCII characters or more that is no form of a public key; a secret of
+  // other bytes is written as a JWK. A byte order mark and white space around it all are left out,
+  // and so are keys of a JWKS that are not for verifying, or of algorithms we do not have; no key
+  // that is left is LEAT_KEY_FILE.
   static Result<KeySet> parse(std::string_view text);
   // The same of a file, which must have mode 0600 if there is a secret in it.
   static Result<KeySet> load(const std::string& path);

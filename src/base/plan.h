@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+
 namespace leat {
 
 struct Plan {
@@ -40,6 +42,15 @@ struct Plans {
     }
     return found;
   }
+  std::vector<std::string> names() const {
+    std::vector<std::string> all_names;
+    for (const Plan& plan : all) all_names.push_back(plan.name);
+    return all_names;
+  }
 };
+
+// LEAT_USAGE for a plan that is none of these: who is given it would quietly come to the default.
+// Empty stands for the default itself.
+Result<void> check_plan(const std::string& plan, const std::vector<std::string>& known);
 
 }  // namespace leat

@@ -7,7 +7,6 @@
 #include "base/crypto_util.h"
 
 namespace leat {
-namespace {
 
 // The whole capacity: a short string lies inside the object and a move leaves it there.
 void wipe(std::string& value) {
@@ -15,8 +14,6 @@ void wipe(std::string& value) {
   OPENSSL_cleanse(value.data(), value.size());
   value.clear();
 }
-
-}  // namespace
 
 Secret::Secret(std::string value) : value_(std::move(value)) { wipe(value); }
 

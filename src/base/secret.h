@@ -9,6 +9,10 @@
 
 namespace leat {
 
+// Zeros all that the string has room for, and empties it: for texts that hold a secret where a
+// Secret cannot stand.
+void wipe(std::string& text);
+
 class Secret {
  public:
   Secret() = default;

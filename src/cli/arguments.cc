@@ -75,7 +75,7 @@ struct Parser {
   RelayArguments relay;
   AgentArguments http, tcp, tls, ws, agent;
   JoinArguments join;
-  TokenArguments token_create, token_invite, token_list, token_revoke, token_allow;
+  TokenArguments token_create, token_invite, token_list, token_revoke, token_allow, token_plan;
   StatusArguments status;
   UsageArguments usage;
   PairArguments pair;
@@ -230,17 +230,18 @@ void Parser::add_token() {
   auto* tokens = command("token", "the credentials of a relay's agents",
                          "To be run where the relay runs, as the user it runs as.");
   tokens->require_subcommand(1);
-  const auto verb = [&](const char* name, const char* help, TokenArguments& into,
-                        TokenArguments::Verb value) {
+  using Verb = TokenArguments::Verb;
+  const auto verb = [&](const char* name, const char* help, TokenArguments& into, Verb value) {
     auto* c = tokens->add_subcommand(name, help);
     into.verb = value;
     add(c, "--state-dir", into.state_dir, "DIR", kRelayStateDir);
-    if (value == TokenArguments::Verb::list) return;
+    if (value == Verb::list) return;
     add(c, "--name,NAME", into.name, "NAME", "what it is called in lists and logs");
-    if (value != TokenArguments::Verb::create && value != TokenArguments::Verb::invite) return;
-    add(c, "--plan", into.plan, "NAME", "what its owner may use, of the relay's --plans");
+    if (value == Verb::revoke || value == Verb::allow) return;
+    auto* plan =
+        add(c, "--plan", into.plan, "NAME", "what its owner may use, of the relay's --plans");
+    if (value == Verb::plan) plan->required();
   };
-  using Verb = TokenArguments::Verb;
   verb("create", "make one and print it, once", token_create, Verb::create);
   verb("invite", "make a code that lets one machine join, once, within 15 minutes", token_invite,
        Verb::invite);
@@ -248,6 +249,7 @@ void Parser::add_token() {
   verb("revoke", "refuse it from now on", token_revoke, Verb::revoke);
   verb("allow", "take back the revocation of a JWT's subject: jwt:SUBJECT", token_allow,
        Verb::allow);
+  verb("plan", "give its owner another plan, from now on", token_plan, Verb::plan);
 }
 
 void Parser::add_status() {
@@ -289,13 +291,14 @@ void Parser::add_sealed() {
     if (value == DeviceArguments::Verb::list) return;
     sub->add_option("NAME", into.name, "as the list has it")->required()->type_name("");
     if (value == DeviceArguments::Verb::revoke) return;
-    add(sub, "--services", into.services, "IDS", kServices);
-    add(sub, "--paths", into.paths, "PATHS", kPaths);
+    add(sub, "--services", into.services, "IDS",
+        "with commas; 'all' takes the limit off [as it is]");
+    add(sub, "--paths", into.paths, "PATHS", "as /v1,/api; 'all' takes the limit off [as it is]");
   };
   using Verb = DeviceArguments::Verb;
   verb("list", "names, since when, and what they may use", device_list, Verb::list);
   verb("revoke", "refuse it from now on and end its sessions", device_revoke, Verb::revoke);
-  verb("scope", "say anew what it may use", device_scope, Verb::scope);
+  verb("scope", "say what it may use; what is not named stays", device_scope, Verb::scope);
 
   auto* keys = command("key", "the key by which devices know an agent");
   keys->require_subcommand(1);
@@ -392,6 +395,7 @@ Result<Arguments> Parser::parsed() {
                            : verb == "invite" ? token_invite
                            : verb == "list"   ? token_list
                            : verb == "allow"  ? token_allow
+                           : verb == "plan"   ? token_plan
                                               : token_revoke);
   }
   if (name == "status") return status;

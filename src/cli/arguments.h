@@ -34,10 +34,10 @@ struct JoinArguments {
 };
 
 struct TokenArguments {
-  enum class Verb : std::uint8_t { create, invite, list, revoke, allow };
+  enum class Verb : std::uint8_t { create, invite, list, revoke, allow, plan };
   Verb verb = Verb::list;
   std::optional<std::string> state_dir;
-  std::string name;  // create, revoke, allow; of invite it may be empty
+  std::string name;  // of invite it may be empty
   std::string plan;  // create, invite
 };
 

@@ -8,7 +8,6 @@
 #include "agent/agent.h"
 #include "base/log.h"
 #include "cli/agent_settings.h"
-#include "cli/agent_words.h"
 #include "cli/commands.h"
 #include "cli/metrics_server.h"
 #include "cli/process.h"
@@ -18,21 +17,6 @@
 #include "cli/version.h"
 
 namespace leat::cli {
-
-std::string_view relay_sees(control::TunnelKind kind) {
-  switch (kind) {
-    case control::TunnelKind::http:
-    case control::TunnelKind::ws:
-      return "requests and answers in the clear";
-    case control::TunnelKind::tcp:
-      return "the bytes";
-    case control::TunnelKind::tls:
-      return "encrypted bytes";
-    case control::TunnelKind::sealed:
-      return "encrypted bytes, their size and when";
-  }
-  return {};
-}
 
 namespace {
 
@@ -76,7 +60,7 @@ class Display final : public agent::Listener {
     if (tunnel.error) {
       lines.push_back({"not published", tunnel.error->text()});
     } else {
-      lines.push_back({"the relay sees", std::string(relay_sees(tunnel.kind))});
+      lines.push_back({"the relay sees", control::relay_sees(tunnel.kind)});
       if (sealed) lines.push_back({"to let a device in", "leat pair"});
     }
   }

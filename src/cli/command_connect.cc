@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "cli/agent_settings.h"
 #include "cli/commands.h"
 #include "cli/process.h"
@@ -21,32 +22,34 @@
 namespace leat::cli {
 namespace {
 
-Result<std::string> link_text(const ConnectArguments& arguments) {
-  if (arguments.link_file.empty()) return arguments.agent;
-  Result<std::string> text;
+Result<Secret> link_text(const ConnectArguments& arguments) {
+  if (arguments.link_file.empty()) return Secret(arguments.agent);
+  Result<Secret> text;
   if (arguments.link_file == "-") {
-    text = std::string(std::istreambuf_iterator<char>(std::cin), {});
+    text = Secret(std::string(std::istreambuf_iterator<char>(std::cin), {}));
   } else {
-    const auto link = read_private_file(arguments.link_file, Code::BAD_LINK);
-    if (!link) return tl::unexpected(link.error());
-    text = link->reveal();
+    text = read_private_file(arguments.link_file, Code::BAD_LINK);
+    if (!text) return text;
   }
-  return text->substr(0, text->find_last_not_of(" \t\r\n") + 1);
+  const std::string_view all = text->reveal();
+  return Secret(std::string(all.substr(0, all.find_last_not_of(" \t\r\n") + 1)));
 }
 
 Result<connect::Options> options_of(const ConnectArguments& arguments) {
   connect::Options out;
-  auto text = link_text(arguments);
-  if (!text) return tl::unexpected(text.error());
-  if (text->empty()) return fail(Code::USAGE, "AGENT (or --link-file) is missing");
-  if (connect::is_link(*text)) {
-    auto link = connect::parse_link(*text);
+  const auto secret = link_text(arguments);
+  if (!secret) return tl::unexpected(secret.error());
+  const std::string_view text = secret->reveal();
+  if (text.empty()) return fail(Code::USAGE, "AGENT (or --link-file) is missing");
+  if (connect::is_link(text)) {
+    auto link = connect::parse_link(text);
     if (!link) return tl::unexpected(link.error());
     out.link = std::move(*link);
   } else if (!arguments.link_file.empty()) {
     return fail(Code::BAD_LINK, arguments.link_file);
+  } else {
+    out.agent = text;
   }
-  out.agent = std::move(*text);
   out.directory = arguments.state_dir.value_or(config::default_state_dir("connect"));
   out.device = arguments.name.empty() ? machine_name() : arguments.name;
   out.service = arguments.service;

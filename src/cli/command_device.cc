@@ -49,7 +49,9 @@ Result<void> change(agent::Devices& all, const DeviceArguments& arguments) {
     if (!device->revoked) device->revoked = agent::unix_now();
     return {};
   }
-  device->scope = {split_list(arguments.services), split_list(arguments.paths)};
+  // What is not named stays: nobody is let in to more by way of a limit.
+  if (!arguments.services.empty()) device->scope.services = split_limit(arguments.services);
+  if (!arguments.paths.empty()) device->scope.paths = split_limit(arguments.paths);
   for (const std::string& path : device->scope.paths) {
     if (!path.starts_with('/')) return fail(Code::USAGE, "--paths: expected /…, found " + path);
   }
@@ -68,9 +70,19 @@ int run_device(const DeviceArguments& arguments) {
     print(table(*all));
     return kExitStopped;
   }
-  const auto done =
-      file.update([&](agent::Devices& all) -> Result<void> { return change(all, arguments); });
-  return done ? kExitStopped : report(done.error());
+  agent::Devices now;
+  const auto done = file.update([&](agent::Devices& all) -> Result<void> {
+    auto changed = change(all, arguments);
+    now.devices = all.devices;
+    return changed;
+  });
+  if (!done) return report(done.error());
+  if (arguments.verb == DeviceArguments::Verb::scope) {
+    std::erase_if(now.devices, [&](const auto& each) { return each.name != arguments.name; });
+    print(table(now));
+    warn_of_unknown(*directory, now.devices.front().scope.services);
+  }
+  return kExitStopped;
 }
 
 int run_key(const KeyArguments& arguments) {
@@ -78,8 +90,7 @@ int run_key(const KeyArguments& arguments) {
   if (!directory) return report(directory.error());
   const std::string path = *directory + "/identity.pem";
   const bool rotate = arguments.verb == KeyArguments::Verb::rotate;
-  const auto identity =
-      rotate ? crypto::Identity::rotate(path) : crypto::Identity::load_or_create(path);
+  const auto identity = rotate ? crypto::Identity::rotate(path) : crypto::Identity::load(path);
   if (!identity) return report(identity.error());
   print("identity     " + hex(identity->signing().public_key()) + "\nsealing key  " +
         base64url(identity->sealing().public_key().bytes) + "\n");

@@ -30,7 +30,8 @@ Result<connect::Link> offer(const PairArguments& arguments, const std::string& d
   pairing.id = as_chars(id);
   std::ranges::copy(psk.reveal(), pairing.code.hash.begin());
   pairing.name = arguments.name;
-  pairing.scope = {split_list(arguments.services), split_list(arguments.paths)};
+  pairing.scope = {split_limit(arguments.services), split_limit(arguments.paths)};
+  warn_of_unknown(directory, pairing.scope.services);
   pairing.code.ends = agent::unix_now() + std::int64_t{60} * arguments.minutes;
   const auto written =
       agent::DeviceFile(directory).update([&](agent::Devices& all) -> Result<void> {
@@ -61,7 +62,7 @@ int run_pair(const PairArguments& arguments) {
   if (known->tunnel.empty() && known->ways.direct.empty()) {
     return report({Code::NO_AGENT, "the agent has not reached its relay yet"});
   }
-  for (const std::string& path : split_list(arguments.paths)) {
+  for (const std::string& path : split_limit(arguments.paths)) {
     if (!path.starts_with('/')) return report({Code::USAGE, "--paths: expected /…, found " + path});
   }
   const auto link = offer(arguments, *directory, *known);

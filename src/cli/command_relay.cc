@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
@@ -37,13 +38,24 @@ bool wants_token(const relay::Options& options) {
 void show(const relay::Info& info, const relay::Options& options) {
   std::vector<BoxLine> lines = {{"address", info.public_url}, {"listening", info.listen.text()}};
   if (info.plain_listen) lines.push_back({"plain HTTP", info.plain_listen->text()});
-  if (info.admin_listen)
-    lines.push_back({"health", "http://" + info.admin_listen->text() + "/healthz"});
+  if (info.admin_listen) {
+    const std::string admin = "http://" + info.admin_listen->text();
+    lines.push_back({"health", admin + "/healthz"});
+    if (!options.admin_key.empty()) lines.push_back({"dashboard", admin + "/"});
+    if (!is_loopback(*info.admin_listen)) {
+      log::warn("the admin listener is open to the network, and its key travels in the clear",
+                {{"admin_listen", info.admin_listen->text()}});
+    }
+  }
   lines.push_back({"fingerprint", info.pin});
   lines.push_back({"state", options.state_dir});
-  lines.push_back({"the relay sees", "http tunnels: requests and answers in the clear"});
-  lines.push_back({" ", "tcp tunnels: the bytes"});
-  lines.push_back({" ", "tls tunnels: encrypted bytes, and the name that is asked for"});
+  const char* label = "the relay sees";
+  for (const control::TunnelKind kind :
+       {control::TunnelKind::http, control::TunnelKind::ws, control::TunnelKind::tcp,
+        control::TunnelKind::tls, control::TunnelKind::sealed}) {
+    lines.push_back({std::exchange(label, " "),
+                     std::string(control::name(kind)) + " tunnels: " + control::relay_sees(kind)});
+  }
   std::string out = box(version_line() + " relay", lines);
   if (options.domain.empty() && options.public_url.empty() && everywhere(info.listen)) {
     out +=

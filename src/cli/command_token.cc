@@ -9,6 +9,7 @@
 
 #include "base/calendar.h"
 #include "base/file.h"
+#include "base/plan.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
@@ -26,13 +27,17 @@ std::string padded(std::string text, std::size_t width) {
 }
 
 std::string table(const std::vector<store::TokenInfo>& tokens) {
-  std::size_t width = 4;
-  for (const store::TokenInfo& token : tokens) width = std::max(width, token.name.size());
-  constexpr std::size_t kTime = 18;
-  std::string out = padded("NAME", width + 2) + padded("CREATED (UTC)", kTime) +
-                    padded("LAST USED", kTime) + "STATE\n";
+  std::size_t width = 4, plan = 4;
   for (const store::TokenInfo& token : tokens) {
-    out += padded(token.name, width + 2) + padded(day_and_minute(token.created), kTime) +
+    width = std::max(width, token.name.size());
+    plan = std::max(plan, token.plan.size());
+  }
+  constexpr std::size_t kTime = 18;
+  std::string out = padded("NAME", width + 2) + padded("PLAN", plan + 2) +
+                    padded("CREATED (UTC)", kTime) + padded("LAST USED", kTime) + "STATE\n";
+  for (const store::TokenInfo& token : tokens) {
+    out += padded(token.name, width + 2) + padded(token.plan.empty() ? "-" : token.plan, plan + 2) +
+           padded(day_and_minute(token.created), kTime) +
            padded(token.last_used ? day_and_minute(*token.last_used) : "never", kTime) +
            (token.revoked ? "revoked " + day_and_minute(*token.revoked) : "in force") + "\n";
   }
@@ -56,24 +61,17 @@ Result<std::unique_ptr<store::Store>> open_store(const std::string& directory, b
   return fail(Code::STATE_DIR, directory + ": " + std::generic_category().message(errno));
 }
 
-// One that the relay does not have would quietly come to its default. Where no relay has run yet
-// nothing is known of its plans.
-Result<void> check_plan(const std::string& plan, const std::string& directory) {
+// Where no relay has run yet nothing is known of its plans.
+Result<void> check_plan_of(const std::string& directory, const std::string& plan) {
   const auto relay = relay_at_work(directory);
-  if (plan.empty() || !relay || std::ranges::find(relay->plans, plan) != relay->plans.end()) {
-    return {};
-  }
-  std::string known;
-  for (const std::string& each : relay->plans) known.append(known.empty() ? "" : ", ").append(each);
-  return fail(Code::USAGE, "--plan: the relay has no plan called " + plan +
-                               (known.empty() ? "; it runs without plans" : ", but " + known));
+  return relay ? check_plan(plan, relay->plans) : Result<void>();
 }
 
 }  // namespace
 
 int run_token(const TokenArguments& arguments) {
   const std::string directory = arguments.state_dir.value_or(config::default_state_dir());
-  if (const auto known = check_plan(arguments.plan, directory); !known) {
+  if (const auto known = check_plan_of(directory, arguments.plan); !known) {
     return report(known.error());
   }
   const bool prepare = arguments.verb == TokenArguments::Verb::create && arguments.state_dir;
@@ -103,6 +101,11 @@ int run_token(const TokenArguments& arguments) {
     case TokenArguments::Verb::revoke: {
       const auto revoked = (*store)->revoke_token(arguments.name);
       if (!revoked) return report(revoked.error());
+      break;
+    }
+    case TokenArguments::Verb::plan: {
+      const auto set = (*store)->set_plan(arguments.name, arguments.plan);
+      if (!set) return report(set.error());
       break;
     }
     case TokenArguments::Verb::allow: {

@@ -289,11 +289,11 @@ void Demo::stay() {
 }
 
 void Demo::request(std::string method, const std::string& path, std::string body,
-                   DemoClient::OnContent on_content, DemoClient::OnDone on_done) {
+                   HttpClient::OnContent on_content, HttpClient::OnDone on_done) {
   shard_.dispose(std::move(client_));
-  client_ = std::make_unique<DemoClient>(
-      shard_, *tls_,
-      DemoClient::Request{relay_, host_, std::move(method), prefix_ + path, std::move(body)},
+  client_ = std::make_unique<HttpClient>(
+      shard_, &*tls_,
+      HttpClient::Request{relay_, host_, std::move(method), prefix_ + path, std::move(body)},
       std::move(on_content), std::move(on_done));
 }
 

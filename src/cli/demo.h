@@ -14,8 +14,8 @@
 #include "cli/arguments.h"
 #include "cli/chat_stream.h"
 #include "cli/child.h"
-#include "cli/demo_client.h"
 #include "cli/demo_report.h"
+#include "cli/http_client.h"
 #include "cli/process.h"
 #include "net/shard.h"
 #include "net/tls.h"
@@ -60,7 +60,7 @@ class Demo {
   void stay();
 
   void request(std::string method, const std::string& path, std::string body,
-               DemoClient::OnContent on_content, DemoClient::OnDone on_done);
+               HttpClient::OnContent on_content, HttpClient::OnDone on_done);
   void fail_with(const std::string& what, const Child* child = nullptr);
   void end_next_child();
   std::string file(std::string_view name) const { return directory_ + "/" + std::string(name); }
@@ -81,7 +81,7 @@ class Demo {
   std::string url_, host_, prefix_;  // of the tunnel; the last without its final slash
   std::string model_;
   std::optional<net::TlsContext> tls_;
-  std::unique_ptr<DemoClient> client_;
+  std::unique_ptr<HttpClient> client_;
   ChatStream stream_;
   std::string other_content_;  // of an answer that is no stream of tokens
   DemoReport report_;

@@ -87,7 +87,11 @@ Result<RelayAtWork> relay_at_work(const std::string& state_dir) {
     options.public_url = json.value("public_url", "");
     options.domain = json.value("domain", "");
     if (json.contains("plain_listen")) info.plain_listen = HostPort{};
-    return RelayAtWork{agent_door(info, options), json.value("plans", std::vector<std::string>())};
+    RelayAtWork relay{
+        agent_door(info, options), json.value("plans", std::vector<std::string>()), {}};
+    const auto admin = parse_host_port(json.value("admin_listen", ""));
+    if (admin) relay.admin_listen = *admin;
+    return relay;
   } catch (const nlohmann::json::exception&) {
     return fail(Code::STATE_DIR, path + ": is damaged");
   }

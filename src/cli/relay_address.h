@@ -1,6 +1,7 @@
 // Where the agents of a relay on this machine are to go, and the text that invites one.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ AgentDoor agent_door(const relay::Info& info, const relay::Options& options);
 struct RelayAtWork {
   AgentDoor door;
   std::vector<std::string> plans;
+  std::optional<HostPort> admin_listen;
 };
 Result<RelayAtWork> relay_at_work(const std::string& state_dir);
 

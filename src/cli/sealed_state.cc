@@ -1,5 +1,7 @@
 #include "cli/sealed_state.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 
@@ -23,6 +25,19 @@ Result<std::string> sealed_state_dir(const std::optional<std::string>& named) {
   return fail(Code::NO_AGENT, "more than one: " + all);
 }
 
+void warn_of_unknown(const std::string& state_dir, const std::vector<std::string>& services) {
+  const auto known = agent::read_sealed_agent(state_dir);
+  if (!known) return;
+  for (const std::string& service : services) {
+    if (std::ranges::find(known->services, service) != known->services.end()) continue;
+    std::string all;
+    for (const std::string& each : known->services)
+      all.append(all.empty() ? "" : ", ").append(each);
+    std::fprintf(stderr, "The agent has no sealed service '%s' now. It has: %s\n", service.c_str(),
+                 all.empty() ? "none" : all.c_str());
+  }
+}
+
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> out;
   for (std::size_t at = 0; at < text.size();) {
@@ -30,6 +45,13 @@ std::vector<std::string> split_list(const std::string& text) {
     if (end > at) out.push_back(text.substr(at, end - at));
     at = end + 1;
   }
+  return out;
+}
+
+std::vector<std::string> split_limit(const std::string& text) {
+  if (text.empty() || text == "all") return {};
+  auto out = split_list(text);
+  if (out.empty()) out.emplace_back();
   return out;
 }
 

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "cli/agent_words.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
 
@@ -73,7 +72,7 @@ void add_tunnel(const agent::TunnelStatus& tunnel, Lines& lines) {
   if (tunnel.health != agent::Health::State::unknown) {
     service.append("  ").append(name(tunnel.health));
   }
-  lines.add(service + "  the relay sees " + std::string(relay_sees(tunnel.kind)));
+  lines.add(service + "  the relay sees " + control::relay_sees(tunnel.kind));
   if (tunnel.health_error) lines.add("    " + plain(tunnel.health_error->text()));
   if (tunnel.error) lines.add("    not published: " + plain(tunnel.error->text()));
 }

@@ -144,6 +144,7 @@ void Attempt::ask() {
   if (credential_.pairing) hello.set_pairing(*credential_.pairing);
   hello.add_suites(static_cast<proto::SealedSuite>(credential_.suite));
   hello.set_software("leat/" LEAT_VERSION);
+  hello.set_tunnel(agent_.tunnel);
   std::array<std::uint8_t, crypto::kMaxUnit> unit;
   const auto body = handshake_->write(as_bytes(hello.SerializeAsString()),
                                       MutableBytes(unit).subspan(crypto::kUnitHeader));
@@ -164,7 +165,11 @@ void Attempt::read_reply() {
     const net::IoResult got = transport_->read(MutableBytes(buffer).first(room));
     if (got.status == net::IoStatus::would_block) return;
     if (got.status != net::IoStatus::ok) {
-      return failed(Code::CARRIER_CUT, way_.text() + ": closed before the agent's reply");
+      const bool says = got.status == net::IoStatus::end && !way_.tunnel.empty();
+      const Code said = says ? transport_->error().code : Code::CARRIER_CUT;
+      // Who offers such a tunnel no more is told of it as who never did (docs/protocol.md §8.1).
+      return failed(said == Code::NO_SUCH_SERVICE ? Code::AGENT_OFFLINE : said,
+                    way_.text() + ": closed before the agent's reply");
     }
     held_ += as_chars(Bytes(buffer).first(got.n));
     const crypto::Unit unit = crypto::read_unit(as_bytes(held_), crypto::Role::responder);
@@ -179,7 +184,8 @@ void Attempt::read_reply() {
     if (unit.kind == crypto::UnitKind::refused) {
       // Said by whom nobody knows: words for a person, and an end.
       const std::string name = control::printable(as_chars(unit.body), 64);
-      return failed(code_from_name(name).value_or(Code::PROTOCOL), way_.text() + ": " + name);
+      return failed(code_from_name(name).value_or(Code::PROTOCOL),
+                    way_.text() + ": " + name + ", not proven");
     }
     return take_reply(unit.body, as_bytes(held_).subspan(unit.size));
   }

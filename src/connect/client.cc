@@ -134,29 +134,33 @@ void Client::on_usable() {
 
 void Client::on_connected(const std::string& way) {
   backoff_.succeeded();
-  remember();
-  events_.on_connected(known_.agent.name.empty() ? known_.file : known_.agent.name, way);
+  connected_ = true;
+  remember(way);
+  events_.on_connected(known_.file, way);
 }
 
 // The agent has opened a session: a pairing has come through, and where it listens is known anew.
-void Client::remember() {
+void Client::remember(const std::string& way) {
   const bool fresh = !known_.paired;
   if (!fresh && known_.agent.direct == session_->direct()) return;
-  known_.paired = true;
   known_.agent.direct = session_->direct();
   credential_.pairing.reset();
   credential_.secret = {};
-  const auto saved = known_.save(options_.directory);
+  const auto saved =
+      fresh ? known_.come_through(options_.directory, way) : known_.save(options_.directory);
   if (!saved) log::write(log::Level::error, "agent.unsaved", saved.error());
 }
 
 void Client::on_session_end(const Error& why) {
+  // Outside of a session anybody on the way may say anything. It ends what was not there yet, which
+  // somebody looks after; what has been there is not given up for it.
+  const bool believed = session_->driver() != nullptr || !connected_;
   pipes_.clear();
   https_.clear();
   shard_.dispose(std::move(session_));
   if (stopped_) return over(nullptr);
   log::write(log::Level::warn, "session.ended", why);
-  if (!listener_ || is_final(why.code)) return over(&why);
+  if (!listener_ || (believed && is_final(why.code))) return over(&why);
   // Those who wait are told at once; who comes later may be luckier.
   for (auto& local : std::exchange(waiting_, {})) {
     local->abort();
@@ -185,8 +189,9 @@ void Client::join(std::unique_ptr<net::Transport> local) {
   const Service* service = found != services.end() ? &*found : only ? &services.front() : nullptr;
   if (service != nullptr && service->kind == control::TunnelKind::http) {
     LocalHttp::Owner& owner = *this;
+    const std::string listens_on = options_.listen ? options_.listen->host : std::string();
     https_.push_back(std::make_unique<LocalHttp>(*session_->driver(), std::move(local),
-                                                 options_.service, owner));
+                                                 options_.service, listens_on, owner));
     return https_.back()->start();
   }
   const auto stream = session_->driver()->mux().open(shard_.now());

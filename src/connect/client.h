@@ -39,7 +39,7 @@ class Client final : private Session::Owner, private LocalPipe::Owner, private L
   class Listener {
    public:
     virtual void on_listening(const HostPort& address) = 0;
-    // Each time there is a session.
+    // Each time there is a session. `agent`: the name by which it is kept, and found again.
     virtual void on_connected(const std::string& agent, const std::string& way) = 0;
     // It cannot be, or (`why` null) the one local connection has ended.
     virtual void on_over(const Error* why) = 0;
@@ -69,7 +69,7 @@ class Client final : private Session::Owner, private LocalPipe::Owner, private L
   void connect();
   void on_accept(net::Fd socket);
   void join(std::unique_ptr<net::Transport> local);
-  void remember();
+  void remember(const std::string& way);
   void over(const Error* why);
 
   net::Shard& shard_;
@@ -86,10 +86,11 @@ class Client final : private Session::Owner, private LocalPipe::Owner, private L
   std::vector<std::unique_ptr<LocalPipe>> pipes_;         // after the session: they detach from it
   std::vector<std::unique_ptr<LocalHttp>> https_;
   std::function<void()> stopped_;
+  bool connected_ = false;  // once, at least
   bool over_ = false;
 };
 
-// Codes after which trying again cannot help.
+// Codes after which trying again cannot help, if they are true.
 bool is_final(Code code);
 
 }  // namespace leat::connect

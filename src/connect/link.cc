@@ -24,15 +24,17 @@ std::string format(const Link& link, std::string_view page) {
   proto::PairingLink message;
   message.set_agent(std::string(as_chars(link.agent.key.bytes)));
   message.set_pairing(link.pairing);
-  message.set_secret(std::string(link.secret.reveal()));
+  message.mutable_secret()->assign(link.secret.reveal());  // no copy beside it
   message.set_tunnel(link.agent.tunnel);
   for (const std::string& relay : link.agent.relays) message.add_relays(relay);
   for (const std::string& direct : link.agent.direct) message.add_direct(direct);
   message.set_ends(link.ends);
   message.set_name(control::printable(link.agent.name, kNameMax));
   message.set_pin(link.agent.pin);
+  const Secret bytes(message.SerializeAsString());
+  wipe(*message.mutable_secret());
   std::string out(page);
-  return out.append("#").append(kFragment).append(base64url(as_bytes(message.SerializeAsString())));
+  return out.append("#").append(kFragment).append(base64url(as_bytes(bytes.reveal())));
 }
 
 bool is_link(std::string_view text) { return fragment_at(text) != text.npos; }
@@ -40,12 +42,14 @@ bool is_link(std::string_view text) { return fragment_at(text) != text.npos; }
 Result<Link> parse_link(std::string_view text) {
   const std::size_t at = fragment_at(text);
   if (at == text.npos) return fail(Code::BAD_LINK);
-  const auto bytes = unbase64url(text.substr(at));
+  auto bytes = unbase64url(text.substr(at));
   proto::PairingLink message;
   Link out;
-  if (!bytes || !message.ParseFromString(*bytes) ||
-      message.agent().size() != out.agent.key.bytes.size() ||
-      message.pairing().size() != kPairingSize || message.secret().size() != kSecretSize ||
+  const bool parsed = bytes && message.ParseFromString(*bytes);
+  if (bytes) wipe(*bytes);
+  out.secret = Secret(std::move(*message.mutable_secret()));
+  if (!parsed || message.agent().size() != out.agent.key.bytes.size() ||
+      message.pairing().size() != kPairingSize || out.secret.reveal().size() != kSecretSize ||
       (!message.pin().empty() && message.pin().size() != kPinSize)) {
     return fail(Code::BAD_LINK, "what stands behind the # is damaged");
   }
@@ -56,7 +60,6 @@ Result<Link> parse_link(std::string_view text) {
   out.agent.name = control::printable(message.name(), kNameMax);
   out.agent.pin = message.pin();
   out.pairing = message.pairing();
-  out.secret = Secret(message.secret());
   out.ends = message.ends();
   return out;
 }

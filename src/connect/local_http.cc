@@ -1,5 +1,7 @@
 #include "connect/local_http.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -15,13 +17,25 @@ namespace {
 // How long a local program may go on sending after everything was sent to it.
 constexpr auto kLinger = std::chrono::seconds(2);
 
+// Nobody but the user can have a page under an address of this machine, or under localhost (RFC
+// 6761 §6.3). What has no Host (HTTP/1.0) is no browser.
+bool is_own(const http::Request& request, std::string_view listens_on) {
+  const std::string* field = request.fields.find("Host");
+  if (listens_on.empty() || field == nullptr) return true;
+  const std::string name = http::host_name(*field);
+  in_addr address;
+  return name == "localhost" || name.ends_with(".localhost") || name.starts_with('[') ||
+         ::inet_pton(AF_INET, name.c_str(), &address) == 1 || name == http::host_name(listens_on);
+}
+
 }  // namespace
 
 LocalHttp::LocalHttp(net::SessionDriver& driver, std::unique_ptr<net::Transport> local,
-                     std::string service, Owner& owner)
+                     std::string service, std::string_view listens_on, Owner& owner)
     : driver_(driver),
       local_(std::move(local)),
       service_(std::move(service)),
+      listens_on_(listens_on),
       owner_(owner),
       linger_(driver.shard(), [this] { over(false); }) {
   local_->set_owner(this);
@@ -76,6 +90,7 @@ void LocalHttp::read_head() {
   }
   auto request = reader_.head().take_request();
   if (!request) return answer(Code::BAD_REQUEST);
+  if (!is_own(*request, listens_on_)) return answer(Code::MISDIRECTED);
   open(std::move(*request));
 }
 

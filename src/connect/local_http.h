@@ -4,6 +4,10 @@
 //   head ──▶ reply ──▶ response head ─┬─▶ body ──▶ done ──▶ head (keep-alive), or over
 //                                     └─▶ raw (101) ─────▶ over
 //
+// A local port is open to every page in a browser beside it, under any name whose owner lets it
+// point here (DNS rebinding), and a service behind it can no longer tell, for the agent writes Host
+// and Origin anew. So a name that somebody else could own is refused here.
+//
 // Before the first byte of an answer a failure is answered with its code; after it, only a cut
 // connection tells the truth.
 #pragma once
@@ -11,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "control/wire.h"
 #include "http/head.h"
@@ -36,9 +41,10 @@ class LocalHttp final : private net::TransportOwner,
     ~Owner() = default;
   };
 
-  // The driver outlives it.
+  // `listens_on`: the one name that requests may have in Host, beside localhost and addresses;
+  // empty if no port is open. The driver outlives it.
   LocalHttp(net::SessionDriver& driver, std::unique_ptr<net::Transport> local, std::string service,
-            Owner& owner);
+            std::string_view listens_on, Owner& owner);
   ~LocalHttp() override;
   void start() { driver_.shard().defer(*this); }
 
@@ -70,7 +76,7 @@ class LocalHttp final : private net::TransportOwner,
 
   net::SessionDriver& driver_;
   const std::unique_ptr<net::Transport> local_;
-  const std::string service_;
+  const std::string service_, listens_on_;
   Owner& owner_;
   net::HttpReader reader_;
   net::HttpWriter writer_;

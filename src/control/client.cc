@@ -116,9 +116,13 @@ void Client::on_message(const proto::Control& message) {
       for (const std::string& relay : drain.relays()) relays.push_back(peer_text(relay));
       return events_.on_drain(printable(drain.reason(), kReasonText), retry_after_ms, relays);
     }
-    case proto::Control::kNotice:
+    case proto::Control::kNotice: {
       if (!welcomed) break;
-      return events_.on_notice(from_wire(message.notice().failure()));
+      const Error why = from_wire(message.notice().failure());
+      events_.on_notice(why);
+      const std::string& lost = message.notice().tunnel();
+      return lost.empty() ? void() : events_.on_taken(peer_text(lost), why);
+    }
     case proto::Control::kShared:
       if (!welcomed) break;
       return events_.on_shared(peer_text(message.shared().tunnel()), message.shared().agents());

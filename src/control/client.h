@@ -29,6 +29,8 @@ namespace leat::control {
 
 enum class TunnelKind : std::uint8_t { http, tcp, ws, tls, sealed };
 const char* name(TunnelKind kind);
+// What a relay can see of a tunnel's visitors; ends "the relay sees …".
+const char* relay_sees(TunnelKind kind);
 
 using leat::valid_host_name;
 using leat::valid_tunnel_id;
@@ -79,6 +81,8 @@ class ClientEvents {
   virtual void on_drain(const std::string& reason, std::uint32_t retry_after_ms,
                         const std::vector<std::string>& relays) = 0;
   virtual void on_notice(const Error& error) = 0;
+  // Behind the notice that says why: the relay has taken this tunnel of ours away.
+  virtual void on_taken(const std::string& /*tunnel*/, const Error& /*why*/) {}
   // So many agents serve this tunnel of ours, this one included.
   virtual void on_shared(const std::string& /*tunnel*/, std::uint32_t /*agents*/) {}
   // Before on_welcome: what the relay made for a join code.

@@ -50,6 +50,22 @@ const char* name(TunnelKind kind) {
   return "unknown";
 }
 
+const char* relay_sees(TunnelKind kind) {
+  switch (kind) {
+    case TunnelKind::http:
+      return "requests and answers in the clear";
+    case TunnelKind::ws:
+      return "messages in the clear, unless the room encrypts them";
+    case TunnelKind::tcp:
+      return "the bytes as they are";
+    case TunnelKind::tls:
+      return "encrypted bytes, and the name that is asked for";
+    case TunnelKind::sealed:
+      return "encrypted bytes, their size and when";
+  }
+  return "";
+}
+
 proto::Kind to_wire(TunnelKind kind) {
   switch (kind) {
     case TunnelKind::http:

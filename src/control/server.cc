@@ -216,10 +216,11 @@ void Server::drain(std::string_view reason, std::uint32_t retry_after_ms,
   append_message(message, out_);
 }
 
-void Server::notice(const Error& error) {
+void Server::notice(const Error& error, const std::string& lost) {
   if (state_ != State::welcomed) return;
   proto::Control message;
   *message.mutable_notice()->mutable_failure() = to_wire(error);
+  message.mutable_notice()->set_tunnel(lost);
   append_message(message, out_);
 }
 

@@ -69,7 +69,9 @@ class Server {
   void bound(std::uint32_t request, const TunnelBound& tunnel);
   void refused(std::uint32_t request, const Error& error);
   void drain(std::string_view reason, std::uint32_t retry_after_ms, std::uint32_t deadline_ms);
-  void notice(const Error& error);  // only once welcomed, like the next
+  // `lost`: a tunnel of the session's that is not bound any more. Only once welcomed, like the
+  // next.
+  void notice(const Error& error, const std::string& lost = {});
   void shared(const std::string& tunnel, std::uint32_t agents);
   void fail(const Error& error);  // queues Failure; the session ends after it is sent
 

@@ -91,4 +91,10 @@ SocketAddress SocketAddress::peer(int fd) {
   return result;
 }
 
+std::string network_of(const std::string& host) {
+  std::array<char, 16> bytes;
+  if (::inet_pton(AF_INET6, host.c_str(), bytes.data()) != 1) return host;
+  return {bytes.data(), 8};
+}
+
 }  // namespace leat::net

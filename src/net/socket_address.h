@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <optional>
+#include <string>
 
 #include "base/address.h"
 
@@ -27,5 +28,9 @@ struct SocketAddress {
   static SocketAddress local(int fd);
   static SocketAddress peer(int fd);
 };
+
+// For counting: an address, or of an IPv6 address its /64, all of which one customer has most often
+// (RFC 6177).
+std::string network_of(const std::string& host);
 
 }  // namespace leat::net

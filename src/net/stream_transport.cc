@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/address.h"
 #include "base/limits.h"
 #include "mux/endpoint.h"
 
@@ -55,12 +56,17 @@ class StreamTransport final : public Transport, private mux::Source, private mux
   bool broken() const override { return dead_; }
   int fd() const override { return -1; }
   std::string peer() const override { return peer_; }
-  std::string peer_host() const override { return peer_.substr(0, peer_.rfind(':')); }
+  std::string peer_host() const override {
+    const auto address = parse_host_port(peer_, true);
+    return address ? address->host : peer_;
+  }
   Error error() const override { return error_; }
 
  private:
   mux::Produced produce(MutableBytes out) override;
-  std::size_t deliver(Bytes data) override;
+  std::size_t deliver(Bytes data) override { return deliver_pieces({&data, 1}); }
+  std::size_t deliver_pieces(std::span<const Bytes> pieces) override;
+  std::size_t take_offered(MutableBytes into);
   void end() override;
   void reset(mux::ResetReason reason) override;
 
@@ -86,7 +92,9 @@ class StreamTransport final : public Transport, private mux::Source, private mux
   bool source_ended_ = false;
 
   // --- in ---
-  Bytes offered_;  // while offering_: what the reader has not taken
+  std::span<const Bytes> offered_;  // while offering_: what the reader has not taken, …
+  std::size_t begun_ = 0;           // … but for so much of the first
+  std::size_t taken_ = 0;
   bool offering_ = false;
   MutableBytes wanted_;  // while wanting_: where the reader wants it
   std::size_t got_ = 0;
@@ -100,26 +108,41 @@ class StreamTransport final : public Transport, private mux::Source, private mux
 
 // --- received ---
 
-std::size_t StreamTransport::deliver(Bytes data) {
+std::size_t StreamTransport::deliver_pieces(std::span<const Bytes> pieces) {
+  offered_ = pieces;
+  begun_ = taken_ = 0;
   if (wanting_) {
-    const std::size_t n = std::min(data.size(), wanted_.size() - got_);
-    std::memcpy(wanted_.data() + got_, data.data(), n);
-    got_ += n;
-    return n;
+    got_ += take_offered(wanted_.subspan(got_));
+  } else {
+    offering_ = true;
+    notify();
+    offering_ = false;
   }
-  offered_ = data;
-  offering_ = true;
-  notify();
-  offering_ = false;
-  return data.size() - std::exchange(offered_, {}).size();
+  offered_ = {};
+  return taken_;
+}
+
+std::size_t StreamTransport::take_offered(MutableBytes into) {
+  std::size_t total = 0;
+  while (total < into.size() && !offered_.empty()) {
+    const Bytes piece = offered_.front().subspan(begun_);
+    const std::size_t n = std::min(piece.size(), into.size() - total);
+    std::memcpy(into.data() + total, piece.data(), n);
+    total += n;
+    begun_ += n;
+    if (n == piece.size()) {
+      offered_ = offered_.subspan(1);
+      begun_ = 0;
+    }
+  }
+  taken_ += total;
+  return total;
 }
 
 IoResult StreamTransport::read(MutableBytes into) {
   if (offering_) {
-    const std::size_t n = std::min(offered_.size(), into.size());
+    const std::size_t n = take_offered(into);
     if (n == 0) return {dead_ ? IoStatus::failed : IoStatus::would_block};
-    std::memcpy(into.data(), offered_.data(), n);
-    offered_ = offered_.subspan(n);
     return {IoStatus::ok, n};
   }
   if (!dead_ && !in_ended_ && !into.empty()) {

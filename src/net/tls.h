@@ -71,6 +71,11 @@ std::unique_ptr<Transport> make_plain_transport(Shard& shard, int fd);
 // with it the pin. LEAT_KEY_FILE.
 Result<void> ensure_self_signed(const std::string& certificate_file, const std::string& key_file,
                                 const std::vector<std::string>& names);
+// A new certificate for the key that is there, in place of any other: all of it is written or none.
+Result<void> self_sign(const std::string& certificate_file, const std::string& key_file,
+                       const std::vector<std::string>& names);
+// Two thirds of its life are over. LEAT_KEY_FILE.
+Result<bool> certificate_is_due(const std::string& certificate_file);
 // SHA-256 of the SubjectPublicKeyInfo of a certificate file, as the pin is written: "sha256:" and
 // 64 hex digits. LEAT_KEY_FILE.
 Result<std::string> certificate_pin(const std::string& certificate_file);

@@ -64,6 +64,15 @@ Result<Key> load_or_create_key(const std::string& path) {
   return key;
 }
 
+Result<Certificate> load(const std::string& path) {
+  ERR_clear_error();
+  const auto pem = read_file(path, Code::KEY_FILE);
+  if (!pem) return tl::unexpected(pem.error());
+  Certificate certificate(PEM_read_bio_X509(reading(*pem).get(), nullptr, nullptr, nullptr));
+  if (!certificate) return refuse(path);
+  return certificate;
+}
+
 void add_name(GENERAL_NAMES* names, const std::string& name) {
   GENERAL_NAME* const entry = GENERAL_NAME_new();
   if (ASN1_OCTET_STRING* const address = a2i_IPADDRESS(name.c_str())) {
@@ -81,7 +90,7 @@ void add_extension(X509* certificate, int nid, const char* value) {
   X509_add_ext(certificate, extension.get(), -1);
 }
 
-Certificate self_sign(EVP_PKEY* key, const std::vector<std::string>& names) {
+Certificate sign(EVP_PKEY* key, const std::vector<std::string>& names) {
   Certificate certificate(X509_new());
   X509_set_version(certificate.get(), X509_VERSION_3);
   std::array<std::uint8_t, 16> serial;
@@ -130,32 +139,44 @@ Result<void> ensure_self_signed(const std::string& certificate_file, const std::
   if (has_certificate) {
     return fail(Code::KEY_FILE, key_file + ": missing, but its certificate is there");
   }
+  return self_sign(certificate_file, key_file, names);
+}
+
+Result<void> self_sign(const std::string& certificate_file, const std::string& key_file,
+                       const std::vector<std::string>& names) {
   ERR_clear_error();
   const auto key = load_or_create_key(key_file);
   if (!key) return tl::unexpected(key.error());
-  const Certificate certificate = self_sign(key->get(), names);
+  const Certificate certificate = sign(key->get(), names);
   const Bio pem(BIO_new(BIO_s_mem()));
   if (PEM_write_bio_X509(pem.get(), certificate.get()) != 1) return refuse(certificate_file);
   return write_file(certificate_file, contents(pem), 0644, Code::KEY_FILE);
 }
 
+Result<bool> certificate_is_due(const std::string& certificate_file) {
+  const auto certificate = load(certificate_file);
+  if (!certificate) return tl::unexpected(certificate.error());
+  const ASN1_TIME* const from = X509_get0_notBefore(certificate->get());
+  const ASN1_TIME* const until = X509_get0_notAfter(certificate->get());
+  int life_days = 0, left_days = 0, seconds = 0;
+  if (ASN1_TIME_diff(&life_days, &seconds, from, until) != 1 ||
+      ASN1_TIME_diff(&left_days, &seconds, nullptr, until) != 1) {
+    return refuse(certificate_file);
+  }
+  return left_days < life_days / 3;
+}
+
 Result<std::string> certificate_pin(const std::string& certificate_file) {
-  ERR_clear_error();
-  const auto pem = read_file(certificate_file, Code::KEY_FILE);
-  if (!pem) return tl::unexpected(pem.error());
-  const Certificate certificate(PEM_read_bio_X509(reading(*pem).get(), nullptr, nullptr, nullptr));
-  if (!certificate) return refuse(certificate_file);
-  return "sha256:" + hex(public_key_hash(certificate.get()));
+  const auto certificate = load(certificate_file);
+  if (!certificate) return tl::unexpected(certificate.error());
+  return "sha256:" + hex(public_key_hash(certificate->get()));
 }
 
 Result<std::vector<std::string>> certificate_names(const std::string& certificate_file) {
-  ERR_clear_error();
-  const auto pem = read_file(certificate_file, Code::KEY_FILE);
-  if (!pem) return tl::unexpected(pem.error());
-  const Certificate certificate(PEM_read_bio_X509(reading(*pem).get(), nullptr, nullptr, nullptr));
-  if (!certificate) return refuse(certificate_file);
+  const auto certificate = load(certificate_file);
+  if (!certificate) return tl::unexpected(certificate.error());
   const Names all(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr)));
+      X509_get_ext_d2i(certificate->get(), NID_subject_alt_name, nullptr, nullptr)));
   std::vector<std::string> names;
   for (int i = 0; all && i < sk_GENERAL_NAME_num(all.get()); ++i) {
     const GENERAL_NAME* const entry = sk_GENERAL_NAME_value(all.get(), i);

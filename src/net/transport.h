@@ -104,7 +104,8 @@ class Transport {
   virtual std::string peer_host() const = 0;  // "192.0.2.1"
   // A proxy in between has said whose connection it is: what peer() says from here on.
   virtual void speak_for(const HostPort&) {}
-  // What failed; only after IoStatus::failed.
+  // What failed; only after IoStatus::failed, or after IoStatus::end of a WebSocket: the code that
+  // the peer's close frame gave as its reason, if it was one.
   virtual Error error() const = 0;
   virtual const IoCounters& counters() const { return counters_; }
 

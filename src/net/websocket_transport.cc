@@ -172,6 +172,7 @@ std::size_t WebSocketTransport::unwrap(MutableBytes bytes) {
       case Event::Kind::pong:
         break;
       case Event::Kind::close:
+        error_.code = code_from_name(as_chars(event.payload)).value_or(error_.code);
         close_frame(event.code, {});
         ended_ = true;
         return out;

@@ -128,17 +128,25 @@ const control::VisitorPolicy::Named* find(const std::vector<control::VisitorPoli
 
 // --- tries ---
 
-bool Tries::allows(std::string_view address, Time now) const {
-  const auto found = settled_.find(customer_of(address));
+namespace {
+
+std::string counted(std::string_view door, std::string_view address) {
+  return std::string(door).append(1, '\n').append(customer_of(address));
+}
+
+}  // namespace
+
+bool Tries::allows(std::string_view door, std::string_view address, Time now) const {
+  const auto found = settled_.find(counted(door, address));
   return found == settled_.end() || found->second - now <= kPeriod * (kBurst - 1);
 }
 
-void Tries::failed(std::string_view address, Time now) {
+void Tries::failed(std::string_view door, std::string_view address, Time now) {
   if (settled_.size() >= kAddresses) {
     absl::erase_if(settled_, [&](const auto& entry) { return entry.second <= now; });
     if (settled_.size() >= kAddresses) settled_.erase(settled_.begin());
   }
-  Time& settled = settled_[customer_of(address)];
+  Time& settled = settled_[counted(door, address)];
   settled = std::max(settled, now) + kPeriod;
 }
 
@@ -170,13 +178,19 @@ std::optional<Code> Access::admit(http::Request& request, std::string& target,
   if (!allows(address)) return Code::ADDRESS_REFUSED;
   grant.address = address;
   if (!policy_.asks()) return std::nullopt;
-  if (!tries.allows(address, now)) return Code::TOO_MANY_TRIES;
   Shown shown = take(request, target);
+  // Apart, for a page can make its visitor's browser show wrong tokens, as many as it likes.
+  const bool password = shown.scheme == "basic";
+  const std::string door = (password ? "basic " : "bearer ") + grant.tunnel;
+  const bool may_try = tries.allows(door, address, now);
+  if (password && !may_try) return Code::TOO_MANY_TRIES;
   if (!shown.scheme.empty() && check(shown.scheme, shown.credential.reveal(), grant)) {
     grant.subprotocol = std::move(shown.subprotocol);
     return std::nullopt;
   }
-  if (!shown.credential.empty()) tries.failed(address, now);
+  if (shown.credential.empty()) return Code::VISITOR_REFUSED;
+  if (!may_try) return Code::TOO_MANY_TRIES;
+  tries.failed(door, address, now);
   return Code::VISITOR_REFUSED;
 }
 
@@ -203,10 +217,11 @@ bool Access::check_bearer(std::string_view token, Grant& grant) const {
   if (!keys_) return false;
   const auto now =
       std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
-  const auto claims = auth::verify_jwt(
-      token, *keys_, {.audience = policy_.jwt_audience, .issuer = policy_.jwt_issuer}, now);
+  const auth::Expectations expected{.audience = policy_.jwt_audience, .issuer = policy_.jwt_issuer};
+  const auto claims = auth::verify_jwt(token, *keys_, expected, now);
   if (!claims) return false;
-  grant.subject = claims->subject;
+  grant.until = claims->expires + expected.leeway;
+  grant.jwt = Secret(std::string(token));
   grant.name = "jwt:" + claims->subject;
   return true;
 }
@@ -214,7 +229,10 @@ bool Access::check_bearer(std::string_view token, Grant& grant) const {
 bool Access::still_grants(const Grant& grant) const {
   if (!allows(grant.address)) return false;
   if (!policy_.asks()) return true;
-  if (!grant.subject.empty()) return keys_.has_value();
+  if (!grant.jwt.empty()) {
+    Grant again;
+    return check_bearer(grant.jwt.reveal(), again);
+  }
   return grant.hash && (find(policy_.tokens, *grant.hash) != nullptr ||
                         find(policy_.users, *grant.hash) != nullptr);
 }

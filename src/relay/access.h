@@ -24,19 +24,21 @@
 
 namespace leat::relay {
 
-// How often an address has shown something wrong: ten times at once, then every six seconds. An
-// IPv6 address counts with its /64, which one customer has.
+// How often an address has shown something wrong at some door: ten times at once, then every six
+// seconds. An IPv6 address counts with its /64, which one customer has.
 class Tries {
  public:
-  bool allows(std::string_view address, Time now) const;
-  void failed(std::string_view address, Time now);
+  // `door`: text without control characters.
+  bool allows(std::string_view door, std::string_view address, Time now) const;
+  void failed(std::string_view door, std::string_view address, Time now);
 
  private:
   static constexpr Duration kPeriod = std::chrono::seconds(6);
   static constexpr int kBurst = 10;
-  static constexpr std::size_t kAddresses = 4096;  // remembered at once
+  static constexpr std::size_t kAddresses = 4096;  // at all doors, remembered at once
 
-  absl::flat_hash_map<std::string, Time> settled_;  // when all failures of an address are forgotten
+  // When all failures of an address at a door are forgotten.
+  absl::flat_hash_map<std::string, Time> settled_;
 };
 
 class Access {
@@ -46,17 +48,21 @@ class Access {
 
   // What let a visitor in, so that it can be asked later whether it still would.
   struct Grant {
-    std::string address;
-    std::optional<Sha256> hash;  // of the token, or of USER:PASSWORD
-    std::string subject;         // of a JWT
-    std::string name;            // for logs
-    Secret subprotocol;          // that carried the credential: to be answered if nobody else does
+    std::string tunnel;  // set before: what is tried at one shuts nobody out of another
+    std::string address = {};
+    std::optional<Sha256> hash = {};  // of the token, or of USER:PASSWORD
+    Secret jwt = {};
+    std::optional<std::chrono::seconds> until = {};  // since 1970: when that ends
+    std::string name = {};                           // for logs
+    Secret subprotocol = {};  // that carried the credential: to be answered if nobody else does
   };
   // nullopt where it is let in. Takes the visitor's credential out of `request` and of `target`,
-  // what the service will see. VISITOR_REFUSED, ADDRESS_REFUSED, TOO_MANY_TRIES.
+  // what the service will see. VISITOR_REFUSED, ADDRESS_REFUSED, TOO_MANY_TRIES: passwords, which
+  // can be guessed, are then not looked at; a right token is let in all the same.
   std::optional<Code> admit(http::Request& request, std::string& target, std::string_view address,
                             Tries& tries, Time now, Grant& grant) const;
   bool allows(std::string_view address) const;
+  // Costs a signature where a JWT let it in.
   bool still_grants(const Grant& grant) const;
   // Fields of a 401, each line ending in CRLF.
   std::string challenge() const;

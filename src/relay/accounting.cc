@@ -19,6 +19,8 @@ constexpr auto kWake = std::chrono::milliseconds(10);  // how often streams ahea
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 constexpr double kMinute = 60;
 constexpr auto kTellAgain = std::chrono::minutes(1);  // of the same limit
+constexpr auto kSweep = std::chrono::minutes(1);
+constexpr auto kDaysKept = std::chrono::days(92);  // what is used in a month is kept for ever
 
 WallTime system_time() {
   return std::chrono::floor<microseconds>(std::chrono::system_clock::now());
@@ -101,6 +103,7 @@ std::optional<Code> Account::begin_stream(WallTime now) {
   if (requests_.available(now) == 0) return Code::QUOTA_REQUESTS;
   requests_.take(1, now);
   ++streams_;
+  touch();
   for (store::Usage* each : {&day_, &month_, &unsettled_}) ++each->requests;
   return std::nullopt;
 }
@@ -139,6 +142,7 @@ void Account::moved(net::Meter::Direction direction, std::uint64_t n, WallTime n
     (in ? each->bytes_in : each->bytes_out) += n;
   }
   bytes_.take(n, now);
+  touch();
 }
 
 std::chrono::seconds Account::resets_in(Code code, WallTime now) const {
@@ -182,26 +186,35 @@ Accounting::Accounting(net::Shard& shard, store::Store& store, Plans plans, Cloc
                       settle_timer_.arm_in(kSettle);
                     }),
       wake_timer_(shard, [this] { wake(); }) {
+  turn_pages();
+  swept_ = now();
   settle_timer_.arm_in(kSettle);
 }
 
-Accounting::~Accounting() { write(); }
+Accounting::~Accounting() {
+  write();
+  for (auto& [owner, entry] : accounts_) entry.account->changes_ = nullptr;
+}
 
 Result<std::shared_ptr<Account>> Accounting::account(const store::TokenInfo& owner) {
   const auto found = accounts_.find(owner.name);
   if (found != accounts_.end()) {
-    found->second.plan = owner.plan;
-    found->second.account->set_plan(plans_.find(owner.plan));
-    return found->second.account;
+    Entry& entry = found->second;
+    entry.idle = false;
+    entry.plan = owner.plan;
+    entry.account->set_plan(plans_.find(owner.plan));
+    entry.account->touch();
+    return entry.account;
   }
-  const auto today = date_of(now());
-  const std::string day = text_of(today, true), month = text_of(today, false);
-  const auto used_day = store_.usage(owner.name, day), used_month = store_.usage(owner.name, month);
+  turn_pages();
+  const auto used_day = store_.usage(owner.name, day_name_),
+             used_month = store_.usage(owner.name, month_name_);
   if (!used_day) return tl::unexpected(used_day.error());
   if (!used_month) return tl::unexpected(used_month.error());
   auto account = std::make_shared<Account>(owner.name, *used_day, *used_month);
-  account->day_name_ = day;
-  account->month_name_ = month;
+  account->day_name_ = day_name_;
+  account->month_name_ = month_name_;
+  account->changes_ = &changes_;
   account->set_plan(plans_.find(owner.plan));
   for (const Account::Kept& kept : Account::kKept) {
     const auto settled = store_.bucket(kept.prefix + owner.name);
@@ -209,30 +222,53 @@ Result<std::shared_ptr<Account>> Accounting::account(const store::TokenInfo& own
     ((*account).*kept.pace).settled = WallTime(microseconds(*settled));
   }
   accounts_[owner.name] = {account, owner.plan};
+  account->touch();  // it may have nothing left
   return account;
 }
 
 void Accounting::set_plans(Plans plans) {
   plans_ = std::move(plans);
-  for (auto& [owner, entry] : accounts_) entry.account->set_plan(plans_.find(entry.plan));
+  for (auto& [owner, entry] : accounts_) {
+    entry.account->set_plan(plans_.find(entry.plan));
+    entry.account->touch();
+  }
+}
+
+void Accounting::look_at_owners() {
+  for (auto& [owner, entry] : accounts_) {
+    if (owner.starts_with("jwt:")) continue;  // its tokens say it
+    const auto plan = store_.plan_of(owner);
+    if (!plan || *plan == entry.plan) continue;
+    entry.plan = *plan;
+    entry.account->set_plan(plans_.find(entry.plan));
+    entry.account->touch();
+  }
+}
+
+void Accounting::turn_pages() {
+  const auto today = std::chrono::floor<std::chrono::days>(now());
+  if (today == today_ && !day_name_.empty()) return;
+  today_ = today;
+  day_name_ = text_of(today, true);
+  month_name_ = text_of(today, false);
+  (void)store_.forget_days(text_of(today - kDaysKept, true));  // else tomorrow
+  for (auto& [owner, entry] : accounts_) turn_page(*entry.account);
 }
 
 // A new day begins with what the database has of it: nothing, unless the clock went back. What
 // could not be written yet stays with the day it was used on, and holds up no other.
-void Accounting::turn_page(Account& account, WallTime now) {
-  const auto today = date_of(now);
-  const std::string day = text_of(today, true), month = text_of(today, false);
-  if (day == account.day_name_) return;
+void Accounting::turn_page(Account& account) {
   if (!nothing(account.unsettled_)) {
     overdue_.push_back({account.owner_, account.day_name_, account.unsettled_});
     overdue_.push_back({account.owner_, account.month_name_, account.unsettled_});
     account.unsettled_ = {};
   }
-  account.day_ = store_.usage(account.owner_, day).value_or(store::Usage{});
-  account.day_name_ = day;
-  if (month == account.month_name_) return;
-  account.month_ = store_.usage(account.owner_, month).value_or(store::Usage{});
-  account.month_name_ = month;
+  account.day_ = store_.usage(account.owner_, day_name_).value_or(store::Usage{});
+  account.day_name_ = day_name_;
+  account.touch();
+  if (month_name_ == account.month_name_) return;
+  account.month_ = store_.usage(account.owner_, month_name_).value_or(store::Usage{});
+  account.month_name_ = month_name_;
 }
 
 void Accounting::tell(Account& account) {
@@ -252,40 +288,55 @@ void Accounting::refused(Account& account, Code code) {
   if (on_limit) on_limit(account, code);
 }
 
-void Accounting::write() {
+// True: the database has all.
+bool Accounting::write() {
   std::vector<store::UsageRow> rows = overdue_;
   std::vector<store::Bucket> buckets;
-  std::vector<Account*> settled;
-  for (auto& [owner, entry] : accounts_) {
-    Account& account = *entry.account;
-    if (nothing(account.unsettled_)) continue;
-    rows.push_back({owner, account.day_name_, account.unsettled_});
-    rows.push_back({owner, account.month_name_, account.unsettled_});
+  for (const Account* account : changes_) {
+    if (nothing(account->unsettled_)) continue;
+    rows.push_back({account->owner_, account->day_name_, account->unsettled_});
+    rows.push_back({account->owner_, account->month_name_, account->unsettled_});
     for (const Account::Kept& kept : Account::kKept) {
-      const WallTime until = (account.*kept.pace).settled;
+      const WallTime until = (account->*kept.pace).settled;
       if (until == WallTime()) continue;
-      buckets.push_back({kept.prefix + owner, until.time_since_epoch().count()});
+      buckets.push_back({kept.prefix + account->owner_, until.time_since_epoch().count()});
     }
-    settled.push_back(&account);
   }
   const Result<void> done = rows.empty() ? Result<void>() : store_.settle(rows, buckets);
-  if (!done && !std::exchange(failed_, true)) {
-    log::write(log::Level::error, "usage not written", done.error());
+  if (!done) {
+    if (!std::exchange(failed_, true)) {
+      log::write(log::Level::error, "usage not written", done.error());
+    }
+    return false;
   }
-  if (done) {
-    if (std::exchange(failed_, false)) log::info("usage written again");
-    for (Account* account : settled) account->unsettled_ = {};
-    overdue_.clear();
-  }
+  if (std::exchange(failed_, false)) log::info("usage written again");
+  for (Account* account : changes_) account->unsettled_ = {};
+  overdue_.clear();
+  return true;
 }
 
 void Accounting::settle() {
-  write();
+  const bool written = write();
+  turn_pages();
+  for (std::size_t i = 0; i < changes_.size(); ++i) tell(*changes_[i]);
+  if (!written) return;
+  for (Account* account : changes_) account->changed_ = false;
+  changes_.clear();
+  sweep();
+}
+
+// Once a minute, when all is written: who was idle at the last sweep, and still is, goes. Idle: no
+// agent and no stream holds the account, and the one pace that the database does not keep is made
+// up for.
+void Accounting::sweep() {
   const WallTime time = now();
-  for (auto& [owner, entry] : accounts_) {
-    turn_page(*entry.account, time);
-    tell(*entry.account);
-  }
+  if (time >= swept_ && time - swept_ < kSweep) return;
+  swept_ = time;
+  absl::erase_if(accounts_, [&](auto& owner_and_entry) {
+    Entry& entry = owner_and_entry.second;
+    const bool idle = entry.account.use_count() == 1 && entry.account->bytes_.settled <= time;
+    return std::exchange(entry.idle, idle) && idle;
+  });
 }
 
 Accounting::Waiting::iterator Accounting::wait(StreamMeter& meter) {

@@ -1,7 +1,9 @@
 // What owners use, and what their plans leave them. Every byte of a tunnel is taken from its
 // owner's account before it moves, so that a limit holds to the byte while streams run; the totals
 // go to the database twice a second, and what could not be written goes the next time. A kill -9
-// loses half a second of counting; nothing is ever given back, so no counter falls.
+// loses half a second of counting; nothing is ever given back, so no counter falls. An owner that
+// nobody has used for a minute or two, and of whom all is written, is forgotten, and read from the
+// database again when it returns.
 //
 // Counting by day and month goes by the wall clock, in UTC; pace by the same, so that it survives a
 // restart. A clock that jumps back keeps nobody waiting for longer than a bucket takes to fill.
@@ -18,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -81,9 +84,15 @@ class Account {
   std::size_t streams() const { return streams_; }
   const store::Usage& day() const { return day_; }
   const store::Usage& month() const { return month_; }
+  const std::string& day_name() const { return day_name_; }  // which those are
+  const std::string& month_name() const { return month_name_; }
 
  private:
   friend class Accounting;
+  // Something is to be written or told.
+  void touch() {
+    if (changes_ != nullptr && !std::exchange(changed_, true)) changes_->push_back(this);
+  }
   std::uint64_t left(std::uint64_t used, const Plan::Limit& limit) const;
 
   const std::string owner_;
@@ -100,7 +109,9 @@ class Account {
   store::Usage day_, month_;  // all of it
   store::Usage unsettled_;    // not yet in the database
   std::string day_name_, month_name_;
-  std::string told_;  // the period for whose bytes on_limit was called …
+  std::vector<Account*>* changes_ = nullptr;  // the accounting's
+  bool changed_ = false;                      // and this is one of them
+  std::string told_;                          // the period for whose bytes on_limit was called …
   absl::flat_hash_map<Code, WallTime> refused_;  // … and when it was for other limits
 };
 
@@ -116,7 +127,10 @@ class Accounting {
   // is not known.
   Result<std::shared_ptr<Account>> account(const store::TokenInfo& owner);
   void set_plans(Plans plans);
+  // Owners may have been given other plans; one that cannot be looked up keeps what it has.
+  void look_at_owners();
   const Plans& plans() const { return plans_; }
+  std::size_t owners() const { return accounts_.size(); }  // that are in memory
   WallTime now() const { return clock_(); }
 
   // A stream that is ahead of its pace, or has used its quota up, may look again in a moment.
@@ -124,8 +138,9 @@ class Accounting {
   Waiting::iterator wait(StreamMeter& meter);
   void forget(Waiting::iterator waiting) { waiting_.erase(waiting); }
 
-  // Called when an owner's quota of bytes is used up, once for each period, and when another limit
-  // of its plan has refused somebody, once a minute for each.
+  // Called when an owner's quota of bytes is used up, once for each period (and again if the owner
+  // was forgotten meanwhile: then its agents are others), and when another limit of its plan has
+  // refused somebody, once a minute for each.
   std::function<void(const Account& account, Code code)> on_limit;
   // Something was refused for this limit.
   void refused(Account& account, Code code);
@@ -136,10 +151,13 @@ class Accounting {
  private:
   struct Entry {
     std::shared_ptr<Account> account;
-    std::string plan;  // its name, as the credential says
+    std::string plan;   // its name, as the credential says
+    bool idle = false;  // at the last sweep, and nobody has asked for it since
   };
-  void write();
-  void turn_page(Account& account, WallTime now);
+  bool write();
+  void turn_pages();
+  void turn_page(Account& account);
+  void sweep();
   void tell(Account& account);
   void wake();
 
@@ -147,6 +165,10 @@ class Accounting {
   Plans plans_;
   const Clock clock_;
   absl::flat_hash_map<std::string, Entry> accounts_;
+  std::vector<Account*> changes_;  // of those, since they were settled last
+  std::chrono::sys_days today_;
+  std::string day_name_, month_name_;  // of it
+  WallTime swept_;
   std::vector<store::UsageRow> overdue_;  // of periods that are over, and not yet in the database
   Waiting waiting_;
   net::Timer settle_timer_, wake_timer_;

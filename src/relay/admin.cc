@@ -4,6 +4,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "base/calendar.h"
@@ -58,6 +60,14 @@ std::vector<AgentSession*> sessions_of(Context& context, const std::string& iden
   return found;
 }
 
+std::vector<BareAgent*> bare_agents_of(Context& context, const std::string& identity) {
+  std::vector<BareAgent*> found = bare_agents(context);
+  std::erase_if(found, [&](BareAgent* agent) { return hex(agent->identity()) != identity; });
+  return found;
+}
+
+const Error kCut{Code::REVOKED, "by the operator"};
+
 // What bounds the bytes on their way to the agent (net/send_governor.h).
 Json governor_json(const net::SendGovernor& governor) {
   const std::size_t bound = governor.outstanding_bound();
@@ -67,23 +77,6 @@ Json governor_json(const net::SendGovernor& governor) {
           {"unsent_cap", governor.unsent_bound()},
           {"delivery_rate", governor.rate()},
           {"min_rtt_ms", base > 0 ? Json(base) : Json(nullptr)}};
-}
-
-// What a relay can see of a tunnel's visitors, in words for people.
-std::string_view relay_sees(control::TunnelKind kind) {
-  switch (kind) {
-    case control::TunnelKind::http:
-      return "everything: requests and answers in the clear";
-    case control::TunnelKind::ws:
-      return "everything: messages in the clear, unless the room encrypts them";
-    case control::TunnelKind::tcp:
-      return "the bytes as they are: what the service encrypts stays encrypted";
-    case control::TunnelKind::tls:
-      return "ciphertext, and the name that is asked for";
-    case control::TunnelKind::sealed:
-      return "ciphertext only";
-  }
-  return {};
 }
 
 // --- handlers ---
@@ -113,6 +106,21 @@ Result<AdminAnswer> get_agents(Context& context, const AdminRequest&) {
                       {"bytes_out", about.bytes_out},
                       {"rtt_ms", std::chrono::duration<double, std::milli>(about.rtt).count()},
                       {"governor", governor_json(session->driver().governor())}});
+  }
+  for (BareAgent* agent : bare_agents(context)) {
+    const BareAgent::About about = agent->about();
+    agents.push_back({{"identity", hex(agent->identity())},
+                      {"owner", agent->owner()},
+                      {"name", ""},
+                      {"software", "bare"},
+                      {"address", agent->peer()},
+                      {"since", rfc3339(about.since)},
+                      {"tunnels", {agent->room()}},
+                      {"streams", about.streams},
+                      {"bytes_in", about.bytes_in},
+                      {"bytes_out", about.bytes_out},
+                      {"rtt_ms", 0},
+                      {"governor", governor_json(agent->driver().governor())}});
   }
   return answer({{"agents", std::move(agents)}});
 }
@@ -152,8 +160,10 @@ Result<AdminAnswer> drain_agent(Context& context, const AdminRequest& request) {
 
 Result<AdminAnswer> cut_agent(Context& context, const AdminRequest& request) {
   const auto sessions = sessions_of(context, request.path_value);
-  if (sessions.empty()) return fail(Code::ADMIN_NO_SUCH);
-  for (AgentSession* session : sessions) session->close({Code::REVOKED, "by the operator"});
+  const auto bare = bare_agents_of(context, request.path_value);
+  if (sessions.empty() && bare.empty()) return fail(Code::ADMIN_NO_SUCH);
+  for (AgentSession* session : sessions) session->close(kCut);
+  for (BareAgent* agent : bare) agent->close(kCut);
   return AdminAnswer{204, {}};
 }
 
@@ -166,7 +176,7 @@ Result<AdminAnswer> get_tunnels(Context& context, const AdminRequest&) {
       tunnels.push_back({{"id", id},
                          {"kind", control::name(bound->kind)},
                          {"urls", session->urls_of(id)},
-                         {"relay_sees", relay_sees(bound->kind)},
+                         {"relay_sees", control::relay_sees(bound->kind)},
                          {"owner", session->credential_name()},
                          {"identity", hex(session->identity())},
                          {"agent", about.host_name},
@@ -179,29 +189,42 @@ Result<AdminAnswer> get_tunnels(Context& context, const AdminRequest&) {
     tunnels.push_back({{"id", agent->room()},
                        {"kind", "ws"},
                        {"urls", {room_url(context.public_url, agent->room())}},
-                       {"relay_sees", relay_sees(control::TunnelKind::ws)},
+                       {"relay_sees", control::relay_sees(control::TunnelKind::ws)},
                        {"owner", agent->owner()},
-                       {"identity", ""},
+                       {"identity", hex(agent->identity())},
                        {"agent", agent->peer()},
-                       {"since", nullptr},
+                       {"since", rfc3339(agent->about().since)},
                        {"public", true},
                        {"guarded", false}});
   }
   return answer({{"tunnels", std::move(tunnels)}});
 }
 
-// Nobody owns it any more, and who serves or visits it is cut.
+// Nobody owns it any more, nor the hosts it is served by, and who serves or visits it is cut.
+// Whoever asks for it next has it, the same owner perhaps.
 Result<AdminAnswer> release_tunnel(Context& context, const AdminRequest& request) {
   const auto released = context.store.release(request.path_value);
   if (!released) return tl::unexpected(released.error());
-  if (!*released) return fail(Code::ADMIN_NO_SUCH);
+  // A room that nobody owns may be served all the same.
+  std::vector<BareAgent*> bare = bare_agents(context);
+  std::erase_if(bare, [&](BareAgent* agent) { return agent->room() != request.path_value; });
+  if (!*released && bare.empty()) return fail(Code::ADMIN_NO_SUCH);
+  for (BareAgent* agent : bare) agent->close(kCut);
+  std::set<std::string> ended = {request.path_value}, hosts;
   for (AgentSession* session : std::vector(context.registry.sessions())) {
-    session->revoke(request.path_value);
+    for (const control::TunnelRequest& tunnel : session->revoke(request.path_value)) {
+      ended.insert(tunnel.id);
+      if (tunnel.id == request.path_value) hosts.insert(tunnel.hosts.begin(), tunnel.hosts.end());
+    }
   }
-  context.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.revoke(request.path_value); });
-  context.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.revoke(request.path_value); });
-  context.sealed_visitors.for_each(
-      [&](SealedVisitor& visitor) { visitor.revoke(request.path_value); });
+  for (const std::string& tunnel : ended) {
+    context.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.revoke(tunnel); });
+    context.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.revoke(tunnel); });
+    context.sealed_visitors.for_each([&](SealedVisitor& visitor) { visitor.revoke(tunnel); });
+  }
+  for (const std::string& host : hosts) {
+    if (const auto gone = context.store.release(host); !gone) return tl::unexpected(gone.error());
+  }
   return AdminAnswer{204, {}};
 }
 
@@ -221,10 +244,23 @@ Result<AdminAnswer> get_tokens(Context& context, const AdminRequest&) {
 }
 
 Result<AdminAnswer> create_token(Context& context, const AdminRequest& request) {
-  const std::string name = request.parameter("name");
-  const auto token = context.store.create_token(name, request.parameter("plan"));
+  const std::string name = request.parameter("name"), plan = request.parameter("plan");
+  const auto known = check_plan(plan, context.accounting.plans().names());
+  if (!known) return tl::unexpected(known.error());
+  const auto token = context.store.create_token(name, plan);
   if (!token) return tl::unexpected(token.error());
   return answer({{"name", name}, {"token", token->reveal()}}, 201);
+}
+
+Result<AdminAnswer> change_token(Context& context, const AdminRequest& request) {
+  const std::string plan = request.parameter("plan");
+  const auto known = check_plan(plan, context.accounting.plans().names());
+  if (!known) return tl::unexpected(known.error());
+  const auto set = context.store.set_plan(request.path_value, plan);
+  if (!set && set.error().code == Code::NO_SUCH_TOKEN) return fail(Code::ADMIN_NO_SUCH);
+  if (!set) return tl::unexpected(set.error());
+  context.accounting.look_at_owners();
+  return AdminAnswer{204, {}};
 }
 
 Result<AdminAnswer> revoke_token(Context& context, const AdminRequest& request) {
@@ -234,6 +270,7 @@ Result<AdminAnswer> revoke_token(Context& context, const AdminRequest& request) 
   for (AgentSession* session : std::vector(context.registry.sessions())) {
     session->check_credential();
   }
+  for (BareAgent* agent : bare_agents(context)) agent->check_credential();
   return AdminAnswer{204, {}};
 }
 
@@ -257,7 +294,7 @@ Result<AdminAnswer> get_plans(Context& context, const AdminRequest&) {
 
 Result<AdminAnswer> get_usage(Context& context, const AdminRequest& request) {
   context.accounting.settle();
-  const auto rows = context.store.usages(request.parameter("owner"));
+  const auto rows = context.store.usages(request.parameter("owner"), request.parameter("since"));
   if (!rows) return tl::unexpected(rows.error());
   Json usage = Json::array();
   for (const store::UsageRow& row : *rows) {
@@ -270,8 +307,9 @@ Result<AdminAnswer> get_usage(Context& context, const AdminRequest& request) {
   return answer({{"usage", std::move(usage)}});
 }
 
+constexpr std::array<std::string_view, 1> kPlan = {"plan"};
 constexpr std::array<std::string_view, 2> kNameAndPlan = {"name", "plan"};
-constexpr std::array<std::string_view, 1> kOwner = {"owner"};
+constexpr std::array<std::string_view, 2> kOwnerAndSince = {"owner", "since"};
 
 constexpr std::array<std::string_view, 7> kConnections = {"tunnel", "address", "text", "since",
                                                           "until",  "cursor",  "limit"};
@@ -294,9 +332,10 @@ constexpr AdminHandler kHandlers[] = {
     {"DELETE", "/api/v1/tunnels/{id}", {}, release_tunnel},
     {"GET", "/api/v1/tokens", {}, get_tokens},
     {"POST", "/api/v1/tokens", kNameAndPlan, create_token},
+    {"PATCH", "/api/v1/tokens/{name}", kPlan, change_token},
     {"DELETE", "/api/v1/tokens/{name}", {}, revoke_token},
     {"GET", "/api/v1/plans", {}, get_plans},
-    {"GET", "/api/v1/usage", kOwner, get_usage},
+    {"GET", "/api/v1/usage", kOwnerAndSince, get_usage},
 };
 
 // --- requests ---

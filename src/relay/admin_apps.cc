@@ -23,10 +23,10 @@ std::string name_of(store::CodeState::State state) {
 // Tries at codes are counted like those at keys, for whoever may ask without one.
 template <typename Look>
 auto counted(Context& context, const AdminRequest& request, Look look) -> decltype(look(Secret())) {
-  const std::string tries = "pair " + customer_of(request.address);
-  if (!context.tries.allows(tries, context.shard.now())) return fail(Code::TOO_MANY_TRIES);
+  const Time now = context.shard.now();
+  if (!context.tries.allows("pair", request.address, now)) return fail(Code::TOO_MANY_TRIES);
   auto found = look(Secret(request.path_value));
-  if (found && !*found) context.tries.failed(tries, context.shard.now());
+  if (found && !*found) context.tries.failed("pair", request.address, now);
   return found;
 }
 
@@ -35,6 +35,8 @@ auto counted(Context& context, const AdminRequest& request, Look look) -> declty
 Result<AdminAnswer> begin_pairing(Context& context, const AdminRequest& request) {
   const store::Invitation invitation{.name = request.parameter("name"),
                                      .plan = request.parameter("plan")};
+  const auto known = check_plan(invitation.plan, context.accounting.plans().names());
+  if (!known) return tl::unexpected(known.error());
   const auto code = context.store.create_code(invitation);
   if (!code) return tl::unexpected(code.error());
   const auto pin = net::parse_pin(context.pin);

@@ -80,14 +80,26 @@ void AdminDoor::close(const http::Request& request) {
                 [&](const Kept& kept) { return constant_time_equal(kept.cookie, hash); });
 }
 
+std::optional<Sha256> AdminDoor::session_of(const http::Request& request) {
+  if (shown_key(request.fields)) return std::nullopt;
+  const auto cookie = cookie_of(request.fields);
+  return cookie ? std::optional(hash_of(*cookie)) : std::nullopt;
+}
+
+bool AdminDoor::is_open(const Sha256& session, Time now) const {
+  return std::ranges::any_of(sessions_, [&](const Kept& kept) {
+    return kept.until > now && constant_time_equal(kept.cookie, session);
+  });
+}
+
 Result<void> AdminDoor::admit(const http::Request& request, const Secret& key,
                               std::string_view address, Tries& tries, Time now) {
-  const std::string counted = "admin " + customer_of(address);
   if (const auto shown = shown_key(request.fields)) {
-    if (!tries.allows(counted, now)) return fail(Code::TOO_MANY_TRIES);
-    // As hashes, so that the time does not tell how long the key is.
+    // As hashes, so that the time does not tell how long the key is. The right one is let in,
+    // whoever else has tried from there.
     if (constant_time_equal(hash_of(*shown), hash_of(key.reveal()))) return {};
-    tries.failed(counted, now);
+    if (!tries.allows("admin", address, now)) return fail(Code::TOO_MANY_TRIES);
+    tries.failed("admin", address, now);
     return fail(Code::ADMIN_KEY);
   }
   const auto cookie = cookie_of(request.fields);

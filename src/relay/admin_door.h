@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,9 @@ class AdminDoor {
   // Ends the oldest where there are too many.
   Session open(Time now);
   void close(const http::Request& request);
+  // By which session a request came that was admitted; nullopt: by the key.
+  static std::optional<Sha256> session_of(const http::Request& request);
+  bool is_open(const Sha256& session, Time now) const;
 
   // Errors: ADMIN_KEY, ADMIN_FORGERY, TOO_MANY_TRIES. Wrong keys are counted by address; a session
   // that has ended is not, since it cannot be guessed.

@@ -56,8 +56,9 @@ class AgentSession final : private net::SessionDriver::Owner,
     Duration rtt;
   };
   About about();
-  // Gives a tunnel up that is not its owner's any more.
-  void revoke(const std::string& tunnel);
+  // Gives up what is not its owner's any more: the tunnel of that id, or those with that host. Says
+  // what they were.
+  std::vector<control::TunnelRequest> revoke(const std::string& name);
   // Of its owner; not null once it has bound something.
   const std::shared_ptr<Account>& account() const { return account_; }
   // Adds the ids of what it has bound, if it is that owner's; good until it binds or unbinds.
@@ -99,6 +100,9 @@ class AgentSession final : private net::SessionDriver::Owner,
     bool generated = false;  // the id is one we made now
     Result<void> allowed = {};
   };
+  void watch_expiry();
+  // Of what kind visitors are asked for what: BAD_POLICY.
+  Result<void> check_rules(const control::TunnelRequest& tunnel) const;
   Result<void> set_access(const control::TunnelRequest& tunnel);
   void forget_access(const std::string& tunnel);
   void answer_binds();

@@ -57,7 +57,14 @@ Result<BareAgent::Admission> admit_anybody(Context& context, const std::string& 
   if (*owned) return fail(Code::TUNNEL_TAKEN, room);
   std::size_t& sessions = context.token_sessions[0];
   if (sessions >= limits::kOpenRoomSessions) return fail(Code::TOO_MANY_SESSIONS);
-  return BareAgent::Admission{.room = room, .counted = Counted(sessions)};
+  // All of them together are an owner like any other, of a name that no credential has.
+  store::TokenInfo nobody;
+  nobody.name = "open rooms";
+  auto account = context.accounting.account(nobody);
+  if (!account) return tl::unexpected(account.error());
+  if (!may_have_another(context, **account, room)) return fail(Code::QUOTA_TUNNELS);
+  return BareAgent::Admission{
+      .room = room, .counted = Counted(sessions), .account = std::move(*account)};
 }
 
 }  // namespace
@@ -105,6 +112,16 @@ void BareAgent::start() {
 
 std::optional<mux::StreamHandle> BareAgent::open_stream() {
   return driver_.mux().open(context_.shard.now());
+}
+
+PublicKey BareAgent::identity() const {
+  std::string name = owner();
+  return identity_of(name.append(1, '\0').append(room()));
+}
+
+BareAgent::About BareAgent::about() {
+  const mux::Stats& stats = driver_.mux().stats();
+  return {since_, stats.streams, stats.data_out, stats.data_in};
 }
 
 void BareAgent::close(const Error& why) {

@@ -3,11 +3,13 @@
 // it takes the streams that visitors make.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "base/signature.h"
 #include "http/head.h"
 #include "mux/session.h"
 #include "net/session_driver.h"
@@ -24,7 +26,7 @@ class BareAgent final : private net::SessionDriver::Owner {
     std::int64_t token = 0;                      // 0: none, in a room that nobody owns
     std::string credential = {};                 // the token's name
     Counted counted;                             // of the token's sessions
-    std::shared_ptr<Account> account = nullptr;  // of the owner; none of a room nobody owns
+    std::shared_ptr<Account> account = nullptr;  // of the owner, or of all that nobody owns
   };
   // Checks the credential of a request to `route`, and makes it the owner of the room. Errors are
   // what the agent is to be told: BAD_TUNNEL_ID, NO_TOKEN, BAD_TOKEN, TUNNEL_TAKEN and so on.
@@ -45,6 +47,14 @@ class BareAgent final : private net::SessionDriver::Owner {
   const std::string& owner() const { return admission_.credential; }
   const std::string& peer() const { return peer_; }
   bool owns_room() const { return admission_.token != 0; }
+  // Of the agents of one owner, or of nobody, in one room: what the admin API knows them by.
+  PublicKey identity() const;
+  struct About {
+    std::chrono::sys_seconds since;
+    std::size_t streams;
+    std::uint64_t bytes_in, bytes_out;
+  };
+  About about();
 
   void close(const Error& why);
   // After the store has changed: ends the session if its credential was revoked.
@@ -58,6 +68,8 @@ class BareAgent final : private net::SessionDriver::Owner {
   Context& context_;
   Admission admission_;
   const std::string peer_;
+  const std::chrono::sys_seconds since_ =
+      std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   net::SessionDriver driver_;
   bool over_ = false;
 };

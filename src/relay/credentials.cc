@@ -28,7 +28,12 @@ Result<void> Credentials::reload() {
   if (key_file_.empty()) return {};
   auto keys = auth::KeySet::load(key_file_);
   if (!keys) return tl::unexpected(keys.error());
-  log::info("jwt keys", {{"file", key_file_}, {"keys", keys->keys().size()}});
+  std::string about;  // "ES256 of 2026-11, HS256"
+  for (const auth::Key& key : keys->keys()) {
+    about.append(about.empty() ? "" : ", ").append(auth::name(key.algorithm()));
+    if (!key.id().empty()) about.append(" of ").append(key.id());
+  }
+  log::info("jwt keys", {{"file", key_file_}, {"keys", keys->keys().size()}, {"are", about}});
   keys_ = std::move(*keys);
   return {};
 }

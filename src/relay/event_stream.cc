@@ -27,9 +27,9 @@ Json to_json(const Journal::Second& second) {
 }  // namespace
 
 void EventStream::start(Context& context, std::unique_ptr<net::Transport> transport,
-                        std::string_view head) {
+                        std::string_view head, std::optional<Sha256> session) {
   EventStream& stream = context.event_streams.add(
-      std::unique_ptr<EventStream>(new EventStream(context, std::move(transport))));
+      std::unique_ptr<EventStream>(new EventStream(context, std::move(transport), session)));
   stream.writer_.write(*stream.transport_, head);
   Json history = Json::array();
   for (const Journal::Second& second : context.journal.seconds()) {
@@ -39,8 +39,9 @@ void EventStream::start(Context& context, std::unique_ptr<net::Transport> transp
   stream.send("history", history.dump());
 }
 
-EventStream::EventStream(Context& context, std::unique_ptr<net::Transport> transport)
-    : context_(context), transport_(std::move(transport)) {
+EventStream::EventStream(Context& context, std::unique_ptr<net::Transport> transport,
+                         std::optional<Sha256> session)
+    : context_(context), transport_(std::move(transport)), session_(session) {
   transport_->set_owner(this);
   context_.journal.listen(*this);
 }
@@ -70,7 +71,13 @@ void EventStream::on_transport() {
 
 void EventStream::on_second(const Journal::Second& second,
                             const std::vector<store::Connection>& visits) {
-  if (over_ || !writer_.flush(*transport_)) return;
+  if (over_) return;
+  if (session_ && !context_.door.is_open(*session_, context_.shard.now())) return end();
+  if (!writer_.flush(*transport_)) {
+    if (++missed_ == kMissed) end();
+    return;
+  }
+  missed_ = 0;
   Json data = to_json(second);
   data["agents"] = context_.registry.sessions().size();
   std::string text = data.dump();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,15 +23,17 @@ namespace leat::relay {
 class EventStream final : private net::TransportOwner, private Journal::Listener {
  public:
   static constexpr std::size_t kStreams = 16;
+  static constexpr int kMissed = 30;  // seconds, and a reader has gone
 
-  // `head`: of the answer, sent first.
+  // `head`: of the answer, sent first. `session`: the browser's, with which it ends.
   static void start(Context& context, std::unique_ptr<net::Transport> transport,
-                    std::string_view head);
+                    std::string_view head, std::optional<Sha256> session);
   ~EventStream();
   void end();
 
  private:
-  EventStream(Context& context, std::unique_ptr<net::Transport> transport);
+  EventStream(Context& context, std::unique_ptr<net::Transport> transport,
+              std::optional<Sha256> session);
   void on_transport() override;
   void on_second(const Journal::Second& second,
                  const std::vector<store::Connection>& visits) override;
@@ -40,6 +43,8 @@ class EventStream final : private net::TransportOwner, private Journal::Listener
   Context& context_;
   std::unique_ptr<net::Transport> transport_;
   net::HttpWriter writer_;
+  const std::optional<Sha256> session_;
+  int missed_ = 0;    // seconds that the reader has not taken, one after the other
   std::string seen_;  // the lists when they were last spoken of
   bool over_ = false;
 };

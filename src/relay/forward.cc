@@ -23,8 +23,8 @@ constexpr std::array kWholeOrigin = {"Service-Worker-Allowed",
                                      "Accept-CH",
                                      "Critical-CH"};
 
-// RFC 6265 §4.1: the pair, then attributes after semicolons. The path is ours to say, the domain
-// nobody's.
+// RFC 6265 §4.1: the pair, then attributes after semicolons. The path is ours to say where there is
+// a prefix, the domain nobody's.
 std::string confined_cookie(std::string_view cookie, std::string_view prefix) {
   const std::size_t pair = std::min(cookie.find(';'), cookie.size());
   std::string out(cookie.substr(0, pair));
@@ -35,7 +35,7 @@ std::string confined_cookie(std::string_view cookie, std::string_view prefix) {
     at = end;
     const std::string_view name = http::trim(attribute.substr(0, attribute.find('=')));
     if (http::iequal(name, "Domain")) continue;
-    if (http::iequal(name, "Path")) {
+    if (!prefix.empty() && http::iequal(name, "Path")) {
       const std::size_t equals = attribute.find('=');
       const std::string_view value =
           equals == attribute.npos ? std::string_view() : http::trim(attribute.substr(equals + 1));
@@ -46,7 +46,7 @@ std::string confined_cookie(std::string_view cookie, std::string_view prefix) {
     out += "; ";
     out += attribute;
   }
-  return out + "; Path=" + std::string(prefix) + path;
+  return prefix.empty() ? out : out + "; Path=" + std::string(prefix) + path;
 }
 
 bool plain_id(std::string_view text) {
@@ -78,6 +78,12 @@ void confine_to_prefix(http::Fields& fields, std::string_view prefix) {
         field.value.insert(0, prefix);
       }
     }
+  }
+}
+
+void confine_to_host(http::Fields& fields) {
+  for (http::Field& field : fields.all()) {
+    if (http::iequal(field.name, "Set-Cookie")) field.value = confined_cookie(field.value, {});
   }
 }
 

@@ -45,6 +45,10 @@ void rewrite_request(http::Request& request, const Route& route, const VisitorFa
 // what would speak for the whole origin (a service worker's scope, HSTS and the like) is removed.
 void confine_to_prefix(http::Fields& fields, std::string_view prefix);
 
+// Keeps a tunnel to its own host, which has those of others beside it: Domain is taken off cookies,
+// for a browser would send them to all.
+void confine_to_host(http::Fields& fields);
+
 // The response as the visitor is to see it. `keep_alive`: whether the connection goes on after it;
 // `minor`: the visitor's HTTP version; `prefix`: as taken off the request, empty for a tunnel that
 // has a host name of its own.

@@ -7,20 +7,10 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "http/chars.h"
 #include "proto/control.pb.h"
 #include "relay/forward.h"
 
 namespace leat::relay {
-namespace {
-
-bool asks_for_websocket(const http::Request& request) {
-  const std::string* const protocol = request.fields.find("Upgrade");
-  return request.upgrade && protocol != nullptr && http::iequal(*protocol, "websocket");
-}
-
-}  // namespace
-
 HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request& request,
                            std::string opening, std::string prefix, std::string request_id,
                            bool keep_alive)
@@ -30,7 +20,6 @@ HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request
       method_(request.method),
       minor_(request.minor),
       upgrade_(request.upgrade),
-      to_websocket_(asks_for_websocket(request)),
       path_prefix_(std::move(prefix)),
       request_id_(std::move(request_id)),
       keep_alive_(keep_alive),
@@ -247,8 +236,11 @@ void HttpExchange::on_response(http::Response response) {
   }
   const bool interim = response.interim();
   const bool switching = response.status == 101;
+  // What was agreed on: several protocols may have been asked for.
+  const bool to_websocket = switching && response.fields.has_token("Upgrade", "websocket");
   if (response.body == http::BodyKind::until_close) keep_alive_ = false;
   rewrite_response(response, path_prefix_, minor_, keep_alive_, request_id_);
+  if (host_only_) confine_to_host(response.fields);
   if (const auto rate =
           meter_ && !interim ? meter_->account().rate_fields(meter_->now()) : std::nullopt) {
     response.fields.set("RateLimit-Policy", rate->policy);
@@ -266,7 +258,7 @@ void HttpExchange::on_response(http::Response response) {
   if (switching) {
     phase_ = Phase::raw;
     keep_alive_ = false;
-    if (meter_ && meter_->account().plan() != nullptr && to_websocket_) {
+    if (meter_ && meter_->account().plan() != nullptr && to_websocket) {
       websocket_.emplace(*meter_, [this](Code code) {
         parts_.metrics.cut(Cut::quota);
         ++parts_.metrics.refused[code];

@@ -79,6 +79,9 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   // WebSocket whose offer was not taken up.
   void set_subprotocol(Secret name) { subprotocol_ = std::move(name); }
 
+  // Before start(): its host has siblings.
+  void keep_to_host() { host_only_ = true; }
+
   Outcome outcome() const { return outcome_; }
   Code code() const { return code_; }
   // Failed because the session has ended, before the visitor was told anything.
@@ -130,11 +133,11 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   std::string method_;
   int minor_;
   bool upgrade_;
-  bool to_websocket_;
   std::string path_prefix_;
   std::string request_id_;
   Secret subprotocol_;
   bool keep_alive_;
+  bool host_only_ = false;
   control::MessageReader reply_;
   http::HeadReader head_;
   Phase phase_ = Phase::reply;

@@ -174,9 +174,10 @@ void HttpVisitor::handle(http::Request request) {
   const std::string tunnel = foreign ? context_.names.tunnel(name) : std::string();
   // Below the domain each name is a tunnel's, if only of one that cannot be.
   const bool unclaimed = foreign && tunnel.empty() && !context_.names.below_domain(name);
-  const Route way = unclaimed ? route_unclaimed(request)
-                    : foreign ? route_host(request, tunnel, is_room(tunnel))
-                              : route(request, tunnels_);
+  Route way = unclaimed ? route_unclaimed(request)
+              : foreign ? route_host(request, tunnel, is_room(tunnel))
+                        : route(request, tunnels_);
+  way.sibling = foreign && context_.names.below_domain(name);
   switch (way.kind) {
     case Route::Kind::invalid:
       return answer(Code::BAD_REQUEST, false);
@@ -234,7 +235,8 @@ void HttpVisitor::administer(const http::Request& request, const Route& route, b
                        "HTTP/1.1 200 OK\r\nDate: " + http_date(std::chrono::system_clock::now()) +
                            "\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
                            "Connection: close\r\n" +
-                           kNoSniffing + "\r\n");
+                           kNoSniffing + "\r\n",
+                       AdminDoor::session_of(request));
     return context_.http_visitors.release(*this);
   }
   if (answered) {

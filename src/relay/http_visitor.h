@@ -44,6 +44,8 @@ class HttpVisitor final : private net::TransportOwner,
   // The rules of a tunnel of that session's have changed: cuts the exchange that they would not
   // allow any more.
   void recheck(const AgentSession& agent, const std::string& tunnel, const Access& access);
+  // Cuts the exchange of whom a JWT let in that has ended. `now`: since 1970.
+  void expire(std::chrono::seconds now);
 
  private:
   enum class State : std::uint8_t { head, exchange, lingering, over };

@@ -37,7 +37,7 @@ void HttpVisitor::open_room(http::Request request, Route route) {
 // False: answered.
 bool HttpVisitor::admit(http::Request& request, Route& route, const AgentSession& agent,
                         bool keep_alive) {
-  grant_ = {};
+  grant_ = {.tunnel = route.tunnel};
   grant_.address = visitor_facts(request.fields, transport_->peer_host(), transport_->secure(),
                                  context_.options.trusted_proxies)
                        .address;
@@ -86,10 +86,13 @@ void HttpVisitor::open(http::Request request, Route route) {
   const bool bodiless = request.body == http::BodyKind::none;
   if (agent == nullptr && bare == nullptr)
     return answer(Code::AGENT_OFFLINE, keep_alive && bodiless);
-  if (!visit_) begin_visit(request, route, agent != nullptr ? agent->credential_name() : "");
+  if (!visit_) {
+    begin_visit(request, route, agent != nullptr ? agent->credential_name() : bare->owner());
+  }
   if (agent == nullptr) {
     grant_ = {};  // a bare agent has no rules
     agent_ = nullptr;
+    tunnel_ = route.tunnel;
   } else if (!admit(request, route, *agent, keep_alive && bodiless)) {
     return;
   }
@@ -147,6 +150,7 @@ void HttpVisitor::open(http::Request request, Route route) {
       static_cast<HttpExchange::Owner&>(*this), request, std::move(opening), route.prefix,
       request_id_, keep_alive);
   exchange_->set_subprotocol(grant_.subprotocol);
+  if (route.sibling) exchange_->keep_to_host();
   Traffic& traffic = room ? context_.metrics.ws : context_.metrics.http;
   if (account_) exchange_->set_meter(context_.accounting, account_, traffic);
   state_ = State::exchange;
@@ -162,14 +166,16 @@ void HttpVisitor::open(http::Request request, Route route) {
 
 void HttpVisitor::settle() {
   note_progress();
-  const std::unique_ptr<HttpExchange> exchange = std::move(exchange_);
+  std::unique_ptr<HttpExchange> exchange = std::move(exchange_);
   switch (exchange->outcome()) {
     case HttpExchange::Outcome::running:
       return;
     case HttpExchange::Outcome::failed:
       state_ = State::head;
       if (exchange->session_lost() && again_) {
-        // Another agent serves the tunnel, and nothing of an answer has been seen.
+        // Another agent serves the tunnel, and nothing of an answer has been seen. It takes the
+        // place of this one, also where the plan has but one.
+        exchange.reset();
         auto [request, route] = *std::exchange(again_, std::nullopt);
         open(std::move(request), route);
         // Answered here: nobody else looks at what has come behind it.
@@ -199,6 +205,10 @@ void HttpVisitor::recheck(const AgentSession& agent, const std::string& tunnel,
                           const Access& access) {
   if (state_ != State::exchange || agent_ != &agent || tunnel_ != tunnel) return;
   if (!access.still_grants(grant_)) exchange_->revoke();
+}
+
+void HttpVisitor::expire(std::chrono::seconds now) {
+  if (state_ == State::exchange && grant_.until && now >= *grant_.until) exchange_->revoke();
 }
 
 }  // namespace leat::relay

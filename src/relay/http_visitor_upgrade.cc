@@ -13,6 +13,7 @@
 #include "relay/agent_session.h"
 #include "relay/arrival.h"
 #include "relay/bare_agent.h"
+#include "relay/forward.h"
 #include "relay/http_visitor.h"
 #include "relay/sealed_visitor.h"
 
@@ -98,6 +99,10 @@ void HttpVisitor::become_sealed(const http::Request& request, const std::string&
     account_->end_stream();
     return answer(Code::AGENT_BUSY, request.keep_alive);
   }
+  const std::string address = visitor_facts(request.fields, transport_->peer_host(),
+                                            transport_->secure(), context_.options.trusted_proxies)
+                                  .address;
+  if (address != transport_->peer_host()) transport_->speak_for({address, 0});
   std::string accepted;
   http::serialise(http::ws::accept(request, kSealedSubprotocol), accepted);
   writer_.write(*transport_, accepted);

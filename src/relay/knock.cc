@@ -1,6 +1,5 @@
 #include "relay/knock.h"
 
-#include <arpa/inet.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -16,17 +15,6 @@
 
 namespace leat::relay {
 
-namespace {
-
-// Who has an IPv6 address has most often all of its /64 (RFC 6177).
-std::string neighbours(const std::string& address) {
-  std::array<std::uint8_t, 16> bytes;
-  if (::inet_pton(AF_INET6, address.c_str(), bytes.data()) != 1) return address;
-  return std::string(as_chars(Bytes(bytes).first(8)));
-}
-
-}  // namespace
-
 // False: the address has as many that wait as one may.
 bool Knock::counted(Context& context, Guest& guest, const std::string& address, Door door) {
   if (door == Door::tcp) return true;  // it has nothing to say first
@@ -34,7 +22,7 @@ bool Knock::counted(Context& context, Guest& guest, const std::string& address, 
   // A proxy that ends TLS for many has their requests in its own name.
   if (!tls && contains(context.options.trusted_proxies, address)) return true;
   CountOfAddress& counts = tls ? context.waiting_of : context.plain_waiting_of;
-  const std::string key = neighbours(address);
+  const std::string key = net::network_of(address);
   const auto found = counts.find(key);
   if (found != counts.end() && found->second >= limits::kHandshakesOfAddress) return false;
   guest.waiting.emplace(tls ? context.waiting : context.plain_waiting, counts, key);

@@ -31,20 +31,30 @@ Ports::Ports(net::Shard& shard, PortRange range) : shard_(shard), range_(range) 
   }
 }
 
+std::shared_ptr<Ports::Lease> Ports::lent(const std::string& tunnel, std::uint16_t wanted) const {
+  const auto found = leases_.find(tunnel);
+  if (found == leases_.end()) return nullptr;
+  auto lease = found->second.lock();
+  return wanted == 0 || wanted == lease->port() ? lease : nullptr;
+}
+
+Result<void> Ports::may_lend(const std::string& tunnel, std::uint16_t wanted) const {
+  if (range_.high == 0) return fail(Code::PORT_REFUSED, "the relay lends no ports");
+  if (lent(tunnel, wanted) != nullptr) return {};
+  if (wanted == 0) {
+    if (!free_.empty()) return {};
+    return fail(Code::PORT_TAKEN, "no port of the range is free");
+  }
+  if (!range_.contains(wanted)) return fail(Code::PORT_REFUSED, std::to_string(wanted));
+  if (std::ranges::find(free_, wanted) != free_.end()) return {};
+  return fail(Code::PORT_TAKEN, std::to_string(wanted));
+}
+
 Result<std::shared_ptr<Ports::Lease>> Ports::lend(const std::string& tunnel, std::uint16_t wanted,
                                                   net::Listener::OnAccept on_accept) {
-  if (range_.high == 0) return fail(Code::PORT_REFUSED, "the relay lends no ports");
-  if (const auto found = leases_.find(tunnel); found != leases_.end()) {
-    auto lease = found->second.lock();
-    if (wanted == 0 || wanted == lease->port()) return lease;
-  }
-  if (wanted != 0) {
-    if (!range_.contains(wanted)) return fail(Code::PORT_REFUSED, std::to_string(wanted));
-    if (std::ranges::find(free_, wanted) == free_.end()) {
-      return fail(Code::PORT_TAKEN, std::to_string(wanted));
-    }
-    return open(tunnel, wanted, std::move(on_accept));
-  }
+  if (const Result<void> may = may_lend(tunnel, wanted); !may) return tl::unexpected(may.error());
+  if (auto lease = lent(tunnel, wanted)) return lease;
+  if (wanted != 0) return open(tunnel, wanted, std::move(on_accept));
   for (std::size_t tries = std::min(kTries, free_.size()); tries > 0; --tries) {
     if (auto lease = open(tunnel, free_.front(), on_accept)) return lease;
     free_.push_back(free_.front());

@@ -45,8 +45,12 @@ class Ports {
   // serve has one port: who asks for the same, or for any, shares it, and the first on_accept.
   Result<std::shared_ptr<Lease>> lend(const std::string& tunnel, std::uint16_t wanted,
                                       net::Listener::OnAccept on_accept);
+  // What lend() would say, other programs apart.
+  Result<void> may_lend(const std::string& tunnel, std::uint16_t wanted) const;
 
  private:
+  // The tunnel's, if it is what is wanted; nullptr: it is not.
+  std::shared_ptr<Lease> lent(const std::string& tunnel, std::uint16_t wanted) const;
   Result<std::shared_ptr<Lease>> open(const std::string& tunnel, std::uint16_t port,
                                       net::Listener::OnAccept on_accept);
 

@@ -74,6 +74,10 @@ namespace {
 
 // How soon a revocation, made by another process, is seen.
 constexpr auto kStorePoll = std::chrono::milliseconds(300);
+// How soon the end of a visitor's JWT is.
+constexpr auto kExpiryPoll = std::chrono::seconds(1);
+// How long the data plane may stand still because another process writes to the database.
+constexpr auto kStorePatience = std::chrono::milliseconds(20);
 constexpr auto kDrainPoll = std::chrono::milliseconds(20);
 
 class RelayImpl final : public Relay {
@@ -84,6 +88,7 @@ class RelayImpl final : public Relay {
         tls_(std::move(tls)),
         context_(shard, *store_, std::move(options)),
         store_timer_(shard, [this] { poll_store(); }),
+        expiry_timer_(shard, [this] { poll_expiry(); }),
         drain_timer_(shard, [this] { poll_drain(); }),
         ask_timer_(shard, [this] { ask_(); }) {
     // Once whoever asks has been answered.
@@ -115,11 +120,13 @@ class RelayImpl final : public Relay {
   void accept_plain(Knock::Guest guest, bool tunnels);
   void set_public_url();
   bool names_lead_here() const;
+  bool every_visitor_is_the_proxy() const;
   std::string state_file() const { return context_.options.state_dir + "/relay.json"; }
   Result<void> write_state();
   void forget_state();
   void open_journal();
   void poll_store();
+  void poll_expiry();
   void poll_drain();
 
   std::unique_ptr<store::Store> store_;
@@ -127,11 +134,12 @@ class RelayImpl final : public Relay {
   Context context_;
   Info info_;
   std::unique_ptr<net::Listener> tls_listener_, plain_listener_, admin_listener_;
-  net::Timer store_timer_, drain_timer_, ask_timer_;
+  net::Timer store_timer_, expiry_timer_, drain_timer_, ask_timer_;
   std::function<void()> drained_, ask_ = [this] { drain([] {}); };
   Time drain_deadline_ = kNever;
   bool closing_ = false;
-  bool stated_ = false;  // relay.json is ours
+  bool unchecked_ = false;  // a credential may have been revoked
+  bool stated_ = false;     // relay.json is ours
 };
 
 Result<void> RelayImpl::open(const std::string& certificate_file) {
@@ -164,8 +172,15 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
     log::warn(
         "OPEN ROOMS: anybody may serve a room that nobody owns, and see what its visitors say");
   }
+  if (every_visitor_is_the_proxy()) {
+    log::warn(
+        "the proxy in front of plain_listen is taken for every visitor: trusted_proxies names it",
+        {{"plain_listen", info_.plain_listen->text()}});
+  }
   open_journal();
+  store_->set_patience(kStorePatience);
   store_timer_.arm_in(kStorePoll);
+  expiry_timer_.arm_in(kExpiryPoll);
   return write_state();
 }
 
@@ -268,6 +283,17 @@ bool RelayImpl::names_lead_here() const {
   });
 }
 
+// Who comes to a door that only this machine reaches comes by way of a proxy, in whose fields the
+// visitors' own addresses are.
+bool RelayImpl::every_visitor_is_the_proxy() const {
+  const Options& options = context_.options;
+  if (!info_.plain_listen || !options.trusted_proxies.empty() || !options.proxy_protocol.empty()) {
+    return false;
+  }
+  const std::string& host = info_.plain_listen->host;
+  return host.starts_with("127.") || host == "::1";
+}
+
 // Nothing depends on it: a relay whose log cannot be opened says so and works.
 void RelayImpl::open_journal() {
   const Options& options = context_.options;
@@ -292,18 +318,32 @@ Result<void> RelayImpl::write_state() {
   if (!context_.options.public_url.empty()) state["public_url"] = context_.options.public_url;
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
-  for (const Plan& plan : context_.accounting.plans().all) state["plans"].push_back(plan.name);
+  if (auto plans = context_.accounting.plans().names(); !plans.empty()) state["plans"] = plans;
   stated_ = true;
   return write_file(state_file(), state.dump(2) + "\n", 0644, Code::STATE_DIR);
 }
 
 void RelayImpl::poll_store() {
   if (store_->changed()) {
+    unchecked_ = true;
+    context_.accounting.look_at_owners();
+  }
+  if (unchecked_) {
     // check_credential() closes by and by; it releases nothing here.
     context_.sessions.for_each([](AgentSession& session) { session.check_credential(); });
     context_.bare_agents.for_each([](BareAgent& agent) { agent.check_credential(); });
+    // Who could not be looked up stays, and is looked up again.
+    unchecked_ = !store_->is_live(0);
   }
   store_timer_.arm_in(kStorePoll);
+}
+
+// By the wall clock, which may be set: no visitor has a timer for it.
+void RelayImpl::poll_expiry() {
+  const auto now =
+      std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+  context_.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.expire(now); });
+  expiry_timer_.arm_in(kExpiryPoll);
 }
 
 // --- drain ---
@@ -348,8 +388,9 @@ void RelayImpl::poll_drain() {
   drain_timer_.arm_in(kDrainPoll);
 }
 
-// Signs anew, with the same key and so the same pin, when the names are others than last time. What
-// was signed last is remembered beside it: a certificate that somebody put there is left alone.
+// Signs anew, with the same key and so the same pin, when the names are others than last time or
+// two thirds of the certificate's life are over; where that fails, the old one serves on. What was
+// signed last is remembered beside it: a certificate that somebody put there is left alone.
 Result<void> make_certificate(const std::string& certificate, const std::string& key,
                               const std::vector<std::string>& names) {
   std::string wanted;
@@ -360,13 +401,19 @@ Result<void> make_certificate(const std::string& certificate, const std::string&
   };
   const std::string record = certificate + ".names";
   const auto signed_last = read_file(record, Code::KEY_FILE);
-  if (signed_last && *signed_last == digest() + wanted) return {};
-  if (signed_last && signed_last->starts_with(digest()) && ::access(key.c_str(), F_OK) == 0) {
-    ::unlink(certificate.c_str());
+  if (::access(certificate.c_str(), F_OK) != 0) {
+    if (Result<void> made = net::ensure_self_signed(certificate, key, names); !made) return made;
+  } else {
+    const bool ours =
+        signed_last && signed_last->starts_with(digest()) && ::access(key.c_str(), F_OK) == 0;
+    if (!ours) return net::ensure_self_signed(certificate, key, names);
+    const Result<bool> due = net::certificate_is_due(certificate);
+    if (due && !*due && *signed_last == digest() + wanted) return {};
+    if (const Result<void> made = net::self_sign(certificate, key, names); !made) {
+      log::write(log::Level::error, "certificate.kept", made.error());
+      return {};
+    }
   }
-  const bool kept = ::access(certificate.c_str(), F_OK) == 0;
-  if (Result<void> made = net::ensure_self_signed(certificate, key, names); !made) return made;
-  if (kept) return {};
   return write_file(record, digest() + wanted, 0644, Code::KEY_FILE);
 }
 

@@ -26,9 +26,10 @@ struct Route {
   };
   Kind kind = Kind::none;
   std::string tunnel;
-  std::string target;  // what the service sees, or where to look; begins with '/'
-  std::string prefix;  // what was taken off: "/tunnel/ID"
-  Secret token = {};   // of an agent, where its query has one
+  std::string target;    // what the service sees, or where to look; begins with '/'
+  std::string prefix;    // what was taken off: "/tunnel/ID"
+  Secret token = {};     // of an agent, where its query has one
+  bool sibling = false;  // by a host below the relay's domain, beside those of other tunnels
 };
 
 // Before the path of every room's visitors.

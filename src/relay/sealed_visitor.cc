@@ -23,7 +23,9 @@ void SealedVisitor::start(Context& context, std::unique_ptr<net::Transport> tran
   proto::OpenStream preamble;
   preamble.set_tunnel(tunnel);
   preamble.set_kind(proto::KIND_SEALED);
-  preamble.set_visitor(transport->peer());
+  // Of one that a proxy names the port is not known.
+  const bool direct = transport->peer() != transport->peer_host();
+  preamble.set_visitor(direct ? transport->peer() : HostPort{transport->peer_host(), 0}.text());
   preamble.set_request_id(request_id);
   preamble.set_visitor_secure(transport->secure());
   std::string text;

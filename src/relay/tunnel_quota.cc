@@ -1,16 +1,18 @@
 #include "relay/tunnel_quota.h"
 
-#include <set>
+#include <utility>
 
 #include "relay/agent_session.h"
 #include "relay/bare_agent.h"
 
 namespace leat::relay {
 
-bool may_have_another(Context& context, const Account& account, std::string_view tunnel) {
+bool may_have_another(Context& context, const Account& account, std::string_view tunnel,
+                      std::set<std::string_view> others) {
   const Plan* const plan = account.plan();
   if (plan == nullptr || !plan->tunnels) return true;
-  std::set<std::string_view> bound{tunnel};
+  std::set<std::string_view> bound = std::move(others);
+  bound.insert(tunnel);
   for (const AgentSession* session : context.registry.sessions()) {
     session->list_tunnels(account, bound);
   }

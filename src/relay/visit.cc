@@ -13,7 +13,7 @@ constexpr std::size_t kPlainSegment = 15, kLongestSegment = 48;  // characters
 constexpr std::string_view kHidden = "…";
 
 bool may_be_secret(std::string_view segment) {
-  if (segment.find('=') != segment.npos || segment.size() > kLongestSegment) return true;
+  if (segment.size() > kLongestSegment || segment.find('=') != segment.npos) return true;
   if (segment.size() <= kPlainSegment) return false;
   const auto has = [&](char low, char high) {
     return std::ranges::any_of(segment, [&](char c) { return low <= c && c <= high; });

@@ -11,6 +11,17 @@ namespace leat::sealed {
 using net::IoResult;
 using net::IoStatus;
 
+namespace {
+
+// They cost their sender little, and whoever opens them two passes of a cipher and no end of the
+// batch.
+constexpr int kIdleRekeys = 16;
+
+// Each costs a pass of a cipher, however little is in it: after so many others have their turn.
+constexpr int kTurn = 256;
+
+}  // namespace
+
 SealedTransport::SealedTransport(net::Shard& shard, std::unique_ptr<net::Transport> pipe,
                                  crypto::Channel channel, Bytes surplus, Padding padding)
     : shard_(shard), pipe_(std::move(pipe)), channel_(std::move(channel)), padding_(padding) {
@@ -39,19 +50,27 @@ IoResult SealedTransport::read(MutableBytes into) {
 
 // Until there is content.
 IoStatus SealedTransport::open_next() {
-  for (;;) {
+  for (;; ++opened_now_) {
     if (failed_) return IoStatus::failed;
+    if (opened_now_ >= kTurn) {
+      shard_.defer(*this);
+      return IoStatus::would_block;
+    }
     const crypto::Opened opened =
         channel_.open(MutableBytes(buffer_).subspan(begin_, end_ - begin_));
     begin_ += opened.used;
     switch (opened.event) {
       case crypto::Opened::Event::data:
         content_ = opened.content;
+        idle_rekeys_ = 0;
         if (opened_ && !take_opened()) return IoStatus::failed;
         if (content_.empty()) continue;
+        ++opened_now_;
         return IoStatus::ok;
       case crypto::Opened::Event::rekey:
-        continue;
+        if (++idle_rekeys_ <= kIdleRekeys) continue;
+        fail(Error{Code::PROTOCOL, peer() + ": keys that nothing is sealed with"});
+        return IoStatus::failed;
       case crypto::Opened::Event::end:
         ended_ = true;
         continue;
@@ -190,7 +209,13 @@ void SealedTransport::abort() {
 // --- both ---
 
 void SealedTransport::on_transport() {
+  opened_now_ = 0;
   flush();
+  if (owner_ != nullptr) owner_->on_transport();
+}
+
+void SealedTransport::on_deferred() {
+  opened_now_ = 0;
   if (owner_ != nullptr) owner_->on_transport();
 }
 

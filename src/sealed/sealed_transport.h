@@ -23,7 +23,9 @@
 
 namespace leat::sealed {
 
-class SealedTransport final : public net::Transport, private net::TransportOwner {
+class SealedTransport final : public net::Transport,
+                              private net::TransportOwner,
+                              private net::Deferred {
  public:
   // How much each record is filled up with zeros, for those who watch sizes.
   enum class Padding : std::uint8_t { none, power_of_two };
@@ -75,6 +77,7 @@ class SealedTransport final : public net::Transport, private net::TransportOwner
  private:
   void on_transport() override;
   void on_room() override;
+  void on_deferred() override;
 
   net::IoStatus open_next();
   bool take_opened();
@@ -93,6 +96,8 @@ class SealedTransport final : public net::Transport, private net::TransportOwner
   std::array<std::uint8_t, 2 * crypto::kMaxRecord> buffer_;
   std::size_t begin_ = 0, end_ = 0;
   Bytes content_;
+  int idle_rekeys_ = 0;                 // one after the other
+  int opened_now_ = 0;                  // records, since others had their turn
   std::optional<OpenedReader> opened_;  // until it has come
   std::function<void()> on_opened_;
   std::string rest_;  // of records, what the pipe has not taken

@@ -10,7 +10,8 @@
 namespace leat::store {
 namespace {
 
-constexpr std::size_t kCodeId = 5;  // bytes
+constexpr std::size_t kCodeId = 5;      // bytes
+constexpr std::size_t kNameBytes = 10;  // of a key: no other is found that begins so
 static_assert(Store::kCodeTries == OneTimeCode::kTries);
 
 std::string random_base32() {
@@ -39,7 +40,7 @@ OneTimeCode code_of(const Query& row) {
 
 // The same for everybody who looks at the key.
 std::string name_of(const PublicKey& identity) {
-  return "agent-" + base32(Bytes(identity).first(kCodeId));
+  return "agent-" + base32(Bytes(identity).first(kNameBytes));
 }
 
 }  // namespace
@@ -186,8 +187,28 @@ Result<TokenInfo> SqliteStore::subject(std::string_view subject, std::string_vie
   TokenInfo token = known->value();
   if (token.revoked) return fail(Code::REVOKED, name);
   touch(token);
-  if (!plan.empty()) token.plan = plan;  // what the token says now
+  if (token.plan != plan) {  // what the token says now; the row is for those who look
+    token.plan = plan;
+    database_.set_patience({});
+    (void)Query(database_, put_plan_, token.id, plan).run();
+    database_.set_patience(patience_);
+  }
   return token;
+}
+
+Result<void> SqliteStore::set_plan(std::string_view name, std::string_view plan) {
+  const Durably durably(database_);
+  if (const auto done = Query(database_, set_plan_, name, plan).run(); !done) return done;
+  if (database_.rows_changed() == 0) return fail(Code::NO_SUCH_TOKEN, std::string(name));
+  changed_here_ = true;
+  return {};
+}
+
+Result<std::string> SqliteStore::plan_of(std::string_view name) {
+  const auto known = find_name(name);
+  if (!known) return tl::unexpected(known.error());
+  if (!*known) return fail(Code::NO_SUCH_TOKEN, std::string(name));
+  return (*known)->plan;
 }
 
 Result<void> SqliteStore::allow(std::string_view name) {

@@ -47,6 +47,10 @@ class SqliteStore final : public Store {
       : database_(std::move(database)), patience_(patience) {}
   Result<void> prepare();
 
+  void set_patience(std::chrono::milliseconds patience) override {
+    patience_ = patience;
+    database_.set_patience(patience);
+  }
   Result<Secret> create_token(std::string_view name, std::string_view plan) override;
   Result<std::vector<TokenInfo>> tokens() override;
   Result<void> revoke_token(std::string_view name) override;
@@ -65,9 +69,12 @@ class SqliteStore final : public Store {
   Result<std::optional<CodeState>> look_up_code(const Secret& code) override;
   Result<bool> withdraw_code(const Secret& code) override;
   Result<TokenInfo> subject(std::string_view subject, std::string_view plan) override;
+  Result<void> set_plan(std::string_view name, std::string_view plan) override;
+  Result<std::string> plan_of(std::string_view name) override;
   Result<void> allow(std::string_view name) override;
   Result<Usage> usage(std::string_view owner, std::string_view period) override;
-  Result<std::vector<UsageRow>> usages(std::string_view owner) override;
+  Result<std::vector<UsageRow>> usages(std::string_view owner, std::string_view since) override;
+  Result<void> forget_days(std::string_view before) override;
   Result<std::int64_t> bucket(std::string_view owner) override;
   Result<void> settle(const std::vector<UsageRow>& added,
                       const std::vector<Bucket>& buckets) override;
@@ -86,14 +93,14 @@ class SqliteStore final : public Store {
                      std::int64_t& owned);
 
   Database database_;
-  const std::chrono::milliseconds patience_;
+  std::chrono::milliseconds patience_;
   // Finalised before the database is closed.
   Statement create_token_, list_tokens_, revoke_token_, find_token_, touch_token_, token_live_;
   Statement find_claim_, count_, find_own_, find_owned_, claim_, find_generated_, release_,
       data_version_;
   Statement add_code_, forget_codes_, find_code_, fail_code_, use_code_, drop_code_, find_name_,
-      allow_;
-  Statement find_usage_, list_usage_, add_usage_, find_bucket_, put_bucket_;
+      allow_, put_plan_, set_plan_;
+  Statement find_usage_, list_usage_, forget_usage_, add_usage_, find_bucket_, put_bucket_;
   std::int64_t seen_version_ = 0;
   bool changed_here_ = false;  // the counter leaves out this connection's own commits
 };

@@ -107,7 +107,8 @@ Result<void> SqliteStore::prepare() {
        "SELECT bytes_in, bytes_out, requests FROM usage WHERE owner = ?1 AND period = ?2"},
       {list_usage_,
        "SELECT owner, period, bytes_in, bytes_out, requests FROM usage"
-       " WHERE ?1 = '' OR owner = ?1 ORDER BY period DESC, owner"},
+       " WHERE (?1 = '' OR owner = ?1) AND period >= ?2 ORDER BY period DESC, owner LIMIT ?3"},
+      {forget_usage_, "DELETE FROM usage WHERE length(period) = 10 AND period < ?1"},
       {add_usage_,
        "INSERT INTO usage (owner, period, bytes_in, bytes_out, requests)"
        " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (owner, period) DO UPDATE SET"
@@ -116,6 +117,9 @@ Result<void> SqliteStore::prepare() {
       {put_bucket_,
        "INSERT INTO bucket (owner, settled) VALUES (?1, ?2)"
        " ON CONFLICT (owner) DO UPDATE SET settled = ?2"},
+      {put_plan_, "UPDATE token SET plan = ?2 WHERE id = ?1"},
+      {set_plan_,
+       "UPDATE token SET plan = ?2 WHERE name = ?1 AND revoked IS NULL AND kind <> 'jwt'"},
       {allow_, "UPDATE token SET revoked = NULL WHERE name = ?1 AND kind = 'jwt'"},
   };
   for (const auto& each : kAll) {

@@ -85,9 +85,11 @@ class Store {
  public:
   // Makes the file (mode 0600) if there is none, and brings an older one up to date. Refuses one
   // made by a newer version, and a database that is not leat's. `patience`: how long a write waits
-  // for another process's; a relay's traffic waits with it.
+  // for another process's.
   static Result<std::unique_ptr<Store>> open(
       const std::string& path, std::chrono::milliseconds patience = std::chrono::milliseconds(500));
+  // From now on. A relay's traffic waits with every write, and who is refused asks again.
+  virtual void set_patience(std::chrono::milliseconds patience) = 0;
   virtual ~Store() = default;
 
   // "leat_" and 256 random bits in base64url; only their hash is kept, so this is the one time they
@@ -112,6 +114,10 @@ class Store {
                                                const PublicKey& identity) = 0;
   // The owner that a token's subject stands for; written down when it first comes. LEAT_REVOKED.
   virtual Result<TokenInfo> subject(std::string_view subject, std::string_view plan) = 0;
+  // What the owner may use from now on. LEAT_NO_SUCH_TOKEN, also of subjects, whose tokens say it.
+  virtual Result<void> set_plan(std::string_view name, std::string_view plan) = 0;
+  // LEAT_NO_SUCH_TOKEN.
+  virtual Result<std::string> plan_of(std::string_view name) = 0;
   // Takes back the revocation of a subject ("jwt:…"). LEAT_NO_SUCH_TOKEN.
   virtual Result<void> allow(std::string_view name) = 0;
 
@@ -137,8 +143,13 @@ class Store {
 
   // What an owner has used in a period; nothing is a row of zeros.
   virtual Result<Usage> usage(std::string_view owner, std::string_view period) = 0;
-  // All rows, of one owner or (empty) of all, the latest period first.
-  virtual Result<std::vector<UsageRow>> usages(std::string_view owner) = 0;
+  // Rows of one owner or (empty) of all, the latest period first, from `since` ("2026-11" or
+  // "2026-11-21"; empty: all) on, kUsageRows at most.
+  static constexpr std::int64_t kUsageRows = 20'000;
+  virtual Result<std::vector<UsageRow>> usages(std::string_view owner,
+                                               std::string_view since = {}) = 0;
+  // Days before that one; months stay.
+  virtual Result<void> forget_days(std::string_view before) = 0;
   virtual Result<std::int64_t> bucket(std::string_view owner) = 0;  // Bucket::settled; 0: none
   // Adds to the rows, replaces the buckets: all of it or nothing. Waits for nobody.
   virtual Result<void> settle(const std::vector<UsageRow>& added,

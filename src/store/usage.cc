@@ -13,9 +13,9 @@ Result<Usage> SqliteStore::usage(std::string_view owner, std::string_view period
                static_cast<std::uint64_t>(query.integer(2))};
 }
 
-Result<std::vector<UsageRow>> SqliteStore::usages(std::string_view owner) {
+Result<std::vector<UsageRow>> SqliteStore::usages(std::string_view owner, std::string_view since) {
   std::vector<UsageRow> all;
-  Query query(database_, list_usage_, owner);
+  Query query(database_, list_usage_, owner, since, kUsageRows);
   auto row = query.step();
   for (; row && *row; row = query.step()) {
     all.push_back({query.text(0),
@@ -26,6 +26,10 @@ Result<std::vector<UsageRow>> SqliteStore::usages(std::string_view owner) {
   }
   if (!row) return tl::unexpected(row.error());
   return all;
+}
+
+Result<void> SqliteStore::forget_days(std::string_view before) {
+  return Query(database_, forget_usage_, before).run();
 }
 
 Result<std::int64_t> SqliteStore::bucket(std::string_view owner) {

@@ -323,6 +323,19 @@ TEST_F(Life, PassesNoticesOn) {
   EXPECT_FALSE(fatal) << "the session goes on";
 }
 
+TEST_F(Life, ATunnelThatIsTakenAwayIsNotSaidToBeThere) {
+  online({ssh()});
+  const std::string id = agent->status().tunnels.at(0).id;
+  relay.session().notice({Code::REVOKED, "none of ours"}, "another");
+  relay.session().notice({Code::REVOKED, "taken"}, id);
+  ASSERT_TRUE(until([&] { return agent->status().tunnels.at(0).error.has_value(); }));
+  const TunnelStatus& status = agent->status().tunnels.at(0);
+  EXPECT_EQ(status.error->code, Code::REVOKED);
+  EXPECT_EQ(status.error->detail, "taken");
+  EXPECT_TRUE(status.urls.empty());
+  EXPECT_FALSE(fatal) << "the session goes on";
+}
+
 // --- leaving ---
 
 TEST_F(Life, DrainsStreamsThatRun) {

@@ -15,12 +15,12 @@ namespace leat::agent {
 // --- Visit ---
 
 Visit::Visit(net::Loop& loop, net::SessionDriver& driver, const std::string& tunnel,
-             control::TunnelKind kind, std::string visitor_host)
+             control::TunnelKind kind, std::string visitor_host, const std::string& visitor)
     : loop_(loop), driver_(driver), reader_(limits::kOpenStreamMessage) {
   proto::OpenStream open;
   open.set_tunnel(tunnel);
   open.set_kind(static_cast<proto::Kind>(static_cast<int>(kind) + 1));
-  open.set_visitor("192.0.2.1:5000");
+  open.set_visitor(visitor);
   open.set_request_id("r1");
   open.set_visitor_host(std::move(visitor_host));
   control::append_message(open, to_send_);
@@ -177,8 +177,8 @@ void RelaySession::drain(std::uint32_t retry_after_ms) {
   wake();
 }
 
-void RelaySession::notice(const Error& error) {
-  control_->notice(error);
+void RelaySession::notice(const Error& error, const std::string& lost) {
+  control_->notice(error, lost);
   wake();
 }
 
@@ -247,9 +247,9 @@ std::size_t FakeRelay::welcomed() const {
 }
 
 Visit& FakeRelay::open(const std::string& tunnel, control::TunnelKind kind,
-                       std::string visitor_host) {
-  visits_.push_back(
-      std::make_unique<Visit>(loop_, session().driver(), tunnel, kind, std::move(visitor_host)));
+                       std::string visitor_host, const std::string& visitor) {
+  visits_.push_back(std::make_unique<Visit>(loop_, session().driver(), tunnel, kind,
+                                            std::move(visitor_host), visitor));
   return *visits_.back();
 }
 

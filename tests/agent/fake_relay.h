@@ -26,7 +26,7 @@ namespace leat::agent {
 class Visit final : private mux::Source, private mux::Sink {
  public:
   Visit(net::Loop& loop, net::SessionDriver& driver, const std::string& tunnel,
-        control::TunnelKind kind, std::string visitor_host);
+        control::TunnelKind kind, std::string visitor_host, const std::string& visitor);
 
   Visit& send(std::string_view text);
   Visit& finish();
@@ -80,7 +80,7 @@ class RelaySession final : private net::TransportOwner,
 
   void close(Code code) { driver_->close(code, "told so by the test"); }
   void drain(std::uint32_t retry_after_ms);
-  void notice(const Error& error);
+  void notice(const Error& error, const std::string& lost = {});
   void shared(const std::string& tunnel, std::uint32_t agents);
   std::map<std::string, std::string> health;  // as reported: a code, or empty for healthy
   std::vector<std::string> unbound;
@@ -145,7 +145,8 @@ class FakeRelay {
 
   // Lives as long as the relay.
   Visit& open(const std::string& tunnel, control::TunnelKind kind,
-              std::string visitor_host = "app.relay.test");
+              std::string visitor_host = "app.relay.test",
+              const std::string& visitor = "192.0.2.1:5000");
 
  private:
   void accept(net::Fd fd);

@@ -119,6 +119,25 @@ TEST_F(Services, InterimHeadsOfAHealthPathAreCounted) {
   ASSERT_TRUE(until_seen([&] { return health() == Health::State::up; }));
 }
 
+// … however slowly they come.
+TEST_F(Services, InterimHeadsOfAHealthPathAreCountedAcrossReads) {
+  OriginConnection* asked = nullptr;
+  int left = 4 * limits::kInterimHeads;
+  net::Timer drip(loop.shard, [&] {
+    if (asked->gone() || left < 0) return;
+    asked->send(left-- > 0 ? "HTTP/1.1 103 x\r\n\r\n" : "HTTP/1.1 204 x\r\n\r\n");
+    drip.arm_in(std::chrono::milliseconds(1));
+  });
+  Origin& web = origin(on_head([&](OriginConnection& c, const std::string&) {
+    asked = &c;
+    drip.arm_in(Duration(0));
+  }));
+  online({watched(http(web), "/health")});
+  ASSERT_TRUE(until_seen([&] { return health() != Health::State::unknown; }));
+  ASSERT_EQ(health(), Health::State::down);
+  EXPECT_EQ(agent->status().tunnels[0].health_error->code, Code::SERVICE_PROTOCOL);
+}
+
 TEST_F(Services, TheRelayIsTold) {
   Origin& web = origin(on_head([](OriginConnection& c, const std::string&) { c.send(kOk); }));
   const HostPort address = web.address();

@@ -150,6 +150,46 @@ TEST_F(Streams, OnlyTunnelsOfTheConfigurationAreServed) {
   EXPECT_TRUE(mute.connections.empty());
 }
 
+// Threat 19: a relay that wants to see more of the agent's network than was published.
+TEST_F(Streams, NothingElseIsDialledWhateverTheRelayAsksFor) {
+  Origin& bystander = origin([](OriginConnection&) {});
+  const std::string there = bystander.address().text();
+  std::vector<std::string> asked;
+  Origin& web = origin(on_head([&](OriginConnection& c, const std::string& head) {
+    asked.push_back(head);
+    c.send("HTTP/1.1 307 x\r\nLocation: http://" + there + "/\r\nContent-Length: 0\r\n\r\n");
+  }));
+  online({service("web", TunnelKind::http, web.address())});
+  // By a tunnel's name …
+  for (const std::string& name :
+       {there, "http://" + there, "tcp://" + there, "web@" + there, "web/../" + there,
+        web.address().text(), std::string("web\0", 4), std::string("WEB"), std::string()}) {
+    for (const auto kind :
+         {TunnelKind::http, TunnelKind::tcp, TunnelKind::ws, TunnelKind::tls, TunnelKind::sealed}) {
+      Visit& visit = relay.open(name, kind).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").finish();
+      ASSERT_TRUE(until([&] { return visit.over(); })) << name;
+      EXPECT_EQ(visit.failure(), "LEAT_NO_SUCH_SERVICE") << name;
+    }
+  }
+  // … by a request's target …
+  for (const std::string& start : {"GET http://" + there + "/", "CONNECT " + there}) {
+    Visit& got = visit(start + " HTTP/1.1\r\nHost: " + there + "\r\n\r\n");
+    ASSERT_TRUE(until([&] { return got.over(); })) << start;
+    EXPECT_TRUE(got.was_reset()) << start;
+  }
+  EXPECT_TRUE(web.connections.empty());
+  // … by its fields, or by way of the service.
+  Visit& got =
+      visit("GET //" + there + "/ HTTP/1.1\r\nHost: " + there + "\r\nX-Forwarded-Host: " + there +
+            "\r\nForwarded: host=\"" + there + "\"\r\n\r\n");
+  ASSERT_TRUE(until([&] { return got.over(); }));
+  EXPECT_TRUE(got.has(" 307 ")) << got.text();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_NE(asked[0].find("Host: " + web.address().text() + "\r\n"), std::string::npos) << asked[0];
+  ASSERT_TRUE(idle());
+  EXPECT_TRUE(bystander.connections.empty());
+}
+
 TEST_F(Streams, APreambleBeyondItsLimitResetsItsStreamOnly) {
   Origin& echo = origin([](OriginConnection& c) { c.send(std::exchange(c.received, {})); });
   online({service("ssh", TunnelKind::tcp, echo.address())});

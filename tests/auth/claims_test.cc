@@ -33,6 +33,22 @@ TEST(Claims, AreRead) {
   EXPECT_FALSE(check(R"({"sub":"a","exp":1700000100,"tunnels":[]})")->allows("anything"));
 }
 
+TEST(Claims, AHostIsNamedWhole) {
+  const auto some =
+      check(R"({"sub":"a","exp":1700000100,"tunnels":["web-*","www.example.org","lab*"]})");
+  ASSERT_TRUE(some);
+  EXPECT_TRUE(some->allows_host("www.example.org"));
+  EXPECT_FALSE(some->allows_host("example.org"));
+  EXPECT_FALSE(some->allows_host("web-shop.example.org")) << "begins as an id does";
+  EXPECT_FALSE(some->allows_host("lab.example.org"));
+  EXPECT_TRUE(check(R"({"sub":"a","exp":1700000100})")->allows_host("any.example.org"));
+  EXPECT_TRUE(
+      check(R"({"sub":"a","exp":1700000100,"tunnels":["*"]})")->allows_host("any.example.org"));
+  const std::string longest = std::string(251, 'x') + ".y";
+  EXPECT_TRUE(check(R"({"sub":"a","exp":1700000100,"tunnels":[")" + longest + "\"]}")
+                  ->allows_host(longest));
+}
+
 TEST(Claims, TimeHasALeewayAndNoMore) {
   const auto expiring = [&](std::int64_t exp) {
     return check(R"({"sub":"a","exp":)" + std::to_string(exp) + "}");

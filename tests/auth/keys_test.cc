@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "auth/signer.h"
 #include "base/file.h"
 #include "support/temp_dir.h"
@@ -47,6 +49,95 @@ TEST(Keys, ASecretHas32Bytes) {
   expect_refused(" \n" + std::string(31, 'x') + "\n", "32 bytes");
   expect_refused("", "32 bytes");
   expect_refused(std::string(kKeyFile + 1, 'x'), "64 KiB");
+}
+
+// What is between the lines of a PEM.
+std::string body_of(const std::string& pem) {
+  const std::size_t from = pem.find('\n') + 1;
+  return pem.substr(from, pem.rfind("-----END") - from);
+}
+
+std::string der_of(std::string body) {
+  std::erase(body, '\n');
+  while (body.ends_with('=')) body.pop_back();
+  std::ranges::replace(body, '+', '-');
+  std::ranges::replace(body, '/', '_');
+  return unbase64url(body).value();
+}
+
+std::string ed25519_jwk() {
+  const std::string der = der_of(body_of(Signer::ed25519().public_pem()));
+  return R"({"kty":"OKP","crv":"Ed25519","kid":"a","x":")" + encode(der.substr(der.size() - 32)) +
+         "\"}";
+}
+
+// Public texts, or such with a fault: with one of them as its secret anybody could sign (the
+// confusion of algorithms that a token cannot bring about, brought about by a file).
+TEST(Keys, WhatIsPublicIsNoSecret) {
+  const std::string pem = Signer::ec().public_pem(), jwk = ed25519_jwk();
+  const std::string body = body_of(pem), der = der_of(body), line = base64(as_bytes(der));
+  const std::string ssh = "AAAAC3NzaC1lZDI1NTE5AAAAI" + std::string(43, 'x');
+  const std::string texts[] = {
+      "[" + jwk + "]",                                // a list of JWKs
+      "\xef\xbb\xbf[" + jwk + "]",                    // … with a byte order mark
+      "jwks=" + jwk,                                  // assigned
+      "\"kty\":\"OKP\"," + jwk.substr(1),             // with its first byte lost
+      pem.substr(1),                                  // PEM: a damaged first line
+      "----BEGIN" + pem.substr(10),                   //
+      pem.substr(pem.find('\n') + 1),                 // … or none
+      body,                                           // … or just its middle
+      line,                                           // … on one line
+      line.substr(0, 117),                            // … cut off
+      hex(as_bytes(der)),                             // …
+      der,                                            // DER
+      "ssh-ed25519 " + ssh + " ann@home",             // OpenSSH
+      ssh,                                            //
+      "https://id.example/.well-known/jwks.json",     // where a JWKS is
+      "<!doctype_html><title>404 Not Found</title>",  // … or is not
+      std::string(32, '\xe9'),                        // not ASCII
+      std::string(31, 'x') + std::string(1, '\0') + "x",
+  };
+  for (const std::string& text : texts) expect_refused(text, "expected a JWKS");
+}
+
+TEST(Keys, SecretsAsTheyAreMade) {
+  for (const std::string& text : {
+           std::string("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
+           std::string("4Yl9qZx+2/1uJbV0oYw3bJm3p0b3n8q5m0Zk1V8s9yA="),
+           std::string("\xef\xbb\xbf 4Yl9qZx-2_1uJbV0oYw3bJm3p0b3n8q5m0Zk1V8s9yA\r\n"),
+           std::string("correct-horse-battery-staple-{[<]}"),
+       }) {
+    const auto set = KeySet::parse(text);
+    ASSERT_TRUE(set) << text;
+    EXPECT_TRUE(set->has_secret());
+  }
+}
+
+TEST(Keys, AByteOrderMarkIsNoPartOfAJwks) {
+  const auto set = KeySet::parse("\xef\xbb\xbf{\"keys\":[" + ed25519_jwk() + "]}");
+  ASSERT_TRUE(set) << set.error().detail;
+  EXPECT_EQ(set->keys().at(0).algorithm(), Algorithm::eddsa);
+  EXPECT_FALSE(set->has_secret());
+}
+
+// Everybody knows a public key: who could sign with it as a secret could be anybody.
+TEST(Keys, WhatLooksLikeAPublicKeyIsNoSecret) {
+  const std::string jwk =
+      R"({"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})";
+  EXPECT_EQ(KeySet::parse("\xef\xbb\xbf" + jwk).value().keys().front().algorithm(),
+            Algorithm::eddsa)
+      << "with a byte order mark it is what it was";
+  const std::string base64 = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+  for (const std::string& text :
+       {"[" + jwk + "]", "keys: " + jwk, base64, "----BEGIN PUBLIC KEY-----\n" + base64,
+        base64 + "\n-----END PUBLIC KEY-----",
+        std::string("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtleWtleWtleWtleWtleWtleWtleWtl a@b"),
+        std::string("\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21") + std::string(33, 'k'),
+        std::string(32, 'x') + "\xff", std::string(16, 'x') + "\n" + std::string(16, 'x')}) {
+    expect_refused(text, "secret");
+  }
+  EXPECT_TRUE(KeySet::parse("correct horse battery staple {}[] and more"));
+  EXPECT_TRUE(KeySet::parse("TUZrd0V3WUhLb1pJemowQ0FRWUlLb1pJemowREFRY0RRZ0FF\n"));
 }
 
 TEST(Keys, AJwksIsReadStrictly) {

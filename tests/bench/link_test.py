@@ -38,14 +38,14 @@ for i in range(int(sys.argv[2])):
     began = time.monotonic(); s.sendto(b"e", (sys.argv[1], 7001)); s.recv(10)
     print((time.monotonic() - began) * 1e3)
 """
-# argv[2] small datagrams at a pace that no queue minds; prints how many arrived.
+# argv[2] small datagrams at a pace that no queue minds; prints how many arrived. The question comes
+# behind them.
 COUNT = """
 import socket, sys, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2)
 for i in range(int(sys.argv[2])):
     s.sendto(b"x" * 100, (sys.argv[1], 7001))
-    if i % 10 == 9: time.sleep(0.001)
-time.sleep(0.2)
+    if i % 10 == 9: time.sleep(0.001)  # sleep: the pace
 for _ in range(20):
     s.sendto(b"?", (sys.argv[1], 7001))
     try: print(int(s.recv(20))); break
@@ -139,11 +139,11 @@ class LinkTest(unittest.TestCase):
         self.assertEqual(link.run("home", python(ASK_BBR), deny_cc=True).strip(), "refused")
 
     def test_nothing_is_left(self):
-        script = (f"import sys; sys.path.insert(0, {str(ROOT / 'bench/link')!r}); import network, time\n"
+        script = (f"import sys; sys.path.insert(0, {str(ROOT / 'bench/link')!r}); import network, signal\n"
                   "network.end_on_signals()\n"
                   "with network.Link() as link:\n"
                   "    print(link.tag, flush=True)\n"
-                  "    time.sleep(60)")
+                  "    signal.pause()")
         for number in (signal.SIGTERM, signal.SIGKILL):
             process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
             tag = process.stdout.readline().strip()

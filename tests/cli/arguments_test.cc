@@ -273,6 +273,9 @@ TEST(Arguments, TokenVerbs) {
             TokenArguments::Verb::revoke);
   EXPECT_EQ(parsed<TokenArguments>({"token", "list"}).verb, TokenArguments::Verb::list);
   EXPECT_EQ(parsed<TokenArguments>({"token", "allow", "jwt:x"}).verb, TokenArguments::Verb::allow);
+  const auto plan = parsed<TokenArguments>({"token", "plan", "n", "--plan", "pro"});
+  EXPECT_EQ(plan.verb, TokenArguments::Verb::plan);
+  EXPECT_EQ(plan.name + " " + plan.plan, "n pro");
   const auto invite = parsed<TokenArguments>({"token", "invite"});
   EXPECT_EQ(invite.verb, TokenArguments::Verb::invite);
   EXPECT_EQ(invite.name, "") << "made of the key that joins";

@@ -192,6 +192,13 @@ TEST(Binary, APlanThatTheRelayDoesNotHaveIsRefused) {
     EXPECT_EQ(unknown.wait(), 2);
     EXPECT_THAT(unknown.err, HasSubstr("no plan called gold, but pro, team"));
   }
+  Program other({"token", "plan", "a", "--plan", "gold", "--state-dir", state});
+  EXPECT_EQ(other.wait(), 2);
+  Program given({"token", "plan", "a", "--plan", "team", "--state-dir", state});
+  EXPECT_EQ(given.wait(), 0) << given.err;
+  Program list({"token", "list", "--state-dir", state});
+  EXPECT_EQ(list.wait(), 0);
+  EXPECT_THAT(list.out, testing::ContainsRegex("\na +team "));
   ASSERT_TRUE(write_file(plans, "plans:\n  - name: gold\n", 0600, Code::CONFIG));
   relay.signal(SIGHUP);
   ASSERT_TRUE(relay.logs("config.reloaded")) << relay.err;

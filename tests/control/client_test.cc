@@ -140,6 +140,19 @@ TEST_F(ClientTest, DrainAndNotice) {
             (std::vector<std::string>{"drain update 250 other:443", "notice LEAT_REVOKED soon"}));
 }
 
+TEST_F(ClientTest, ANoticeMayTakeATunnel) {
+  greet();
+  proto::Control message;
+  message.mutable_notice()->mutable_failure()->set_code("LEAT_REVOKED");
+  message.mutable_notice()->mutable_failure()->set_text("soon");
+  message.mutable_notice()->set_tunnel(
+      "ch\x1b"
+      "at");
+  ASSERT_TRUE(feed(framed(message)));
+  EXPECT_EQ(events.log,
+            (std::vector<std::string>{"notice LEAT_REVOKED soon", "lost ch?at LEAT_REVOKED"}));
+}
+
 TEST_F(ClientTest, ARelayKeepsNobodyAwayForLong) {
   greet();
   ASSERT_TRUE(feed(drain(60'001) + drain(0xffffffff)));

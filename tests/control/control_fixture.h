@@ -142,6 +142,9 @@ struct ClientLog final : ClientEvents {
   void on_notice(const Error& error) override {
     log.push_back("notice " + std::string(info(error.code).name) + " " + error.detail);
   }
+  void on_taken(const std::string& tunnel, const Error& why) override {
+    log.push_back("lost " + tunnel + " " + std::string(info(why.code).name));
+  }
   void on_shared(const std::string& tunnel, std::uint32_t agents) override {
     log.push_back("shared " + tunnel + " " + std::to_string(agents));
   }

@@ -257,11 +257,12 @@ TEST_F(ServerTest, DrainAndNotice) {
   server.notice({Code::REVOKED, "x"});  // not before welcome
   EXPECT_FALSE(server.has_output());
   greet();
-  server.notice({Code::REVOKED, "x"});
+  server.notice({Code::REVOKED, "x"}, "chat");
   server.drain("update", 250, 30000);
   const auto out = messages(server.take_output());
   ASSERT_EQ(out.size(), 2u);
   EXPECT_EQ(out[0].notice().failure().code(), "LEAT_REVOKED");
+  EXPECT_EQ(out[0].notice().tunnel(), "chat");
   EXPECT_EQ(out[1].drain().reason(), "update");
   EXPECT_EQ(out[1].drain().retry_after_ms(), 250u);
   EXPECT_EQ(out[1].drain().deadline_ms(), 30000u);

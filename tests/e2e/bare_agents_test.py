@@ -1,9 +1,12 @@
 """Rooms served without leat: the Go and Node programs of examples/room-agent, and a peer spelled out."""
 
+import contextlib
+import http.client
 import json
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -165,6 +168,8 @@ class OnTheWire(harness.Case):
             self.assertEqual(one_more.status, 503)
             error = json.loads(one_more.body(one_more.answer))["error"]
             self.assertEqual(error["code"], "LEAT_AGENT_BUSY")
+        # Without TLS an end alone may come from who still waits for the answer; a reset does not.
+        visitors[0].sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         visitors[0].close()
         wait_until(lambda: peer.next()[1] & RST, "the stream of who left is reset")
         visitor = self.visitor(relay)
@@ -295,6 +300,77 @@ class Credentials(harness.Case):
         self.assertEqual(self.ask(relay, f"/agent?room=notes&token={other}")[0], 409)
         new = relay.token("old")
         self.assertEqual(self.ask(relay, f"/agent?room=notes&token={new}")[0], 101)
+
+    def test_a_room_that_is_taken_away_is_served_no_more(self):
+        key = self.folder / "admin.key"
+        key.write_text("an-admin-key-of-the-operators")
+        key.chmod(0o600)
+        relay = self.relay("--admin-listen", "127.0.0.1:0", "--admin-key-file", key)
+        admin = http.client.HTTPConnection(*harness.split_address(relay.state["admin_listen"]),
+                                           timeout=harness.SOON)
+        self.addCleanup(admin.close)
+
+        def ask_admin(method, path):
+            admin.request(method, path, headers={"Authorization": f"Bearer {key.read_text()}"})
+            answer = admin.getresponse()
+            return answer.status, answer.read()
+        token, stranger = relay.token("mine"), relay.token("theirs")
+        with Peer(relay.connect(), f"/agent?room=notes&token={token}") as peer, \
+                Client(relay.connect()) as visitor:
+            visitor.request("GET", "/client?room=notes", *upgrade_fields())
+            stream = peer.stream()
+            peer.text(stream, b"\r\n\r\n")
+            peer.say(DATA, 0, stream, payload=b"HTTP/1.1 101 Switching Protocols\r\n"
+                                              b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            self.assertEqual(visitor.head().status, 101)
+            self.assertEqual(ask_admin("DELETE", "/api/v1/tunnels/notes")[0], 204)
+            with self.assertRaises(wire.Cut):
+                visitor.reader.more()
+            kind = peer.next()
+            while kind[0] != GO_AWAY:  # first the visitor's stream
+                kind = peer.next()
+            # Whoever comes first has it now, and who had it is out.
+            self.assertEqual(self.ask(relay, f"/agent?room=notes&token={stranger}"), (101, None))
+            self.assertEqual(self.ask(relay, f"/agent?room=notes&token={token}"),
+                             (409, "LEAT_TUNNEL_TAKEN"))
+        visits = wait_until(lambda: json.loads(ask_admin("GET", "/api/v1/connections?tunnel=notes")[1])
+                            ["connections"], "the visit is written down")
+        self.assertEqual([visit["owner"] for visit in visits], ["mine"])
+
+    def test_an_operator_ends_it_within_a_second(self):
+        key = self.folder / "admin.key"
+        key.write_text("an-admin-key-of-32-characters-ok\n")
+        key.chmod(0o600)
+        relay = self.relay("--admin-listen", "127.0.0.1:0", "--admin-key-file", key, "--open-rooms")
+        token = relay.token("mine")
+
+        def admin(method, path):
+            connection = http.client.HTTPConnection(*harness.split_address(relay.state["admin_listen"]),
+                                                    timeout=harness.SOON)
+            with contextlib.closing(connection):
+                connection.request(method, "/api/v1" + path, headers={"X-Admin-Key": key.read_text().strip()})
+                response = connection.getresponse()
+                return response.status, json.loads(response.read() or b"null")
+
+        def ends(peer, method, path):
+            begin = time.monotonic()
+            self.assertEqual(admin(method, path)[0], 204)
+            self.assertEqual(peer.next()[:4], (GO_AWAY, 0, 0, 0))
+            self.assertLess(time.monotonic() - begin, harness.PATIENCE)
+
+        for path, room in ((f"/agent?room=notes&token={token}", "notes"), ("/agent?room=open", "open")):
+            with Peer(relay.connect(), path) as cut, Peer(relay.connect(), "/agent?room=other") as other:
+                listed = {agent["tunnels"][0]: agent for agent in admin("GET", "/agents")[1]["agents"]}
+                self.assertEqual(set(listed), {room, "other"})
+                self.assertEqual(listed[room]["owner"], "mine" if "token" in path else "")
+                self.assertRegex(listed[room]["since"], r"^\d{4}-\d\d-\d\dT")
+                ends(cut, "DELETE", "/agents/" + listed[room]["identity"])
+                other.settle()
+            with Peer(relay.connect(), path) as peer:
+                ends(peer, "DELETE", f"/tunnels/{room}")
+            self.assertEqual(admin("DELETE", f"/tunnels/{room}")[0], 404)
+        with Peer(relay.connect(), f"/agent?room=notes&token={token}") as peer:
+            ends(peer, "DELETE", "/tokens/mine")
 
     def test_as_many_sessions_as_a_token_may_have(self):
         relay = self.relay()

@@ -149,6 +149,10 @@ http {{
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection "upgrade";
       proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_buffering off;
+      proxy_request_buffering off;
+      proxy_set_header X-Forwarded-Proto $scheme;
       proxy_read_timeout 60s;
     }}
   }}
@@ -159,7 +163,7 @@ http {{
         return port, certificate
 
     def test_behind_nginx_an_agent_falls_back_by_itself(self):
-        relay = self.relay("--plain-listen", "127.0.0.1:0")
+        relay = self.relay("--plain-listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1")
         port, certificate = self.nginx(relay)
         process, tunnel = self.agent_to(relay, f"localhost:{port}", "--ca", certificate)
         self.check(relay, tunnel)
@@ -167,7 +171,7 @@ http {{
 
     def test_a_room_behind_nginx(self):
         """Visitors, a leat agent and a bare one, all by way of the proxy."""
-        relay = self.relay("--plain-listen", "127.0.0.1:0")
+        relay = self.relay("--plain-listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1")
         port, certificate = self.nginx(relay)
         server = self.start("server", ["node", PEERS / "websocket_server.mjs"], stdout=subprocess.PIPE)
         self.addCleanup(server.stdout.close)

@@ -14,6 +14,8 @@ import threading
 
 import harness
 from harness import LEAT, MiB, PEERS, ROOT, report, run_leat, scaled, wait_until
+from meddler import UP, Meddler
+from sealed import by_way_of
 
 CHAT = ROOT / "clients/chat"
 DRIVER = ROOT / "clients/js/test/page_driver.mjs"
@@ -233,6 +235,50 @@ class ChatPageTest(harness.Case):
         self.page.wait("#status", "connected, end-to-end encrypted")
         listed = run_leat("device", "list", "--state-dir", self.home.folder).stdout
         self.assertEqual(len(re.findall(r"^chat-", listed, re.M)), 1)
+
+    def test_a_pairing_that_is_cut_loses_neither_itself_nor_the_one_before(self):
+        self.server = self.relay("--plain-listen", "127.0.0.1:0", name="plain")
+        self.token = self.server.token("agent")
+        self.home_with(self.sample())
+        self.pair()
+        kept = "import('./store.js').then(async (s) => [(await s.load()).publicKey, (await s.loadBegun())?.link])"
+        before, begun = self.page.evaluate(kept)
+        self.assertIsNone(begun)
+
+        first = []
+
+        def cut_after_reply(passage, direction, index, unit):
+            """And whoever comes again before the agent hears of it: a handshake that is cut counts as a try."""
+            first.append(passage)
+            if direction == UP and (index > 0 or passage is not first[0]):
+                passage.cut()
+                return []
+            return [unit]
+
+        meddler = Meddler(self, self.server.plain(), cut_after_reply)
+        link = by_way_of(self.link(), f"ws://{meddler.address}")
+        self.page.blank()
+        self.page.goto(link)
+        self.page.click("#notice button >> text=Use the new link")
+        self.page.wait("#notice button", "Try again")
+        self.assertEqual(self.page.evaluate(kept), [before, link])
+        # Back to the one before, without the new one's way.
+        self.page.click("#notice button >> text=Keep the pairing before")
+        self.page.wait("#status", "connected, end-to-end encrypted")
+        self.assertEqual(self.page.evaluate(kept), [before, None])
+        # And forth: the link has not been used.
+        first.clear()
+        self.page.blank()
+        self.page.goto(link)
+        self.page.click("#notice button >> text=Use the new link")
+        self.page.wait("#notice button", "Try again")
+        meddler.attack = None
+        self.page.reload()
+        self.page.wait("#status", "connected, end-to-end encrypted")
+        self.page.wait(".model", "leat-sample")
+        now, begun = self.page.evaluate(kept)
+        self.assertNotEqual(now, before)
+        self.assertIsNone(begun)
 
     def test_the_client_in_a_browser(self):
         """Both kinds of primitives, both suites, and transfers both ways, in Chromium."""

@@ -203,7 +203,7 @@ class Dashboard(DashboardCase):
         self.shot("dashboard-overview")
         self.page.press("2")
         self.page.wait("#tunnel-list", "the bytes as they are")
-        self.page.wait("#tunnel-list", "everything: requests and answers in the clear")
+        self.page.wait("#tunnel-list", "requests and answers in the clear")
         self.page.wait("#tunnel-list", "/tunnel/garden/")
         self.shot("dashboard-tunnels")
         self.page.press("/")
@@ -276,8 +276,18 @@ class Dashboard(DashboardCase):
         outline = self.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         self.assertEqual(outline, "solid")
         self.page.press("1")
+        self.page.wait("#recent", "/two")
         self.page.press("Tab")
         self.assertNotEqual(self.page.evaluate("document.activeElement.tagName"), "BODY")
+        # The keyboard stays where it is when the lists come anew, …
+        self.page.evaluate("document.querySelector('#agents button').focus()")
+        self.home(name="other")
+        self.page.wait("#agents tbody tr:nth-child(2)", "Cut")
+        self.assertEqual(self.page.evaluate("document.activeElement.tagName"), "BUTTON")
+        # … and goes to the search.
+        self.page.press("/")
+        self.page.wait("#visit-list", "/two")
+        self.assertEqual(self.page.evaluate("document.activeElement.id"), "query")
 
     def test_the_relay_comes_back(self):
         self.log_in()

@@ -244,7 +244,7 @@ class TunnelErrors(harness.Case):
     def test_a_port_outside_the_range_and_a_port_in_use(self):
         port, options = self.tcp_port()
         relay = self.relay(*options)
-        self.refused("LEAT_PORT_REFUSED", 1, relay, "tcp", "9", "--remote-port", port + 1, name="outside")
+        self.refused("LEAT_PORT_REFUSED", 2, relay, "tcp", "9", "--remote-port", port + 1, name="outside")
         self.agent(relay, "tcp", "9", "--remote-port", port, name="holder")
         self.refused("LEAT_PORT_TAKEN", 1, relay, "tcp", "9", "--remote-port", port, name="second")
 

@@ -60,7 +60,7 @@ def wait_until(condition, what, seconds=SOON, alive=()):
                 raise AssertionError(f"{process.name} ended with {process.poll()} before {what}")
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.1f} s: {what}")
-        time.sleep(pause)
+        time.sleep(pause)  # sleep: nobody tells when the condition holds
         pause = min(pause * 1.5, 0.02)
 
 

@@ -7,10 +7,12 @@ import hmac
 import http.client
 import json
 import os
+import pty
 import re
 import sqlite3
 import stat
 import subprocess
+import threading
 import time
 
 import harness
@@ -89,6 +91,21 @@ class Join(harness.Case):
         state = harness.read_json(folder / "agent.json")
         good = state and state["pid"] == process.pid and state["state"] == "online"
         return state if good else None
+
+    def test_at_a_terminal_there_is_a_qr_code_too(self):
+        master, slave = pty.openpty()
+        shown = []
+
+        def read():
+            with contextlib.suppress(OSError):
+                while True:
+                    shown.append(os.read(master, 65536))
+        threading.Thread(target=read, daemon=True).start()
+        self.addCleanup(os.close, slave)
+        relay = self.start("relay", [LEAT, "relay", "--listen", "127.0.0.1:0", "--state-dir", self.folder / "r"],
+                           stdout=slave, env={"TERM": "xterm", "NO_COLOR": ""})
+        wait_until(lambda: b"leat join https://" in b"".join(shown) and "█" in b"".join(shown).decode(errors="ignore"),
+                   "an invitation for people and for cameras", alive=[relay])
 
     def test_an_invitation_names_the_credential(self):
         relay = self.relay()

@@ -69,7 +69,7 @@ class MaliciousRelayTest(SealedCase):
         try:
             with socket.create_connection(("127.0.0.1", process.port), SOON) as local:
                 local.settimeout(20.0 * harness.PATIENCE)
-                local.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                local.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 while piece := local.recv(65536):
                     received += piece
                 clean = True
@@ -267,6 +267,21 @@ class MaliciousRelayTest(SealedCase):
         self.assertIn("LEAT_KEY_CHANGED", told)
         self.assertEqual(mine.requests, [])
 
+    def test_leads_to_another_service_of_the_same_agent(self):
+        other = Origin(self, lambda request, connection: answer(connection, b"other"))
+        config = self.folder / "agent.yaml"
+        config.write_text(config.read_text() +
+                          f"  - target: http://{other.address}\n    id: attic\n    sealed: true\n")
+        self.tunnel.process.stop()
+        self.agent(self.server, "agent", None, "--config", config, folder=self.tunnel.folder, token=self.token,
+                   name="both")
+        meddler = Meddler(self, self.server.plain())
+        name = self.device(meddler, "device")
+        meddler.change_head = lambda head: head.replace(b"/sealed/den ", b"/sealed/attic ")
+        process = self.connect("den", name="led", state=name, wait=False)
+        wait_until(lambda: "LEAT_TAMPERED" in process.log(), "it is noticed", alive=[process])
+        self.assertEqual((self.origin.requests, other.requests), ([], []))
+
     def test_a_replayed_pairing_uses_nothing_up(self):
         """Message 1 of a pairing, again and again: no device, no link used up, no service dialled."""
         meddler = Meddler(self, self.server.plain(), lambda passage, direction, index, unit: [unit])
@@ -287,7 +302,7 @@ class MaliciousRelayTest(SealedCase):
         process.kill()
         process.wait()
         process.is_leat = False
-        for _ in range(3):
+        for _ in range(6):  # more than the tries a pairing has
             with contextlib.closing(websocket(self.server.plain(), "/sealed/den")) as replay:
                 replay.send(b"\x82" + bytes([128 | 126]) + struct.pack(">H", len(hello)) + bytes(4) + hello)
                 self.assertEqual(replay.reader.exactly(1), b"\x82")  # a reply, which nobody can read

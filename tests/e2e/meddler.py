@@ -80,7 +80,7 @@ class Passage:
                 readers[direction] = Reader(source)
                 head = readers[direction].until(b"\r\n\r\n") + b"\r\n\r\n"
                 self.meddler.note(head)
-                sink.sendall(head)
+                sink.sendall(self.meddler.change_head(head))
         except (Cut, OSError):
             return self.cut()
         for direction in (UP, DOWN):
@@ -128,6 +128,7 @@ class Meddler:
     def __init__(self, case, target, attack=None):
         self.target = target
         self.attack = attack  # (passage, direction, index, unit) -> units to send instead
+        self.change_head = lambda head: head
         self.noted = []       # everything that passed, in the clear of its carrier
         self.passages = []
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)

@@ -37,10 +37,11 @@ class SealedCase(harness.Case):
         lines = self.command("device", "list").splitlines()[1:]
         return {line.split()[0]: line.split() for line in lines}
 
-    def connect(self, agent, *arguments, name="connect", wait=True, state=None, env=None):
+    def connect(self, agent, *arguments, name="connect", wait=True, state=None, env=None,
+                local="127.0.0.1:0"):
         """`leat connect` with a local port; `.port` is it, `.way` how it went."""
         keys = self.folder / (state or "keys")
-        process = self.start(name, [LEAT, "connect", agent, "--local", "127.0.0.1:0", "--state-dir", keys,
+        process = self.start(name, [LEAT, "connect", agent, "--local", local, "--state-dir", keys,
                                     "--name", name, *arguments], env=env)
         listening = wait_until(lambda: re.search(r"listening on 127\.0\.0\.1:(\d+)", process.log()),
                                f"{name} listens", alive=[process] if wait else ())

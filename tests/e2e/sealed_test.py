@@ -1,11 +1,14 @@
 """Sealed services: pairing, reaching them by `leat connect`, scopes, revocation, keys that change, and
 the way without the relay."""
 
+import base64
 import contextlib
 import hashlib
 import http.client
 import json
 import os
+import re
+import signal
 import socket
 import stat
 import subprocess
@@ -14,9 +17,9 @@ import time
 
 import harness
 from harness import MiB, SOON, run_leat, scaled, wait_until
-from meddler import DOWN, Meddler
+from meddler import DOWN, Meddler, frame
 from sealed import SealedCase, by_way_of, curl
-from wire import Data, Origin, Reader, answer, body_pieces, chunk
+from wire import Cut, Data, Origin, Reader, answer, body_pieces, chunk
 
 
 def echo(request, connection):
@@ -101,6 +104,31 @@ class SealedTest(SealedCase):
             client.close()
             device.stop()
 
+    def test_a_page_of_somebody_else_does_not_reach_the_local_port(self):
+        self.publish()
+        device = self.connect(self.link())
+
+        def seen(host, *arguments, port=device.port):
+            done = curl(port, "/", "-H", f"Host: {host}" if host else "Host:", *arguments)
+            return json.loads(done.stdout)
+
+        # Its name leads to this machine now; towards the service the agent would put both right.
+        for host in ("evil.example", f"evil.example:{device.port}", "localhost.evil.example", "127.0.0.1.evil.example"):
+            for upgrade in ((), ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket")):
+                self.assertEqual(seen(host, "-H", f"Origin: http://{host}", *upgrade)["error"]["code"],
+                                 "LEAT_MISDIRECTED")
+        self.assertEqual(self.origin.requests, [])
+        for host in ("localhost", f"LOCALHOST:{device.port}", "app.localhost", "127.0.0.1", "192.0.2.7:80", "[::1]:80"):
+            self.assertEqual(seen(host)["target"], "/", host)
+        self.assertEqual(seen(None, "--http1.0")["target"], "/")
+        # Under the right name the service judges the origin by itself.
+        fields = seen("localhost", "-H", "Origin: http://evil.example")["fields"]
+        self.assertEqual(fields["origin"], "http://evil.example")
+        device.stop()
+        named = self.connect("den", name="named", local="127.1:0")
+        self.assertEqual(seen("127.1", port=named.port)["target"], "/")
+        self.assertEqual(seen("127.2", port=named.port)["error"]["code"], "LEAT_MISDIRECTED")
+
     def test_the_relay_opens_no_door_of_its_own(self):
         self.publish()
         done = run_curl(self.server, "/tunnel/den/")
@@ -147,9 +175,54 @@ class SealedTest(SealedCase):
         wait_until(lambda: status("/admin") == "200", "the new scope holds")
         self.assertEqual(status("/v1"), "403")
         self.command("device", "scope", "tablet", "--services", "raw")
-        wait_until(lambda: status("/v1") == "502", "the service is out of its scope")
+        wait_until(lambda: status("/v1") == "000", "the service is out of its scope: it is not even known")
         raw = self.connect("den", "--service", "raw", name="raw-again")
         self.assertEqual(talk(raw.port, b"hello"), b"HELLO")
+        # What is not named stays as it is.
+        limits = ["raw", "/admin"]
+        self.assertEqual(self.devices()["tablet"][-2:], limits)
+        self.command("device", "scope", "tablet")
+        self.assertEqual(self.devices()["tablet"][-2:], limits)
+        # What it has open is cut when it is taken away.
+        with socket.create_connection(("127.0.0.1", raw.port), SOON) as held:
+            held.settimeout(SOON)
+            held.sendall(b"hello")
+            self.assertEqual(held.recv(5), b"HELLO")
+            self.command("device", "scope", "tablet", "--services", "den", "--paths", "all")
+            with contextlib.suppress(ConnectionError):
+                self.assertEqual(held.recv(1), b"")
+        self.assertEqual(self.devices()["tablet"][-2:], ["den", "all"])
+        wait_until(lambda: status("/v1") == "200", "it comes again for the rest")
+        # A list of nothing is not taken for no limit, and what no service has is told.
+        self.assertIn("tablet", self.command("device", "scope", "tablet", "--paths", "/admin"))
+        for command in (("device", "scope", "tablet"), ("pair", "--no-qr")):
+            done = run_leat(*command, "--services", "rwa", "--state-dir", self.tunnel.folder)
+            self.assertEqual(done.returncode, 0, done)
+            self.assertIn("no sealed service 'rwa'", done.stderr)
+            self.assertIn("LEAT_USAGE", self.command(*command, "--paths", ",", expect=2))
+
+    def test_a_service_that_rests_too_long_is_given_up(self):
+        hold = threading.Event()
+        self.addCleanup(hold.set)
+
+        def serve(request, connection):
+            if request.words[1] == "/half":
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfirst")
+            hold.wait(2 * SOON)
+            return False
+
+        self.origin = Origin(self, serve)
+        self.server = self.relay()
+        config = self.folder / "agent.yaml"
+        config.write_text(f"services:\n  - target: http://{self.origin.address}\n    id: den\n    sealed: true\n"
+                          "    first_byte_timeout: 1s\n    idle_timeout: 1s\n")
+        self.tunnel = self.agent(self.server, "agent", None, "--config", config, token=self.server.token("agent"))
+        device = self.connect(self.link())
+        done = curl(device.port, "/nothing", "-w", "%{http_code}")
+        self.assertIn(b"LEAT_SERVICE_TIMEOUT", done.stdout)
+        self.assertTrue(done.stdout.endswith(b"504"), done)
+        done = curl(device.port, "/half")
+        self.assertEqual((done.returncode != 0, done.stdout), (True, b"first"))
 
     def test_a_revoked_device_is_out_within_a_second(self):
         begun, hold = threading.Event(), threading.Event()
@@ -182,6 +255,75 @@ class SealedTest(SealedCase):
         self.assertEqual(curl(other.port).returncode, 0)
         self.assertIn("revoked", self.devices()["phone"])
         self.command("device", "revoke", "nobody", expect=1)
+
+    def test_a_revoked_device_that_does_not_listen_is_out_as_soon(self):
+        begun, cut = threading.Event(), threading.Event()
+
+        def serve(request, connection):
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfirst")
+            begun.set()
+            with contextlib.suppress(OSError):
+                connection.sock.settimeout(SOON)
+                connection.sock.recv(1)
+            cut.set()
+            return False
+
+        self.publish(serve, "--direct", "127.0.0.1:0")
+        for way in ("relay", "direct"):
+            begun.clear()
+            cut.clear()
+            device = self.connect(self.link("--name", way), "--way", way, name=f"by-{way}", state=way)
+            threading.Thread(target=curl, args=(device.port,), daemon=True).start()
+            self.assertTrue(begun.wait(SOON))
+            os.kill(device.pid, signal.SIGSTOP)
+            try:
+                self.command("device", "revoke", way)
+                revoked = time.monotonic()
+                self.assertTrue(cut.wait(SOON))
+                self.assertLess(time.monotonic() - revoked, 1.0 * harness.PATIENCE)
+            finally:
+                os.kill(device.pid, signal.SIGCONT)
+            self.assertEqual(device.wait(SOON), 3)
+
+    def test_strangers_who_say_nothing_keep_nobody_out(self):
+        self.origin = Origin(self, echo)
+        self.home(("http", self.origin.address, "den"), relay=self.relay("--plain-listen", "127.0.0.1:0"),
+                  options=("--direct", "127.0.0.1:0"))
+        device = self.connect(self.link())
+        device.stop()
+        host, port = self.tunnel.state()["ways"]["direct"][0].rsplit(":", 1)
+        with contextlib.ExitStack() as strangers:
+            for _ in range(80):
+                by_relay = strangers.enter_context(socket.create_connection(self.server.plain(), SOON))
+                by_relay.sendall(SEALED_DOOR)
+                self.assertEqual(by_relay.recv(12), b"HTTP/1.1 101")
+                strangers.enter_context(socket.create_connection((host, int(port)), SOON))
+            for way in ("relay", "direct"):
+                device = self.connect("den", "--way", way, name=f"by-{way}")
+                self.assertEqual(curl(device.port).returncode, 0)
+
+    def test_one_device_has_no_more_sessions_than_its_share(self):
+        self.publish()
+        first = self.connect(self.link())
+        more = [self.connect("den", name=f"again-{number}") for number in range(15)]
+        beyond = self.connect("den", name="beyond", wait=False)
+        wait_until(lambda: "LEAT_AGENT_BUSY" in beyond.log(), "it has its share", alive=[beyond])
+        self.assertEqual(curl(first.port).returncode, 0)
+        other = self.connect(self.link("--name", "other"), name="other", state="other")
+        self.assertEqual(curl(other.port).returncode, 0)
+        more.pop().stop()
+        wait_until(lambda: curl(beyond.port).returncode == 0, "it has a place again")
+
+    def test_the_service_of_the_link_is_meant_by_whatever_way(self):
+        self.origin = Origin(self, echo)
+        attic = Origin(self, lambda request, connection: answer(connection, b"attic"))
+        self.home(("http", self.origin.address, "den"), ("http", attic.address, "attic"),
+                  options=("--direct", "127.0.0.1:0"))
+        link = self.link()
+        for way in ("relay", "direct"):
+            device = self.connect(link, "--way", way, name=f"by-{way}")
+            self.assertEqual(json.loads(curl(device.port, f"/{way}").stdout)["target"], f"/{way}")
+        self.assertEqual(attic.requests, [])
 
     def test_five_tries_one_use_and_a_time(self):
         self.publish()
@@ -248,8 +390,11 @@ class SealedTest(SealedCase):
         # A file that is no key of its own changes nothing, and nobody is sent away for it.
         identity = agent.folder / "identity.pem"
         whole = identity.read_text()
-        run_leat("key", "show", "--state-dir", self.folder)
-        other = (self.folder / "identity.pem").read_text()
+        none = run_leat("key", "show", "--state-dir", self.folder)
+        self.assertIn("LEAT_KEY_FILE", none.stderr)
+        self.assertFalse((self.folder / "identity.pem").exists())
+        other = self.agent(self.server, "http", self.origin.address, name="other").folder / "identity.pem"
+        other = other.read_text()
         for text, why in (("nothing", "unencrypted Ed25519 key"), (other, "another identity")):
             replace(identity, text)
             wait_until(lambda: why in agent.process.log(), f"it says: {why}")
@@ -265,13 +410,61 @@ class SealedTest(SealedCase):
             self.assertIn("LEAT_KEY_CHANGED", text)
             self.assertIn("new link", text)
         # A new link is the one way in, at once and after a new start.
-        device = self.connect(self.link("--name", "anew"), name="anew", state="anew")
+        device = self.connect(self.link("--name", "anew"), name="anew")
         self.assertEqual(curl(device.port).returncode, 0)
         device.stop()
         agent.process.stop()
         self.restart("rotated")
-        device = self.connect("den", name="later", state="anew")
+        device = self.connect("den", name="later")  # which now means the key of the new link
         self.assertEqual(curl(device.port).returncode, 0)
+
+    def test_two_agents_of_the_same_name_are_told_apart(self):
+        self.publish()
+        kept = []
+        for number in (1, 2):
+            device = self.connect(self.link(), name=f"pair-{number}")
+            kept.append(re.search(r"connected to (\S+),", device.log()).group(1))
+            self.assertEqual(curl(device.port).returncode, 0)
+            device.stop()
+            if number == 1:  # the other: on this machine too, at a relay of its own
+                first = self.origin
+                other = self.relay(name="other")
+                self.origin = Origin(self, echo)
+                self.home(("http", self.origin.address, "den"), relay=other, name="second")
+        self.assertEqual(kept[1], kept[0] + "-2")
+        for name, origin in zip(kept, (first, self.origin)):
+            seen = len(origin.requests)
+            device = self.connect(name, name=f"again-{name}")
+            self.assertEqual(curl(device.port).returncode, 0)
+            device.stop()
+            self.assertEqual(len(origin.requests), seen + 1, name)
+        told = self.refused("den")
+        self.assertIn("LEAT_USAGE", told)
+        self.assertIn(", ".join(kept), told)
+
+    def test_what_a_stranger_says_does_not_end_what_has_been_there(self):
+        self.origin = Origin(self, echo)
+        self.home(("http", self.origin.address, "den"), relay=self.relay("--plain-listen", "127.0.0.1:0"))
+        front = Front(self, self.server.plain())
+        device = self.connect(by_way_of(self.link(), f"ws://{front.address}"), "--way", "relay")
+        self.assertEqual(curl(device.port).returncode, 0)
+        kept = next((self.folder / "keys").iterdir()).stem
+        refused = b"LEAT_REVOKED"
+        for code, words in ((refused, frame(2, bytes([0, 1 + len(refused), 4]) + refused, False)),
+                            (b"LEAT_UNKNOWN_DEVICE", closing(b"LEAT_UNKNOWN_DEVICE"))):
+            front.says = words
+            front.cut()
+            wait_until(lambda: code.decode() in device.log(), "it is told", alive=[device])
+            # What is not there yet is ended by it.
+            self.assertIn(code.decode(), self.refused(kept, "--way", "relay"))
+            front.says = None
+            wait_until(lambda: curl(device.port).returncode == 0, "it is there again", alive=[device])
+        self.assertIn("not proven", device.log())
+        for words, code in ((b"LEAT_AGENT_BUSY", "LEAT_AGENT_BUSY"), (b"LEAT_NO_SUCH_SERVICE", "LEAT_AGENT_OFFLINE"),
+                            (b"nonsense", "LEAT_CARRIER_CUT")):
+            front.says = closing(words)
+            done = run_leat("connect", kept, "--way", "relay", "--state-dir", self.folder / "keys", seconds=SOON)
+            self.assertIn(code, done.stderr)
 
     def test_directly_without_the_relay(self):
         self.publish(echo, "--direct", "127.0.0.1:0")
@@ -351,6 +544,57 @@ class SealedTest(SealedCase):
         self.assertIn("LEAT_NO_AGENT", run_leat("pair", "--state-dir", self.folder / "nowhere").stderr)
 
 
+SEALED_DOOR = (b"GET /sealed/den HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+               b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+               b"Sec-WebSocket-Protocol: leat-sealed.1\r\n\r\n")
+
+
+def closing(reason):
+    return frame(8, (1013).to_bytes(2, "big") + reason, False)
+
+
+class Front:
+    """Stands before a relay's plain door: lets through, or takes the WebSocket and says something itself."""
+
+    def __init__(self, case, target):
+        self.target, self.says = target, None
+        self._open = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        case.addCleanup(self._socket.close)
+        case.addCleanup(self.cut)
+        self.address = "127.0.0.1:%d" % self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self):
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._socket.accept()
+            except OSError:
+                return
+            self._open.append(near)
+            if self.says is not None:
+                with contextlib.suppress(OSError, Cut):  # it may have gone by now
+                    self._say(near)
+                continue
+            far = socket.create_connection(self.target, SOON)
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=copy, args=(source, sink), daemon=True).start()
+
+    def _say(self, near):
+        head = Reader(near).until(b"\r\n\r\n").decode()
+        key = re.search(r"Sec-WebSocket-Key: (\S+)", head, re.I).group(1)
+        accept = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        near.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                     b"Sec-WebSocket-Protocol: leat-sealed.1\r\n"
+                     b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + self.says)
+
+
 class ConnectProxy:
     """An HTTP proxy of which CONNECT can be asked, and nothing else."""
 
@@ -423,24 +667,24 @@ def tcp_echo(case, received):
             connection, _ = case.listener.accept()
         except OSError:
             return
-        with connection:
+        with connection, contextlib.suppress(ConnectionError):
             while data := connection.recv(4096):
                 received.append(data)
                 connection.sendall(data.upper())
 
 
 def talk(port, data):
-    with socket.create_connection(("127.0.0.1", port), SOON) as connection:
-        connection.settimeout(SOON)
-        try:
+    try:
+        with socket.create_connection(("127.0.0.1", port), SOON) as connection:
+            connection.settimeout(SOON)
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             got = b""
             while piece := connection.recv(4096):
                 got += piece
             return got
-        except ConnectionError:
-            return b""
+    except ConnectionError:  # refused, perhaps before connect() has returned
+        return b""
 
 
 if __name__ == "__main__":

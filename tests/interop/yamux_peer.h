@@ -148,6 +148,24 @@ class YamuxInterop : public testing::Test {
   bool all_closed() {
     return peer->run_until([this] { return peer->session().stats().streams == 0; });
   }
+  // Of 1 Mbit/s, with bulk in both directions.
+  void pings_on_a_full_link() {
+    start("ping-beside-bulk");
+    PatternSource source(1, 400'000);
+    PatternSink sink(2);
+    peer->accept = [&](StreamHandle s) { peer->session().attach(s, &source, &sink); };
+    peer->throttle(1e6 / 8);
+    ASSERT_TRUE(first_opened());
+    ASSERT_TRUE(peer->run_until([&] {
+      peer->session().ping(std::chrono::steady_clock::now());  // the next when the last is answered
+      return sink.ended;
+    }));
+    ASSERT_TRUE(all_closed());
+    EXPECT_TRUE(sink.correct);
+    EXPECT_GT(peer->session().stats().ping_rtt, Duration(0));
+    EXPECT_LT(peer->session().stats().ping_rtt, std::chrono::seconds(10));
+    peer->tell();
+  }
   void TearDown() override {
     if (peer == nullptr) return;
     if (!HasFailure()) {

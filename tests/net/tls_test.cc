@@ -165,6 +165,52 @@ TEST_F(TlsTest, AnAgentTakesNoTls12) {
   EXPECT_EQ(refusal(old, client_context).code, Code::ALPN_REFUSED);
 }
 
+// Threat 34.
+TEST_F(TlsTest, NobodyMayUseTls11) {
+  TlsContext old = identity.client({kAlpnHttp});
+  SSL_CTX_set_min_proto_version(old.get(), TLS1_VERSION);
+  SSL_CTX_set_max_proto_version(old.get(), TLS1_1_VERSION);
+  SSL_CTX_set_cipher_list(old.get(), "ALL:@SECLEVEL=0");
+  const Ends ends = connect(server_context, old);
+  ASSERT_TRUE(loop.run([&] { return ends.client->failed && ends.server->failed; }));
+  EXPECT_FALSE(ends.client->transport->established());
+  EXPECT_FALSE(ends.server->transport->established());
+  EXPECT_NE(ends.client->transport->error().detail.find("protocol version"), std::string::npos)
+      << ends.client->transport->error().text();
+}
+
+// A server takes as much as its tickets say, and 0 is none (RFC 8446 §4.2.10, §4.6.1).
+TEST_F(TlsTest, TicketsOfferNoEarlyData) {
+  TcpPair pair = tcp_pair();
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()),
+                                                             SSL_CTX_free);
+  const std::unique_ptr<SSL, void (*)(SSL*)> ssl(SSL_new(context.get()), SSL_free);
+  SSL_set_fd(ssl.get(), pair.client.get());
+  const Talker server(loop,
+                      make_tls_transport(loop.shard, pair.server.release(), server_context, ""), 1);
+  const auto turn = [&](auto call) {  // until the server has done its part
+    Timer timer(loop.shard, [&] { loop.shard.stop(); });
+    int result = call();
+    for (int i = 0; i < 1000 && result <= 0; ++i) {
+      timer.arm_in(1ms);
+      loop.shard.run();
+      result = call();
+    }
+    return result;
+  };
+  ASSERT_EQ(turn([&] { return SSL_connect(ssl.get()); }), 1);
+  ASSERT_EQ(turn([&] { return server.transport->established() ? 1 : 0; }), 1);
+  server.transport->write(as_bytes(std::string_view("x")));
+  server.transport->flush();
+  char byte = 0;
+  ASSERT_EQ(turn([&] { return SSL_read(ssl.get(), &byte, 1); }), 1);
+  const std::unique_ptr<SSL_SESSION, void (*)(SSL_SESSION*)> session(SSL_get1_session(ssl.get()),
+                                                                     SSL_SESSION_free);
+  ASSERT_EQ(SSL_SESSION_is_resumable(session.get()), 1) << "there is a ticket";
+  EXPECT_EQ(SSL_SESSION_get_max_early_data(session.get()), 0u);
+  EXPECT_EQ(SSL_CTX_get_max_early_data(server_context.get()), 0u);
+}
+
 TEST_F(TlsTest, AVisitorWithoutAlpnIsServed) {
   const Ends ends = connect(server_context, identity.client({}));
   ASSERT_TRUE(loop.run([&] { return ends.settled(); }));

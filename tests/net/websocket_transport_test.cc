@@ -130,6 +130,18 @@ TEST_F(WebSocketTransportTest, ACloseIsAnsweredAndIsAnEnd) {
   EXPECT_EQ(frames(Role::client).at(0).code, http::ws::kGoingAway);
 }
 
+TEST_F(WebSocketTransportTest, ACloseMaySayWhy) {
+  for (const auto& [reason, code] : {std::pair("LEAT_AGENT_BUSY", Code::AGENT_BUSY),
+                                     std::pair("LEAT_NO_SUCH_CODE", Code::CARRIER_CUT)}) {
+    start(Role::server);
+    std::string close;
+    http::ws::append_close(close, 1013, reason, &kKey);
+    peer->send(close, false);
+    ASSERT_TRUE(loop.run([&] { return ours->ended; }));
+    EXPECT_EQ(ours->transport->error().code, code) << reason;
+  }
+}
+
 // Judged by its header, in fragments too; what came before has been passed on.
 TEST_F(WebSocketTransportTest, AMessageIsOnlySoLarge) {
   start(Role::server);

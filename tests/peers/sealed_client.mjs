@@ -159,4 +159,4 @@ try {
   say({ error: error.code ?? String(error), message: error.message, next: error.next, ms: performance.now() - began });
 }
 // What is left is nobody's to wait for.
-setTimeout(() => process.exit(0), 1_500).unref();
+setTimeout(() => process.exit(0), 1_500).unref(); // sleep: none, but an end for what hangs

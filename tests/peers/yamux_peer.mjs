@@ -30,13 +30,13 @@ const limit = Number(flags.limit ?? 1000);
 
 const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const goOn = async () => assert.ok(!(await lines.next()).done);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms)); // sleep: its users say why
 
-// A promise that resolves when `condition` holds. Nothing here tells when that is.
+// A promise that resolves when `condition` holds.
 async function until(condition, what) {
   for (let i = 0; !condition(); i++) {
     assert.ok(i < 6000, `waited in vain until ${what}`);
-    await sleep(10);
+    await sleep(10); // sleep: nothing here tells when that is
   }
 }
 
@@ -293,7 +293,8 @@ const scenarios = {
     const stream = await mux.open();
     await send(stream, 2, WINDOW, WINDOW);
     const more = send(stream, 3, WINDOW, WINDOW);
-    await sleep(200);
+    await until(() => stream.credit() === 0, "the window is used up");
+    await mux.ping(); // what was said of more credit comes before the answer
     assert.equal(stream.credit(), 0);
     console.log("stalled");
     await more;
@@ -341,6 +342,34 @@ const scenarios = {
   async ping(mux) {
     for (let i = 0; i < 20; i++) await mux.ping();
   },
+  // Pings answered in time while both directions are full of data.
+  async "ping-beside-bulk"(mux) {
+    const stream = await mux.open();
+    const moved = both(stream, 400_000, 10_000);
+    for (let i = 0; i < 5; i++) {
+      const begun = performance.now();
+      await mux.ping();
+      assert.ok(performance.now() - begun < 5000, "a ping took too long");
+    }
+    await moved;
+    await stream.finish();
+  },
+  // A stream of theirs and one of ours, each used in one direction only.
+  async "one-way"(mux) {
+    const theirs = await mux.accept();
+    const ours = await mux.open();
+    const upload = (async () => {
+      const begun = performance.now();
+      for (let i = 0; i < 800; i++) {
+        await send(ours, 2, 5000, 5000);
+        await sleep(Math.max(0, begun + 100 * (i + 1) - performance.now())); // sleep: the pace, by the clock
+      }
+    })();
+    await Promise.all([upload, expect(theirs, 1, 800 * 5000)]);
+    await expectEnd(theirs);
+    await ours.finish();
+    await theirs.finish();
+  },
   // Their go-away: of one that goes on with what is open (yamux-js), and one that ends with it.
   async "go-away-us"(mux) {
     const stream = await mux.accept();
@@ -368,10 +397,10 @@ const scenarios = {
   },
 };
 
-setTimeout(() => {
+setTimeout(() => { // sleep: none, but an end for what hangs
   console.error(flags.scenario, "hangs");
   process.exit(3);
-}, 100_000).unref();
+}, 120_000).unref();
 
 const [host, port] = flags.addr.split(":");
 const socket = net.connect(Number(port), host);

@@ -5,6 +5,7 @@
 
 #include "auth/signer.h"
 #include "relay/world.h"
+#include "support/captured.h"
 
 namespace leat::relay {
 namespace {
@@ -19,6 +20,9 @@ VisitorPolicy::Named named(std::string name, const std::string& text) {
   return {std::move(name), sha256(as_bytes(text))};
 }
 VisitorPolicy tokens() { return {.tokens = {named("attic", kToken), named("phone", kSecond)}}; }
+std::string jwk(const std::string& secret) {
+  return R"({"kty":"oct","k":")" + auth::test::encode(secret) + "\"}";
+}
 std::string basic(const std::string& pair) { return "Basic " + base64(as_bytes(pair)); }
 
 // --- the rules alone ---
@@ -31,7 +35,7 @@ class Rules : public ::testing::Test {
     request.fields.all() = std::move(fields);
     request.upgrade = upgrade;
     target = std::move(target_text);
-    grant = {};
+    grant = {.tunnel = door};
     return Access::make(policy).value()->admit(request, target, address, tries, now, grant);
   }
   void expect_in(const VisitorPolicy& policy, std::vector<http::Field> fields,
@@ -41,7 +45,7 @@ class Rules : public ::testing::Test {
   }
 
   http::Request request;
-  std::string target, address = "192.0.2.1";
+  std::string target, address = "192.0.2.1", door = "web";
   Tries tries;
   Time now{1h};
   Access::Grant grant;
@@ -146,10 +150,14 @@ TEST_F(Rules, NetworksAloneAndTogetherWithTokens) {
 }
 
 TEST_F(Rules, GuessingIsSlow) {
-  const auto guess = [&] { return ask(tokens(), {{"Authorization", "Bearer no"}}); };
+  const VisitorPolicy policy{.users = {named("ann", "ann:correct horse")}};
+  const auto show = [&](const std::string& pair) {
+    return ask(policy, {{"Authorization", basic(pair)}});
+  };
+  const auto guess = [&] { return show("ann:no"); };
   for (int i = 0; i < 10; ++i) EXPECT_EQ(guess(), Code::VISITOR_REFUSED) << i;
   EXPECT_EQ(guess(), Code::TOO_MANY_TRIES);
-  EXPECT_EQ(ask(tokens(), {{"Authorization", "Bearer " + kToken}}), Code::TOO_MANY_TRIES)
+  EXPECT_EQ(show("ann:correct horse"), Code::TOO_MANY_TRIES)
       << "or the right one would be told apart";
   now += 6s;
   EXPECT_EQ(guess(), Code::VISITOR_REFUSED);
@@ -157,7 +165,7 @@ TEST_F(Rules, GuessingIsSlow) {
   address = "192.0.2.2";
   EXPECT_EQ(guess(), Code::VISITOR_REFUSED);
   // Who shows nothing has tried nothing: that is how a browser begins.
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(ask(tokens(), {}), Code::VISITOR_REFUSED);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(ask(policy, {}), Code::VISITOR_REFUSED);
   // A customer's IPv6 addresses are countless.
   for (int i = 0; i < 10; ++i) {
     address = "2001:db8::" + std::to_string(i);
@@ -167,9 +175,59 @@ TEST_F(Rules, GuessingIsSlow) {
   EXPECT_EQ(guess(), Code::TOO_MANY_TRIES);
 }
 
+// One address is many people's: a network's, a proxy's, and a browser's with all the pages in it.
+TEST_F(Rules, NobodyIsShutOutByWhatOthersHaveTried) {
+  VisitorPolicy policy = tokens();
+  policy.users = {named("ann", "ann:correct horse")};
+  policy.jwt_keys = Secret(kSecret);
+  const auto later = std::chrono::system_clock::now().time_since_epoch() + 1h;
+  const std::string jwt = auth::test::Signer::hmac(kSecret).sign(
+      R"({"sub":"carl","exp":)" +
+      std::to_string(std::chrono::floor<std::chrono::seconds>(later).count()) + "}");
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(ask(policy, {{"Authorization", "Bearer no"}}), Code::VISITOR_REFUSED);
+  }
+  EXPECT_EQ(ask(policy, {{"Authorization", "Bearer no"}}), Code::TOO_MANY_TRIES);
+  expect_in(policy, {{"Authorization", "Bearer " + kToken}}, "attic");
+  expect_in(policy, {{"Authorization", "Bearer " + jwt}}, "jwt:carl");
+  expect_in(policy, {{"Authorization", basic("ann:correct horse")}}, "ann");
+  for (int i = 0; i < 10; ++i) ask(policy, {{"Authorization", basic("ann:no")}});
+  EXPECT_EQ(ask(policy, {{"Authorization", basic("ann:correct horse")}}), Code::TOO_MANY_TRIES);
+  expect_in(policy, {{"Authorization", "Bearer " + kToken}}, "attic");
+  door = "another";
+  expect_in(policy, {{"Authorization", basic("ann:correct horse")}}, "ann");
+}
+
+TEST_F(Rules, GuessingAtOneTunnelShutsNobodyOutOfAnother) {
+  const auto access = Access::make(tokens()).value();
+  const auto show = [&](const std::string& tunnel, const std::string& token) {
+    http::Request asked;
+    asked.fields.add("Authorization", "Bearer " + token);
+    std::string path = "/";
+    Access::Grant given{.tunnel = tunnel};
+    return access->admit(asked, path, address, tries, now, given);
+  };
+  for (int i = 0; i < 20; ++i) show("one", "no");
+  EXPECT_EQ(show("one", "no"), Code::TOO_MANY_TRIES);
+  EXPECT_EQ(show("two", kToken), std::nullopt);
+}
+
+TEST_F(Rules, AJwtLetsInAsLongAsItsKeyIsThere) {
+  const VisitorPolicy policy{.jwt_keys = Secret(kSecret)};
+  const auto end = std::chrono::floor<std::chrono::seconds>(
+      std::chrono::system_clock::now().time_since_epoch() + 1h);
+  const std::string jwt = auth::test::Signer::hmac(kSecret).sign(R"({"sub":"carl","exp":)" +
+                                                                 std::to_string(end.count()) + "}");
+  expect_in(policy, {{"Authorization", "Bearer " + jwt}}, "jwt:carl");
+  EXPECT_EQ(grant.until, end + 60s);
+  EXPECT_TRUE(Access::make(policy).value()->still_grants(grant));
+  const VisitorPolicy rotated{.jwt_keys = Secret(std::string(32, 'w'))};
+  EXPECT_FALSE(Access::make(rotated).value()->still_grants(grant));
+}
+
 TEST_F(Rules, MemoryForTriesIsBounded) {
   for (int i = 0; i < 20'000; ++i) {
-    tries.failed(std::to_string(i / 256) + ".0.2." + std::to_string(i % 256), now);
+    tries.failed("bearer web", std::to_string(i / 256) + ".0.2." + std::to_string(i % 256), now);
   }
   address = "203.0.113.1";
   EXPECT_EQ(ask(tokens(), {{"Authorization", "Bearer no"}}), Code::VISITOR_REFUSED);
@@ -205,6 +263,41 @@ TEST_F(Doors, OnlyWhoHasTheTokenGetsIn) {
   ASSERT_TRUE(until([&] { return stranger->has("LEAT_VISITOR_REFUSED") || stranger->over(); }));
 }
 
+TEST_F(Doors, GuessesAtOneTunnelShutNobodyOutOfAnother) {
+  const VisitorPolicy policy{.users = {named("ann", "ann:correct horse")}};
+  const auto agent = online({guarded(policy), guarded(policy, "other")});
+  answer_all(*agent, kHello);
+  const auto guest = visitor();
+  const auto show = [&](const std::string& target, const std::string& pair) {
+    guest->forget().get(target, "Authorization: " + basic(pair) + "\r\n");
+    EXPECT_TRUE(until([&] { return guest->has("LEAT_") || guest->has("hello"); }));
+    return guest->text().substr(9, 3);
+  };
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(show("/tunnel/web/", "ann:no"), "401");
+  EXPECT_EQ(show("/tunnel/web/", "ann:correct horse"), "429");
+  EXPECT_EQ(show("/tunnel/other/", "ann:correct horse"), "200");
+}
+
+TEST_F(Doors, APlainDoorOnThisMachineWithoutATrustedProxyIsWarnedOf) {
+  constexpr char kWarning[] =
+      "the proxy in front of plain_listen is taken for every visitor: trusted_proxies names it";
+  const auto warned = [&](std::optional<HostPort> plain, std::vector<Cidr> trusted) {
+    test::TempDir state;
+    Options options;
+    options.listen = {"127.0.0.1", 0};
+    options.plain_listen = std::move(plain);
+    options.trusted_proxies = std::move(trusted);
+    options.state_dir = state.path();
+    const test::Captured log(log::Format::json);
+    EXPECT_TRUE(Relay::start(loop.shard, options));
+    return !log.events(kWarning).empty();
+  };
+  const HostPort here{"127.0.0.1", 0};
+  EXPECT_TRUE(warned(here, {}));
+  EXPECT_FALSE(warned(here, {Cidr::parse("127.0.0.1").value()}));
+  EXPECT_FALSE(warned(std::nullopt, {}));
+}
+
 TEST_F(Doors, APathThatOnlyLooksDifferentIsGuardedToo) {
   const auto agent = online({guarded(tokens())});
   answer_all(*agent, kHello);
@@ -237,6 +330,41 @@ TEST_F(Doors, ATokenTakenBackCutsWhoCameWithIt) {
   const auto again = visitor();
   again->get("/tunnel/web/", "Authorization: Bearer " + kToken + "\r\n");
   ASSERT_TRUE(until([&] { return again->has("LEAT_VISITOR_REFUSED") || again->over(); }));
+}
+
+std::string jwt_for(std::chrono::seconds life) {
+  const auto end = std::chrono::system_clock::now().time_since_epoch() + life;
+  return auth::test::Signer::hmac(kSecret).sign(
+      R"({"sub":"carl","exp":)" +
+      std::to_string(std::chrono::floor<std::chrono::seconds>(end).count()) + "}");
+}
+
+TEST_F(Doors, AJwtEndsWithItsTimeAndWithItsKey) {
+  const auto agent = online({guarded({.jwt_keys = Secret(kSecret)})});
+  agent->on_served = [](Served& served) {
+    if (served.has("\r\n\r\n") && served.unsent() == 0) {
+      served.reply().send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun");
+    }
+  };
+  // 60 s of leeway: one that ran out 58 s ago has two seconds left.
+  const auto brief = visitor(), lasting = visitor();
+  brief->get("/tunnel/web/", "Authorization: Bearer " + jwt_for(-58s) + "\r\n");
+  lasting->get("/tunnel/web/", "Authorization: Bearer " + jwt_for(1h) + "\r\n");
+  ASSERT_TRUE(until([&] { return brief->has("begun") && lasting->has("begun"); }));
+  ASSERT_TRUE(until([&] { return brief->over(); }, 5s));
+  EXPECT_TRUE(brief->failed()) << "cut, not ended";
+  EXPECT_FALSE(lasting->over());
+
+  const std::string other(32, 'w');
+  agent->control().bind(
+      0, guarded({.jwt_keys = Secret("{\"keys\":[" + jwk(other) + "," + jwk(kSecret) + "]}")}));
+  agent->wake();
+  pass(50ms);
+  EXPECT_FALSE(lasting->over()) << "its key is still one of them";
+  agent->control().bind(0, guarded({.jwt_keys = Secret(other)}));
+  agent->wake();
+  ASSERT_TRUE(until([&] { return lasting->over(); }, 1s));
+  EXPECT_TRUE(lasting->failed());
 }
 
 TEST_F(Doors, AWebSocketIsToldTheSubprotocolItsTokenCameIn) {

@@ -7,10 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <ctime>
+#include <map>
 #include <random>
 
 #include "base/crypto_util.h"
 #include "net/loop.h"
+#include "store/sqlite.h"
 #include "support/temp_dir.h"
 
 namespace leat::relay {
@@ -149,6 +152,37 @@ TEST_F(Accounts, AnAgentIsToldOfALimitOnceAMinute) {
   EXPECT_EQ(told.size(), 3u);
 }
 
+TEST_F(Accounts, DaysAreKeptForAQuarterAndMonthsForEver) {
+  const auto accounting = start({.name = "p"});
+  const auto account = accounting->account(owner()).value();
+  move(*account, 100);
+  accounting->settle();
+  now += 92 * 24h;
+  accounting->settle();
+  EXPECT_EQ(store->usages("ann").value().size(), 2u);
+  now += 24h;
+  accounting->settle();
+  const auto rows = store->usages("ann").value();
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].period, "2026-11");
+}
+
+TEST_F(Accounts, AnOwnerMayBeGivenAnotherPlan) {
+  Plan more = plan();
+  more.name = "more";
+  more.bytes_per_day = 2000;
+  Accounting accounting(loop.shard, *store, Plans{{plan(), more}, "p"}, [this] { return now; });
+  ASSERT_TRUE(store->create_token("ann", "p"));
+  const auto account = accounting.account(owner()).value();
+  EXPECT_EQ(move(*account, 5000), 1000u);
+  ASSERT_TRUE(store->set_plan("ann", "more"));
+  accounting.look_at_owners();
+  EXPECT_EQ(move(*account, 5000), 1000u) << "what was used stays used";
+  ASSERT_TRUE(store->set_plan("ann", ""));
+  accounting.look_at_owners();
+  EXPECT_EQ(account->plan()->name, "p");
+}
+
 TEST_F(Accounts, OwnersAreCountedApart) {
   const auto accounting = start(plan());
   const auto ann = accounting->account(owner("ann")).value(),
@@ -233,6 +267,170 @@ TEST_F(Accounts, AKilledRelayLosesOnlyWhatItHadNotSettled) {
     ASSERT_EQ(written - settled_before, last[1]) << "round " << round;
     ASSERT_LE(last[1], last[0]);
     settled_before = written;
+  }
+}
+
+// --- owners that come and go ---
+
+TEST_F(Accounts, WhoIsAwayIsForgottenAndFindsItsNumbersAgain) {
+  const auto accounting = start(plan());
+  const auto ann = accounting->account(owner("ann")).value();
+  {
+    const auto bob = accounting->account(owner("bob")).value();
+    for (int i = 0; i < 60; ++i) EXPECT_EQ(bob->begin_stream(now), std::nullopt) << i;
+    move(*bob, 400);
+  }
+  accounting->settle();
+  now += 61s;
+  accounting->settle();
+  EXPECT_EQ(accounting->owners(), 2u) << "idle for the first time";
+  EXPECT_EQ(accounting->account(owner("bob")).value()->day().requests, 60u);
+  now += 61s;
+  accounting->settle();
+  EXPECT_EQ(accounting->owners(), 2u) << "somebody asked meanwhile";
+  now += 61s;
+  accounting->settle();
+  EXPECT_EQ(accounting->owners(), 1u) << "an agent holds ann's";
+  const auto bob = accounting->account(owner("bob")).value();
+  EXPECT_EQ(bob->day().requests, 60u);
+  EXPECT_EQ(move(*bob, 5000), 600u);
+  EXPECT_EQ(accounting->account(owner("ann")).value(), ann);
+}
+
+TEST_F(Accounts, WhoseUsageIsNotWrittenIsNotForgotten) {
+  const auto accounting = start({.name = "p"});
+  move(*accounting->account(owner()).value(), 100);
+  auto other = store::Database::open(dir / "leat.db").value();
+  ASSERT_TRUE(other.run("BEGIN IMMEDIATE"));
+  for (int i = 0; i < 4; ++i) {
+    now += 61s;
+    accounting->settle();
+  }
+  EXPECT_EQ(accounting->account(owner()).value()->day().bytes_out, 100u);
+  EXPECT_EQ(store->usage("ann", "2026-11-21").value().bytes_out, 0u);
+  ASSERT_TRUE(other.run("ROLLBACK"));
+  accounting->settle();
+  EXPECT_EQ(store->usage("ann", "2026-11-21").value().bytes_out, 100u);
+}
+
+// What lies idle costs nothing twice a second.
+TEST_F(Accounts, SettlingLooksAtThoseThatChanged) {
+#ifdef LEAT_SANITIZED
+  constexpr int kOwners = 1000;
+#else
+  constexpr int kOwners = 5000;
+#endif
+  const auto accounting = start({.name = "p"});
+  std::vector<std::shared_ptr<Account>> live;
+  for (int i = 0; i < kOwners; ++i) {
+    live.push_back(accounting->account(owner(std::to_string(i))).value());
+  }
+  accounting->settle();
+  const std::clock_t began = std::clock();
+  for (int i = 0; i < 1000; ++i) accounting->settle();
+  EXPECT_LT(std::clock() - began, CLOCKS_PER_SEC / 4);
+  live[0]->moved(Meter::Direction::in, 7, now);
+  accounting->settle();
+  EXPECT_EQ(store->usage("0", "2026-11-21").value().bytes_in, 7u);
+}
+
+// Owners, some of whom are served, use what they may, while days pass, another process holds the
+// database now and then, and the relay is started anew. Nobody can tell which of them are in
+// memory: each account says what the model says, and in the end the database does.
+TEST_F(Accounts, ForgettingLosesAndGivesNothing) {
+  const std::uint64_t seed = random_u64();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const Plan limits{.name = "p", .requests_per_minute = 20};
+  struct Model {
+    std::shared_ptr<Account> held;
+    Pace requests;
+    std::map<std::string, std::uint64_t> bytes, counts;  // by period
+  };
+  std::map<std::string, Model> owners;
+  for (const char* name : {"ann", "bob", "cleo", "dan", "eve", "fay"}) {
+    owners[name].requests.set(20, 20.0 / 60);
+  }
+  auto accounting = start(limits);
+  auto other = store::Database::open(dir / "leat.db").value();
+  bool busy = false;
+  const auto let_go = [&] {
+    if (std::exchange(busy, false)) {
+      ASSERT_TRUE(other.run("ROLLBACK"));
+    }
+  };
+  std::size_t fewest = owners.size();
+  for (int step = 0; step < 3000; ++step) {
+    const auto chosen = std::next(owners.begin(), static_cast<int>(random() % owners.size()));
+    const std::string& name = chosen->first;
+    Model& model = chosen->second;
+    // As the relay counts them: a day begins with the next settling.
+    const auto count = [&](const Account& account, std::uint64_t bytes, std::uint64_t requests) {
+      for (const std::string& period : {account.day_name(), account.month_name()}) {
+        model.bytes[period] += bytes;
+        model.counts[period] += requests;
+      }
+    };
+    switch (random() % 10) {
+      case 0:
+        model.held = nullptr;
+        break;
+      case 1:
+        model.held = accounting->account(owner(name)).value();
+        break;
+      case 2:
+      case 3:
+      case 4: {
+        const auto account = accounting->account(owner(name)).value();
+        ASSERT_EQ(account->day().bytes_out, model.bytes[account->day_name()]) << name << step;
+        ASSERT_EQ(account->month().requests, model.counts[account->month_name()]) << name << step;
+        const std::uint64_t n = random() % 100'000;
+        account->moved(Meter::Direction::out, n, now);
+        count(*account, n, 0);
+        for (std::uint64_t i = random() % 15; i > 0; --i) {
+          const bool allowed = model.requests.available(now) > 0;
+          ASSERT_EQ(!account->begin_stream(now), allowed) << name << " at step " << step;
+          if (!allowed) break;
+          account->end_stream();
+          model.requests.take(1, now);
+          count(*account, 0, 1);
+        }
+        break;
+      }
+      case 5:
+      case 6:
+      case 7:
+        now += std::chrono::seconds(random() % 50);
+        accounting->settle();
+        break;
+      case 8:
+        if (busy) {
+          let_go();
+        } else {
+          busy = other.run("BEGIN IMMEDIATE").has_value();
+        }
+        break;
+      case 9:
+        if (random() % 20 == 0) now += 24h;
+        if (random() % 20 != 0) break;
+        let_go();
+        for (auto& [_, each] : owners) each.held = nullptr;
+        accounting.reset();
+        accounting = start(limits);
+        break;
+    }
+    fewest = std::min(fewest, accounting->owners());
+  }
+  EXPECT_LT(fewest, owners.size()) << "somebody was forgotten";
+  let_go();
+  accounting->settle();
+  for (const auto& [name, model] : owners) {
+    for (const auto& [period, bytes] : model.bytes) {
+      EXPECT_EQ(store->usage(name, period).value().bytes_out, bytes) << name << " in " << period;
+    }
+    for (const auto& [period, requests] : model.counts) {
+      EXPECT_EQ(store->usage(name, period).value().requests, requests) << name << " in " << period;
+    }
   }
 }
 

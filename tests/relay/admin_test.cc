@@ -15,6 +15,7 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
+using testing::Not;
 using namespace std::chrono_literals;
 
 constexpr char kKey[] = "an-admin-key-of-32-characters-ok";
@@ -55,6 +56,7 @@ TEST_F(Admin, NobodyWithoutTheKey) {
       200);
   for (int i = 0; i < 10; ++i) ask("GET", "/api/v1/tokens", "X-Admin-Key: guess\r\n");
   EXPECT_EQ(ask("GET", "/api/v1/tokens", "X-Admin-Key: guess\r\n").status, 429);
+  EXPECT_EQ(ask("GET", "/api/v1/tokens").status, 200) << "who guesses shuts nobody out";
 }
 
 TEST_F(Admin, IsNotOnThePublicDoors) {
@@ -63,6 +65,22 @@ TEST_F(Admin, IsNotOnThePublicDoors) {
     stranger->get(target, std::string("X-Admin-Key: ") + kKey + "\r\n");
     ASSERT_TRUE(until([&] { return stranger->has("\r\n\r\n") || stranger->over(); }));
     EXPECT_TRUE(stranger->has("HTTP/1.1 404 ")) << stranger->text();
+  }
+}
+
+// Threat 22: of the relay's own, on either door.
+TEST_F(Admin, NothingIsCompressed) {
+  const std::string offer = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
+  for (const char* target : {"/", "/app.js", "/metrics", "/api/v1/tunnels", "/api/v1/none"}) {
+    const Said said = ask("GET", target, std::string("X-Admin-Key: ") + kKey + "\r\n" + offer);
+    EXPECT_NE(said.status, 0) << target;
+    EXPECT_THAT(said.text, Not(HasSubstr("Content-Encoding"))) << target;
+  }
+  for (const char* target : {"/healthz", "/none", "/agent", "/client?room=none", "/tunnel/none/"}) {
+    const auto guest = visitor();
+    guest->get(target, offer);
+    ASSERT_TRUE(until([&] { return guest->has("\r\n\r\n"); })) << target;
+    EXPECT_FALSE(guest->has("Content-Encoding")) << target;
   }
 }
 
@@ -98,6 +116,33 @@ TEST_F(Admin, AgentsTunnelsAndTheirEnd) {
   EXPECT_EQ(agent->why().code, Code::REVOKED);
 }
 
+TEST_F(Admin, HostsGoWithTheirTunnelAndTunnelsWithTheirHost) {
+  const auto named = [](std::string id, std::vector<std::string> hosts) {
+    control::TunnelRequest request{std::move(id), control::TunnelKind::tls, false, 0};
+    request.hosts = std::move(hosts);
+    return request;
+  };
+  const auto agent = online({named("web", {"www.example.org", "example.net"}),
+                             named("mail", {"mail.example.org"}), http("kept")});
+  ASSERT_TRUE(agent->refused().empty());
+  const auto store = store::Store::open(dir / "leat.db").value();
+  EXPECT_EQ(ask("DELETE", "/api/v1/tunnels/example.net").status, 204);
+  ASSERT_TRUE(until([&] { return agent->taken.size() == 1; }));
+  EXPECT_EQ(agent->taken.back(), "web");
+  EXPECT_EQ(ask("GET", "/api/v1/tunnels").object().at("tunnels").size(), 2u);
+  EXPECT_FALSE(store->is_owned("example.net").value());
+  EXPECT_TRUE(store->is_owned("www.example.org").value()) << "still its owner's";
+
+  EXPECT_EQ(ask("DELETE", "/api/v1/tunnels/mail").status, 204);
+  ASSERT_TRUE(until([&] { return agent->taken.size() == 2; }));
+  EXPECT_EQ(agent->taken.back(), "mail");
+  EXPECT_FALSE(store->is_owned("mail").value());
+  EXPECT_FALSE(store->is_owned("mail.example.org").value());
+  EXPECT_FALSE(agent->ended());
+  answer_all(*agent, kHello);
+  expect_served("kept");
+}
+
 TEST_F(Admin, TokensAreMadeListedAndRevoked) {
   const Said made = ask("POST", "/api/v1/tokens?name=new%40home&plan=p");
   ASSERT_EQ(made.status, 201) << made.text;
@@ -119,6 +164,28 @@ TEST_F(Admin, TokensAreMadeListedAndRevoked) {
               testing::MatchesRegex("[a-z2-7]{8}-[a-z2-7]{26}"));
 }
 
+TEST_F(Admin, AnOwnerIsGivenAnotherPlan) {
+  ASSERT_EQ(ask("POST", "/api/v1/tokens?name=ann").status, 201);
+  EXPECT_EQ(ask("PATCH", "/api/v1/tokens/ann?plan=p").status, 204);
+  const auto plan = [&] {
+    return ask("GET", "/api/v1/tokens").object().at("tokens").back().at("plan");
+  };
+  EXPECT_EQ(plan(), "p");
+  EXPECT_EQ(ask("PATCH", "/api/v1/tokens/ann?plan=gold").status, 400);
+  EXPECT_EQ(ask("PATCH", "/api/v1/tokens/bob?plan=p").status, 404);
+  EXPECT_EQ(plan(), "p");
+}
+
+TEST_F(Admin, PlansThatTheRelayDoesNotHaveAreGivenToNobody) {
+  for (const char* target : {"/api/v1/tokens?name=a&plan=gold", "/api/v1/pair?plan=gold"}) {
+    const Said said = ask("POST", target);
+    EXPECT_EQ(said.status, 400) << target;
+    EXPECT_THAT(said.body, HasSubstr("LEAT_ADMIN_PARAMETER")) << target;
+  }
+  EXPECT_EQ(ask("GET", "/api/v1/tokens").object().at("tokens").size(), 1u);
+  EXPECT_EQ(ask("POST", "/api/v1/pair?plan=p").status, 201);
+}
+
 TEST_F(Admin, UsageAndPlans) {
   const auto agent = online({http()});
   answer_all(*agent, kHello);
@@ -128,6 +195,9 @@ TEST_F(Admin, UsageAndPlans) {
   EXPECT_EQ(usage[0].at("requests"), 1);
   EXPECT_GT(usage[0].at("bytes_out"), 5);
   EXPECT_EQ(ask("GET", "/api/v1/usage?owner=nobody").object().at("usage").size(), 0u);
+  const std::string day = usage[0].at("period"), month = usage[1].at("period");
+  EXPECT_EQ(ask("GET", "/api/v1/usage?since=" + month).object().at("usage").size(), 2u);
+  EXPECT_EQ(ask("GET", "/api/v1/usage?since=" + day).object().at("usage").size(), 1u);
   const json plans = ask("GET", "/api/v1/plans").object();
   EXPECT_EQ(plans.at("default"), "p");
   EXPECT_EQ(plans.at("plans")[0].at("tunnels"), 5);

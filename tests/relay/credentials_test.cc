@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "relay/world.h"
 #include "store/store.h"
+#include "support/captured.h"
 
 namespace leat::relay {
 namespace {
@@ -95,6 +96,33 @@ TEST_F(Admissions, ItsSessionEndsWhenTheJwtDoes) {
   EXPECT_EQ(agent->why().code, Code::JWT_EXPIRED);
 }
 
+// What issuers write for "never" is more nanoseconds than 64 bits count.
+TEST_F(Admissions, AJwtMayBeGoodForThousandsOfYears) {
+  for (const std::int64_t end : {std::int64_t{253402300799}, in(1s) + 10'000'000'000}) {
+    const std::string text = R"({"aud":"relay","sub":"alice","exp":)" + std::to_string(end) + "}";
+    const auto agent = come(jwt(text), {http()});
+    ASSERT_EQ(agent->bound().size(), 1u);
+    answer_all(*agent, kHello);
+    expect_served();
+    EXPECT_FALSE(agent->ended()) << agent->why().text();
+  }
+}
+
+TEST_F(Admissions, AJwtMayEndInManyYears) {
+  const auto agent =
+      come(jwt(R"({"aud":"relay","sub":"alice","exp":253402300799})"), {http()});  // 9999-12-31
+  EXPECT_EQ(agent->bound().size(), 1u);
+  pass(50ms);
+  EXPECT_FALSE(agent->ended());
+}
+
+TEST_F(Admissions, APlanThatIsNotThereIsNoPlan) {
+  EXPECT_FALSE(come(jwt(claims("alice", 1h, R"(,"plan":"gold")")))->ended()) << "there is none";
+  relay->set_plans({{Plan{.name = "pro"}}, {}});
+  expect_refused(*come(jwt(claims("alice", 1h, R"(,"plan":"gold")"))), Code::BAD_JWT);
+  EXPECT_FALSE(come(jwt(claims("alice", 1h, R"(,"plan":"pro")")))->ended());
+}
+
 TEST_F(Admissions, ItsClaimsSayWhichTunnels) {
   const auto agent =
       come(jwt(claims("alice", 1h, R"(,"tunnels":["chat","lab-*"])")),
@@ -104,14 +132,44 @@ TEST_F(Admissions, ItsClaimsSayWhichTunnels) {
   EXPECT_EQ(agent->refused().at(3).code, Code::TUNNEL_REFUSED) << "a made id is none of those";
 }
 
+TEST_F(Admissions, ItsClaimsSayWhichHosts) {
+  const auto named = [](std::string id, std::vector<std::string> hosts) {
+    control::TunnelRequest request{std::move(id), control::TunnelKind::tls, false, 0};
+    request.hosts = std::move(hosts);
+    return request;
+  };
+  const auto agent = come(jwt(claims("alice", 1h, R"(,"tunnels":["web*","www.alice.example"])")),
+                          {named("web", {"www.alice.example"}),
+                           named("web2", {"www.alice.example", "www.someone-else.example"}),
+                           named("web3", {"web3.example"})});
+  EXPECT_EQ(agent->bound().count(0), 1u);
+  ASSERT_EQ(agent->refused().size(), 2u);
+  EXPECT_EQ(agent->refused().at(1).code, Code::TUNNEL_REFUSED);
+  EXPECT_EQ(agent->refused().at(2).code, Code::TUNNEL_REFUSED);
+  EXPECT_FALSE(store()->is_owned("www.someone-else.example").value());
+  EXPECT_FALSE(store()->is_owned("web2").value());
+  EXPECT_EQ(come(jwt(claims("alice", 1h, R"(,"tunnels":["*"])")),
+                 {named("web2", {"www.someone-else.example"})})
+                ->bound()
+                .size(),
+            1u);
+}
+
 TEST_F(Admissions, KeysRotate) {
   const std::string next(32, 'n');
   expect_refused(*come(jwt(claims("alice"), next)), Code::BAD_JWT);
   write_keys("short");
   EXPECT_FALSE(relay->reload_keys());
+  write_keys("[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" + std::string(43, 'A') + "\"}]");
+  EXPECT_FALSE(relay->reload_keys()) << "a public text that was not understood is no secret";
   EXPECT_FALSE(come(jwt(claims("alice")))->ended()) << "the old ones stay";
   write_keys(next);
-  ASSERT_TRUE(relay->reload_keys());
+  {
+    const test::Captured log(log::Format::json);
+    ASSERT_TRUE(relay->reload_keys());
+    ASSERT_EQ(log.events("jwt keys").size(), 1u);
+    EXPECT_EQ(log.events("jwt keys").front().at("are"), "HS256") << "what was understood";
+  }
   EXPECT_FALSE(come(jwt(claims("alice"), next))->ended());
   expect_refused(*come(jwt(claims("alice"))), Code::BAD_JWT);
 }

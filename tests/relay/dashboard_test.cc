@@ -120,6 +120,19 @@ TEST_F(Dashboard, LoggedOutIsOut) {
   EXPECT_EQ(ask("GET", "/api/v1/status", both).status, 401);
 }
 
+TEST_F(Dashboard, LoggedOutIsOutOfItsEventsToo) {
+  const Session session = log_in(), other = log_in();
+  Visitor ended(loop, *relay->info().admin_listen, nullptr),
+      going_on(loop, *relay->info().admin_listen, nullptr);
+  ended.get("/api/v1/events", session.cookie + session.token);
+  going_on.get("/api/v1/events", other.cookie + other.token);
+  ASSERT_TRUE(until([&] { return ended.has("event: history") && going_on.has("event: history"); }));
+  EXPECT_EQ(ask("DELETE", "/api/v1/session", session.cookie + session.token).status, 204);
+  ASSERT_TRUE(until([&] { return ended.over(); }, 3s));
+  going_on.forget();
+  ASSERT_TRUE(until([&] { return going_on.has("event: second"); }));
+}
+
 // A tab that was left open asks on and on; it is no guesser.
 TEST_F(Dashboard, AnOldSessionIsNoTry) {
   const Session session = log_in();
@@ -173,7 +186,7 @@ TEST_F(Dashboard, TunnelsSayWhatTheRelaySees) {
   for (const json& tunnel : tunnels) {
     const bool raw = tunnel.at("kind") == "tcp";
     EXPECT_THAT(tunnel.at("relay_sees").get<std::string>(),
-                HasSubstr(raw ? "bytes as they are" : "everything"));
+                HasSubstr(raw ? "bytes as they are" : "in the clear"));
     EXPECT_THAT(tunnel.at("urls")[0].get<std::string>(),
                 HasSubstr(raw ? "tcp://" : "/tunnel/web/"));
   }

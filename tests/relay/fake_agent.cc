@@ -49,6 +49,7 @@ std::size_t Served::deliver(Bytes data) {
     proto::OpenStream open;
     EXPECT_TRUE(reader_.parse(open));
     tunnel_ = open.tunnel();
+    visitor_ = open.visitor();
     opened_ = true;
   }
   text_ += as_chars(data.subspan(used));

@@ -38,7 +38,8 @@ class Served final : private mux::Source, private mux::Sink {
 
   bool opened() const { return opened_; }
   const std::string& tunnel() const { return tunnel_; }
-  const std::string& text() const { return text_; }  // behind OpenStream
+  const std::string& visitor() const { return visitor_; }  // as the relay says
+  const std::string& text() const { return text_; }        // behind OpenStream
   bool has(std::string_view part) const { return text_.find(part) != text_.npos; }
   bool ended() const { return ended_; }
   bool was_reset() const { return reset_; }
@@ -53,7 +54,7 @@ class Served final : private mux::Source, private mux::Sink {
   FakeAgent& agent_;
   mux::StreamHandle stream_;
   control::MessageReader reader_;
-  std::string tunnel_, text_, to_send_;
+  std::string tunnel_, visitor_, text_, to_send_;
   std::size_t sent_ = 0;
   bool opened_ = false, finished_ = false, ended_ = false, reset_ = false;
 };
@@ -82,6 +83,7 @@ class FakeAgent final : private net::TransportOwner,
   std::string credential_name;  // of Welcome
   Secret issued;                // … for a join code
   std::optional<Error> noticed;
+  std::vector<std::string> taken;  // tunnels that the relay has taken away
 
   bool in_session() const { return driver_ != nullptr; }
   bool settled() const { return answers_ == tunnels_; }  // each Bind has its Bound
@@ -114,6 +116,10 @@ class FakeAgent final : private net::TransportOwner,
   void on_bind_failed(std::size_t index, const Error& error) override;
   void on_drain(const std::string&, std::uint32_t, const std::vector<std::string>&) override {}
   void on_notice(const Error& notice) override { noticed = notice; }
+  void on_taken(const std::string& tunnel, const Error&) override {
+    taken.push_back(tunnel);
+    loop_.poke();
+  }
   void on_shared(const std::string& tunnel, std::uint32_t agents) override {
     shared_[tunnel] = agents;
     loop_.poke();

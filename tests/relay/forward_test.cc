@@ -203,6 +203,20 @@ TEST(SharedOrigin, CookiesStayInTheTunnel) {
   EXPECT_EQ(cookie("a=b;;  ;"), "a=b; Path=/tunnel/abc/");
 }
 
+TEST(SharedDomain, CookiesStayWithTheHost) {
+  const auto kept = [](const std::string& text) {
+    http::Fields fields;
+    fields.add("Set-Cookie", text);
+    confine_to_host(fields);
+    return value(fields, "Set-Cookie");
+  };
+  EXPECT_EQ(kept("a=b; Domain=relay.test; Path=/x"), "a=b; Path=/x");
+  EXPECT_EQ(kept("a=b;domain = .relay.test;Secure"), "a=b; Secure");
+  EXPECT_EQ(kept("a=b; Domain=x; Domain=relay.test"), "a=b");
+  EXPECT_EQ(kept("a=Domain=relay.test; HttpOnly"), "a=Domain=relay.test; HttpOnly");
+  EXPECT_EQ(kept("__Host-a=b; Path=/; Secure"), "__Host-a=b; Path=/; Secure");
+}
+
 TEST(SharedOrigin, RedirectsStayInTheTunnel) {
   const auto location = [](const std::string& text) {
     http::Fields fields;

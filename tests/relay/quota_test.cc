@@ -135,6 +135,56 @@ TEST_F(Quota, TunnelsOfAllAgentsOfAnOwner) {
   EXPECT_EQ(none->refused().at(0).code, Code::QUOTA_TUNNELS);
 }
 
+// A name stays with whoever was first to get it, so that one who may have no tunnel gets none.
+TEST_F(Quota, WhatIsRefusedIsNobodysAfterwards) {
+  limit({.tunnels = 0});
+  const auto nobody =
+      online({http("brand"), {"", control::TunnelKind::http, false, 0}, tcp("raw")});
+  EXPECT_EQ(nobody->refused().size(), 3u);
+  for (const auto& [index, error] : nobody->refused()) EXPECT_EQ(error.code, Code::QUOTA_TUNNELS);
+  limit({.tunnels = 2});
+  control::TunnelRequest unruly = http("unruly");
+  unruly.visitors.allow = {"10.0.0.1/8"};
+  control::TunnelRequest guarded = tcp("guarded");
+  guarded.visitors.tokens = {{"a", {}}};
+  const auto some = other_agent(
+      "other", {http("a"), unruly, guarded, tcp("far", static_cast<std::uint16_t>(ports.high + 1)),
+                http("b"), http("c")});
+  ASSERT_TRUE(until([&] { return some->settled(); }));
+  ASSERT_EQ(some->bound().size(), 2u) << "those that are refused take no place";
+  EXPECT_EQ(some->refused().at(1).code, Code::BAD_POLICY);
+  EXPECT_EQ(some->refused().at(2).code, Code::BAD_POLICY);
+  EXPECT_EQ(some->refused().at(3).code, Code::PORT_REFUSED);
+  EXPECT_EQ(some->refused().at(5).code, Code::QUOTA_TUNNELS) << "counted with its batch";
+  const auto store = store::Store::open(dir / "leat.db").value();
+  for (const char* name : {"brand", "raw", "unruly", "guarded", "far", "c"}) {
+    EXPECT_FALSE(store->is_owned(name).value()) << name;
+  }
+  EXPECT_TRUE(store->is_owned("a").value());
+}
+
+// What is refused is nobody's: names are not taken by who may have none (threat 31).
+TEST_F(Quota, ARefusedTunnelLeavesNoName) {
+  const auto store = store::Store::open(dir / "leat.db").value();
+  limit({.tunnels = 1});
+  auto agent = online({http("a"), http("b"), {"", control::TunnelKind::http, false, 0}});
+  EXPECT_EQ(agent->bound().size(), 1u);
+  EXPECT_EQ(agent->refused().at(1).code, Code::QUOTA_TUNNELS);
+  EXPECT_TRUE(store->is_owned("a").value());
+  EXPECT_FALSE(store->is_owned("b").value());
+  limit({.tunnels = 0});
+  const auto none = other_agent("none", {http("c")});
+  ASSERT_TRUE(until([&] { return none->settled(); }));
+  EXPECT_FALSE(store->is_owned("c").value());
+  limit({});
+  control::TunnelRequest asks = tcp("d");
+  asks.visitors.tokens = {{"ann", {}}};
+  const auto wrong = other_agent("wrong", {asks});
+  ASSERT_TRUE(until([&] { return wrong->settled(); }));
+  EXPECT_EQ(wrong->refused().at(0).code, Code::BAD_POLICY);
+  EXPECT_FALSE(store->is_owned("d").value());
+}
+
 TEST_F(Quota, RoomsOfBareAgentsAreTunnelsToo) {
   limit({.tunnels = 2});
   const auto agent = online({http("a")});
@@ -197,6 +247,42 @@ TEST_F(Quota, BytesPerSecondHoldBackAndLoseNothing) {
 
 // --- WebSockets ---
 
+class OpenRooms : public Quota {
+ protected:
+  void configure(Options& options) override {
+    Quota::configure(options);
+    options.open_rooms = true;
+  }
+};
+
+TEST_F(OpenRooms, HaveTheDefaultPlan) {
+  const auto bare = [&](const std::string& room) {
+    auto made = visitor();
+    made->get("/agent?room=" + room,
+              "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    EXPECT_TRUE(until([&] { return made->has("\r\n\r\n"); }));
+    return made;
+  };
+  limit({.tunnels = 1, .requests_per_minute = 1});
+  const auto one = bare("one");
+  EXPECT_TRUE(one->has("HTTP/1.1 101 ")) << one->text();
+  EXPECT_FALSE(bare("two")->has("HTTP/1.1 101 "));
+  const auto visit = [&] {
+    auto made = visitor();
+    made->get("/client?room=one",
+              "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    return made;
+  };
+  const std::size_t before = one->text().size();
+  const auto first = visit();
+  ASSERT_TRUE(until([&] { return one->text().size() > before; })) << "a stream for the agent";
+  const auto second = visit();
+  ASSERT_TRUE(until([&] { return second->has("LEAT_QUOTA_REQUESTS") || second->over(); }));
+  EXPECT_TRUE(second->has("HTTP/1.1 429 ")) << second->text();
+}
+
 class MessageQuota : public Quota {
  protected:
   static std::string frame(std::size_t size, bool fin = true,
@@ -212,12 +298,13 @@ class MessageQuota : public Quota {
   }
   // A WebSocket through `agent`'s tunnel, which the service has accepted. What is behind the head
   // stays in text().
-  std::unique_ptr<Visitor> open(FakeAgent& agent, const std::string& target) {
+  std::unique_ptr<Visitor> open(FakeAgent& agent, const std::string& target,
+                                const std::string& protocols = "websocket") {
     const std::size_t before = agent.streams.size();
     auto guest = visitor();
-    guest->get(target,
-               "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    guest->get(target, "Connection: upgrade\r\nUpgrade: " + protocols +
+                           "\r\nSec-WebSocket-Version: 13\r\n"
+                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
     EXPECT_TRUE(until(
         [&] { return agent.streams.size() > before && agent.streams.back()->has("\r\n\r\n"); }));
     agent.streams.back()->reply().send(
@@ -260,6 +347,16 @@ class MessageQuota : public Quota {
 TEST_F(MessageQuota, FromTheVisitorsSide) {
   limit({.visitor_messages_per_minute = 3});
   expect_three({http()}, "/tunnel/web/");
+}
+
+TEST_F(MessageQuota, HoweverTheUpgradeWasAskedFor) {
+  limit({.message = 300});
+  const auto agent = online({http()});
+  for (const char* protocols : {"websocket, x", "x, WebSocket"}) {
+    const auto guest = open(*agent, "/tunnel/web/", protocols);
+    guest->send(frame(400));
+    EXPECT_TRUE(until([&] { return guest->has("LEAT_QUOTA_MESSAGE_SIZE"); }, 5s)) << protocols;
+  }
 }
 
 TEST_F(MessageQuota, FromTheVisitorsSideOfARoom) {

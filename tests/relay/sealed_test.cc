@@ -68,6 +68,40 @@ class SealedDoorTest : public World {
   std::unique_ptr<Visitor> guest;
 };
 
+// Threat 22.
+TEST_F(SealedDoorTest, NoExtensionIsAgreedOn) {
+  home = online({sealed()});
+  guest = visitor();
+  guest->get("/sealed/den", std::string(kUpgrade) + kSubprotocol +
+                                "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+  ASSERT_TRUE(until([&] { return guest->has("\r\n\r\n"); }));
+  EXPECT_TRUE(guest->has("HTTP/1.1 101"));
+  EXPECT_FALSE(guest->has("Sec-WebSocket-Extensions"));
+  guest->send(std::string("\xc2\x80key.", 6));  // as if it were: RSV1
+  ASSERT_TRUE(until([&] { return received().code != 0; }));
+  EXPECT_EQ(received().code, http::ws::kProtocolError);
+}
+
+class BehindProxy : public SealedDoorTest {
+  void configure(Options& options) override {
+    options.trusted_proxies = {Cidr::parse("127.0.0.2/32").value()};
+  }
+};
+
+TEST_F(BehindProxy, TheVisitorIsWhomATrustedOneNames) {
+  home = online({sealed()});
+  const std::string fields =
+      std::string(kUpgrade) + kSubprotocol + "X-Forwarded-For: 192.0.2.7\r\n";
+  const auto trusted = visitor(0, "127.0.0.2");
+  trusted->get("/sealed/den", fields);
+  ASSERT_TRUE(until([&] { return home->streams.size() == 1 && home->streams[0]->opened(); }));
+  EXPECT_EQ(home->streams[0]->visitor(), "192.0.2.7:0");
+  const auto anybody = visitor(0, "127.0.0.3");
+  anybody->get("/sealed/den", fields);
+  ASSERT_TRUE(until([&] { return home->streams.size() == 2 && home->streams[1]->opened(); }));
+  EXPECT_TRUE(home->streams[1]->visitor().starts_with("127.0.0.3:"));
+}
+
 TEST_F(SealedDoorTest, PassesBytesWhateverTheyAreAndFromWhicheverPage) {
   enter();
   EXPECT_TRUE(guest->has("HTTP/1.1 101"));

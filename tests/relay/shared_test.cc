@@ -193,6 +193,24 @@ TEST_F(Shared, ARequestWhoseAgentDiesIsPutToTheOther) {
   EXPECT_EQ(refused, 1) << "it may have been done already";
 }
 
+TEST_F(Shared, TheSecondTryTakesThePlaceOfTheFirst) {
+  relay->set_plans({{Plan{.name = "p", .streams = 1}}, "p"});
+  auto a = named("a"), b = named("b");
+  std::unique_ptr<FakeAgent>* asked = nullptr;
+  for (auto* agent : {&a, &b}) {
+    (*agent)->on_served = [&asked, agent](Served& served) {
+      if (asked == nullptr) asked = agent;
+      if (asked != agent && served.has("\r\n\r\n") && served.unsent() == 0) served.answer(kHello);
+    };
+  }
+  const auto guest = visitor();
+  guest->get("/tunnel/web/", "Connection: close\r\n");
+  ASSERT_TRUE(until([&] { return asked != nullptr; }));
+  asked->reset();
+  ASSERT_TRUE(until([&] { return guest->over(); }));
+  EXPECT_EQ(guest->body(), "hello") << guest->text();
+}
+
 TEST_F(Shared, AnAnswerThatHasBegunIsCutNotRepeated) {
   auto a = named("a");
   const auto b = named("b");

@@ -65,6 +65,21 @@ TEST_F(Visits, WhoSayNothingMeaningfulAfterAHeadAreToldSoAndNoMore) {
   EXPECT_EQ(guest->count("X-Request-Id: first"), 1u) << "of the first answer alone";
 }
 
+// Threat 12: however a head is written, what goes on is made from what was understood.
+TEST_F(Visits, AreSaidAnewAndNotPassedOnAsTheyCame) {
+  const auto agent = online({http()});
+  answer_all(*agent, kHello);
+  const auto guest = visitor();
+  guest->send(
+      "GET /./t/%77eb/a/../%7Eb?c HTTP/1.1\r\nhOsT:relay.test\r\nX-A:\t b  c \t\r\n"
+      "connection:\tkeep-alive\r\n\r\n");
+  ASSERT_TRUE(until([&] { return guest->has("hello"); }));
+  const std::string said = agent->streams.at(0)->text();
+  EXPECT_NE(said.find("GET /~b?c HTTP/1.1\r\n"), said.npos) << said;
+  EXPECT_NE(said.find("\r\nX-A: b  c\r\n"), said.npos) << said;
+  EXPECT_EQ(said.find('\t'), said.npos) << said;
+}
+
 TEST_F(Visits, ToARootWithoutItsSlashAreAnsweredByTheRelay) {
   const auto agent = online({http()});
   answer_all(*agent, kHello);

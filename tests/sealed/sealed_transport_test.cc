@@ -107,6 +107,43 @@ TEST_F(SealedTransportTest, EveryChangedByteIsMetAndNothingOfItsRecordDelivered)
   }
 }
 
+TEST_F(SealedTransportTest, OthersHaveTheirTurnBetweenSmallRecords) {
+  auto [first, second] = channels();
+  std::string records;
+  std::array<std::uint8_t, 64> record;
+  for (int i = 0; i < 2000; ++i) {
+    const auto size = first.seal(as_bytes("x"), record, loop.shard.now());
+    records += as_chars(Bytes(record).first(size.value()));
+  }
+  net::TcpPair pair = net::tcp_pair();
+  out = std::make_unique<Talker>(loop, net::make_plain_transport(loop.shard, pair.client.release()),
+                                 1);
+  server = std::make_unique<Talker>(loop, seal(std::move(pair.server), std::move(second)), 2);
+  out->send(records, false);
+  // Seven times the shard went on to others.
+  ASSERT_TRUE(loop.run([&] { return server->received.size() == 2000; }));
+  EXPECT_GE(server->calls, 7);
+}
+
+TEST_F(SealedTransportTest, KeysThatNothingIsSealedWithAreNoWorkWithoutEnd) {
+  for (const int rekeys : {16, 17}) {
+    auto [first, second] = channels();
+    std::string records;
+    const auto put = [&](const std::array<std::uint8_t, 64>& record, std::size_t n) {
+      records += as_chars(Bytes(record).first(n));
+    };
+    std::array<std::uint8_t, 64> record;
+    for (int i = 0; i < rekeys; ++i) put(record, first.rekey(record, loop.shard.now()).value());
+    put(record, first.seal(as_bytes("data"), record, loop.shard.now()).value());
+    net::TcpPair pair = net::tcp_pair();
+    server =
+        std::make_unique<Talker>(loop, seal(std::move(pair.server), std::move(second), records), 2);
+    server->work();
+    EXPECT_EQ(server->failed, rekeys == 17);
+    EXPECT_EQ(server->received, rekeys == 17 ? "" : "data");
+  }
+}
+
 TEST_F(SealedTransportTest, WhatCameBehindTheHandshakeIsReadFirst) {
   auto [first, second] = channels();
   std::array<std::uint8_t, 64> record;

@@ -107,10 +107,27 @@ TEST_F(Credentials, ASubjectIsAnOwner) {
   EXPECT_EQ(alice.kind, TokenInfo::Kind::jwt);
   EXPECT_EQ(store_->subject("alice", "pro").value().id, alice.id);
   EXPECT_EQ(store_->subject("alice", "pro").value().plan, "pro");
+  EXPECT_EQ(store_->tokens().value().back().plan, "pro") << "for who looks";
+  EXPECT_EQ(store_->subject("alice", "").value().plan, "") << "what the token says now";
   const std::int64_t bob = store_->subject("bob", "").value().id;
   ASSERT_TRUE(store_->claim("notes", alice.id, kAgent, false));
   EXPECT_EQ(store_->claim("notes", bob, kOther, false).error().code, Code::TUNNEL_TAKEN);
   EXPECT_EQ(store_->create_token("jwt:alice").error().code, Code::USAGE) << "nobody's name";
+}
+
+TEST_F(Credentials, APlanIsGivenToWhoeverHoldsTheName) {
+  ASSERT_TRUE(store_->create_token("home", "free"));
+  store_->changed();
+  ASSERT_TRUE(store_->set_plan("home", "pro"));
+  EXPECT_TRUE(store_->changed());
+  EXPECT_EQ(store_->plan_of("home").value(), "pro");
+  EXPECT_EQ(store_->set_plan("nobody", "pro").error().code, Code::NO_SUCH_TOKEN);
+  EXPECT_EQ(store_->plan_of("nobody").error().code, Code::NO_SUCH_TOKEN);
+  ASSERT_TRUE(store_->subject("alice", "free"));
+  EXPECT_EQ(store_->set_plan("jwt:alice", "pro").error().code, Code::NO_SUCH_TOKEN)
+      << "her tokens say it";
+  ASSERT_TRUE(store_->revoke_token("home"));
+  EXPECT_EQ(store_->set_plan("home", "free").error().code, Code::NO_SUCH_TOKEN);
 }
 
 TEST_F(Credentials, ARevokedSubjectStaysOutUntilAllowed) {

@@ -288,6 +288,16 @@ def rule_test_habits(tree):
                 match = pattern.search(line)
                 if match:
                     yield f"{name}:{number}: {match.group(0)} in a test"
+    # Elsewhere one is right now and then, for what hangs, or for a pace: it says so on its line.
+    waiting = re.compile(r"\b(sleep|setTimeout|setInterval|Sleep|AfterFunc)\(")
+    reason = re.compile(r"(#|//) sleep: \w")
+    for name in tree.select("tests/", suffixes=(".py", ".mjs", ".js", ".go")):
+        if name.startswith("tests/tidy/"):
+            continue
+        for number, line in tree.lines(name):
+            match = waiting.search(line)
+            if match and not reason.search(line):
+                yield f"{name}:{number}: {match.group(0)} in a test, without a comment 'sleep: why'"
 
 
 def rule_machine_paths(tree):

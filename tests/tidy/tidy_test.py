@@ -29,6 +29,7 @@ CLEAN = {
     "docs/adr/README.md": "- [one](0001-one.md)\n",
     "docs/adr/0001-one.md": "# One\n",
     "tests/mux/session_test.cc": "// std::this_thread::sleep_for is not used here\nint one() { return 1; }\n",
+    "tests/e2e/harness.py": "time.sleep(0.01)  # sleep: nothing tells when\n",
     "scripts/verb": SCRIPT,
 }
 LINKS = "leat_relay: leat_net leat_warnings\nleat_net: $<LINK_ONLY:leat_mux> leat_dep_ssl\nleat_mux: leat_base\n"
@@ -83,6 +84,10 @@ PLANTS = {
     "test_habits": [
         ({"tests/mux/a.cc": "std::this_thread::sleep_for(1s);\n"}, "sleep_for"),
         ({"tests/mux/a.cc": "void f() { ::sleep(1); }\n"}, "sleep(1"),
+        ({"tests/e2e/a.py": "time.sleep(1)\n"}, "sleep( in a test"),
+        ({"tests/e2e/a.py": "time.sleep(1)  # sleep:\n"}, "sleep( in a test"),
+        ({"tests/peers/a.mjs": "setTimeout(() => {}, 1);\n"}, "setTimeout( in a test"),
+        ({"tests/interop/a/peer.go": "time.Sleep(time.Second)\n"}, "Sleep( in a test"),
         ({"tests/mux/a.cc": "GTEST_SKIP();\n"}, "GTEST_SKIP"),
         ({"tests/mux/a.cc": "TEST(A, DISABLED_b) {}\n"}, "DISABLED_"),
     ],

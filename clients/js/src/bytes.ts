@@ -3,14 +3,16 @@
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-const strictDecoder = new TextDecoder('utf-8', { fatal: true });
+// Made when they are needed: where there is no TextDecoder, `connect` says so (lacking() in elsewhere.ts).
+let decoder: TextDecoder | undefined;
+let strictDecoder: TextDecoder | undefined;
 
 export const utf8 = (text: string): Bytes => encoder.encode(text) as Bytes;
 /** Replaces what is not UTF-8: for texts that are shown to a person. */
-export const text = (bytes: Bytes): string => decoder.decode(bytes);
+export const text = (bytes: Bytes): string => (decoder ??= new TextDecoder()).decode(bytes);
 /** Throws for what is not UTF-8. */
-export const strictText = (bytes: Bytes): string => strictDecoder.decode(bytes);
+export const strictText = (bytes: Bytes): string =>
+  (strictDecoder ??= new TextDecoder('utf-8', { fatal: true })).decode(bytes);
 
 /** A copy in memory of its own, whatever kind of buffer it came in. */
 export const copyOf = (source: ArrayBuffer | ArrayBufferView): Bytes =>

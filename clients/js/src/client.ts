@@ -6,7 +6,7 @@ import type { Credential } from './credential.js';
 import { keysOf, newCredential, parseLink } from './credential.js';
 import type { KeyPair, Primitives, Suite } from './crypto.js';
 import { primitives } from './crypto.js';
-import { abort, reasonOf, throwIfAborted } from './elsewhere.js';
+import { abort, lacking, reasonOf, safely, throwIfAborted } from './elsewhere.js';
 import { LeatError } from './errors.js';
 import type { FetchInit } from './fetch.js';
 import { leatFetch } from './fetch.js';
@@ -24,8 +24,11 @@ export interface ConnectOptions {
   device?: string;
   /** Keep the secret key as text, which JSON can hold. Default: only where there is no IndexedDB. */
   keysAsText?: boolean;
-  /** Told of the credential whenever there is something new in it to be stored, at pairing before anything else. */
-  oncredential?(credential: Credential): void;
+  /**
+   * Told of the credential whenever there is something new in it to be stored. At pairing the link is used up only
+   * after this has returned, or the promise that it gave has resolved; what it throws is what `connect` rejects with.
+   */
+  oncredential?(credential: Credential): void | Promise<void>;
   /** Told when a session begins and which way it goes, and when it ended and why. */
   onstate?(state: ConnectionState): void;
   /** How long a request, and `connect` itself, waits for a connection. Default 15,000 ms; 0: one try. */
@@ -96,6 +99,11 @@ async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T
     signal.addEventListener('abort', stop);
   });
   return Promise.race([promise, stopped]).finally(() => signal.removeEventListener('abort', stop));
+}
+
+/** What a callback of the application threw: not a connection that failed. */
+class Thrown {
+  constructor(readonly error: unknown) {}
 }
 
 class SealedClient implements Client {
@@ -176,6 +184,7 @@ class SealedClient implements Client {
         try {
           return await this.attempt(limit.signal);
         } catch (error) {
+          if (error instanceof Thrown) throw error.error;
           if (limit.signal.aborted) throw last ?? reasonOf(limit.signal);
           last = error as LeatError;
           this.failed();
@@ -233,12 +242,14 @@ class SealedClient implements Client {
       signal,
     );
     if (pairing) this.answered = true;
-    this.learn(session);
-    session.begin();
-    await orAborted(session.opened, signal).catch((error) => {
+    try {
+      await orAborted(this.learn(session), signal);
+      session.begin();
+      await orAborted(session.opened, signal);
+    } catch (error) {
       session.close();
       throw error;
-    });
+    }
     this.pairing?.secret.fill(0);
     this.pairing = undefined;
     this.outageSince = undefined;
@@ -247,8 +258,8 @@ class SealedClient implements Client {
     this.session = session;
     this.via = way;
     this.services = session.reply.services;
-    this.options.onstate?.({ state: 'connected', via: way });
-    void session.closed.then((error) => this.options.onstate?.({ state: 'disconnected', error }));
+    this.tell({ state: 'connected', via: way });
+    void session.closed.then((error) => this.tell({ state: 'disconnected', error }));
     return session;
   }
 
@@ -268,7 +279,7 @@ class SealedClient implements Client {
     const fitting: Suite[] = this.crypto.name === 'noble' ? ['nacl', 'aesgcm'] : ['aesgcm', 'nacl'];
     const suites = this.options.suites ?? fitting;
     try {
-      return await Session.start(pipe, { crypto, agent, own, device, suites, pairing, padding });
+      return await Session.start(pipe, { crypto, agent, own, device, tunnel, suites, pairing, padding });
     } finally {
       signal.removeEventListener('abort', cut);
       if (signal.aborted) cut();
@@ -276,10 +287,19 @@ class SealedClient implements Client {
   }
 
   /** What the agent says of itself, in a reply that is known to be its own. */
-  private learn({ reply }: Session): void {
+  private async learn({ reply }: Session): Promise<void> {
     const fresh = reply.direct.length > 0 && reply.direct.join() !== this.credential.direct.join();
     if (fresh) this.credential = { ...this.credential, direct: reply.direct };
-    if (fresh || this.pairing) this.options.oncredential?.(this.credential);
+    if (!fresh && !this.pairing) return;
+    try {
+      await this.options.oncredential?.(this.credential);
+    } catch (error) {
+      throw new Thrown(error);
+    }
+  }
+
+  private tell(state: ConnectionState): void {
+    safely(() => this.options.onstate?.(state));
   }
 }
 
@@ -289,6 +309,8 @@ class SealedClient implements Client {
  */
 export async function connect(link: string | URL | Credential, options: ConnectOptions = {}): Promise<Client> {
   throwIfAborted(options.signal);
+  const lack = lacking();
+  if (lack) throw new LeatError('LEAT_NOT_SUPPORTED', lack);
   const crypto = await primitives(options.crypto);
   const asText = options.keysAsText ?? platform().keysAsText;
   let client: SealedClient;

@@ -1,6 +1,23 @@
 // What React Native's engine lacks of the web platform, as far as the client needs it. Where it is there,
 // the environment's own is used.
 
+/** What there has to be; the parts of a URL are read all over. In words, if it is not there. */
+export function lacking(): string | undefined {
+  try {
+    const url = new URL('b?c#d', 'http://a:1/');
+    url.protocol = 'ws:';
+    if (`${url.protocol} ${url.host} ${url.pathname} ${url.search} ${url.hash}` !== 'ws: a:1 /b ?c #d') throw url;
+  } catch {
+    return 'URL is not all there: bring react-native-url-polyfill';
+  }
+  try {
+    new TextDecoder('utf-8', { fatal: true });
+  } catch {
+    return 'there is no TextDecoder that takes `fatal`: bring one, as text-encoding is';
+  }
+  return undefined;
+}
+
 type Listener = ((event: Event) => unknown) | { handleEvent(event: Event): unknown };
 
 class Listeners {

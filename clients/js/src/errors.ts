@@ -41,7 +41,10 @@ const codes: Record<string, [string, string, boolean?]> = {
   LEAT_UNKNOWN_DEVICE: ['the agent does not know this device', 'pair again with a new link', true],
   LEAT_REVOKED: ["the agent's owner has revoked this device", "ask the agent's owner for a new link", true],
   LEAT_AGENT_OFFLINE: ['the agent is not connected now', 'see whether the machine at home is on, then try again'],
-  LEAT_RELAY_UNREACHABLE: ['no relay could be reached', 'check the network, then try again'],
+  LEAT_RELAY_UNREACHABLE: [
+    'no relay could be reached',
+    'check the network, then try again; browsers and apps take no relay without a certificate of a public authority',
+  ],
   LEAT_PIN_MISMATCH: ["the relay's certificate has another key than the link says", 'ask who runs the relay'],
   LEAT_DRAINING: ['the agent or the relay is stopping', 'try again'],
   LEAT_AGENT_BUSY: ['the agent has as many sessions or streams as it takes', 'try again shortly'],

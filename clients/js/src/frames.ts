@@ -60,12 +60,34 @@ export function checkedText(bytes: Bytes): string {
   }
 }
 
+/** Answers pings, by one frame at a time: of those that come meanwhile the last (RFC 6455 §5.5.3). */
+export function pongs(write: (frame: Bytes) => Promise<unknown>): (payload: Bytes) => void {
+  let owed: Bytes | undefined;
+  let writing = false;
+  const answer = async () => {
+    writing = true;
+    for (let payload; (payload = owed); ) {
+      owed = undefined;
+      await write(writeFrame(OP.pong, payload));
+    }
+    writing = false;
+  };
+  return (payload) => {
+    owed = payload;
+    if (!writing) void answer().catch(() => {}); // a write that failed was the last
+  };
+}
+
 export class FrameReader {
   private readonly input = new ByteQueue();
-  private parts: Bytes[] = [];
-  private partsSize = 0;
+  /** What came of a message in several frames, `size` bytes of it: however many they are, one piece of memory. */
+  private message: Bytes = new Uint8Array(0);
+  private size = 0;
   /** Of the message that is being put together; 0: none. */
   private op = 0;
+
+  /** `joins`: frames are put together to messages; else each is given out as if it were one. */
+  constructor(private readonly joins = true) {}
 
   /** The messages and control frames that are whole now. Throws FrameFault. */
   *feed(bytes: Bytes): Generator<Message> {
@@ -79,14 +101,25 @@ export class FrameReader {
         continue;
       }
       this.op ||= op;
-      this.parts.push(payload);
-      this.partsSize += payload.length;
-      if (!fin) continue;
-      const message = { op: this.op, payload: concat(...this.parts) };
-      this.parts = [];
-      this.op = this.partsSize = 0;
+      if (this.joins && (!fin || this.size)) this.join(payload);
+      if (!fin && this.joins) continue;
+      const message = { op: this.op, payload: this.size ? this.message.subarray(0, this.size) : payload };
+      if (fin) this.op = 0;
+      this.message = new Uint8Array(0);
+      this.size = 0;
       yield message;
     }
+  }
+
+  private join(payload: Bytes): void {
+    const size = this.size + payload.length;
+    if (size > this.message.length) {
+      const larger = new Uint8Array(Math.max(size, 2 * this.message.length));
+      larger.set(this.message);
+      this.message = larger;
+    }
+    this.message.set(payload, this.size);
+    this.size = size;
   }
 
   private next(): { fin: boolean; op: number; payload: Bytes } | undefined {
@@ -100,7 +133,7 @@ export class FrameReader {
     if (head.length < size) return undefined;
     const length =
       short < 126 ? short : short === 126 ? view(head).getUint16(2) : Number(view(head).getBigUint64(2));
-    if (this.partsSize + length > MAX_MESSAGE) throw new FrameFault(1009, 'a message over 64 MiB');
+    if (this.size + length > MAX_MESSAGE) throw new FrameFault(1009, 'a message over 64 MiB');
     if (this.input.size < size + length) return undefined;
     this.input.take(size);
     return { fin, op, payload: this.input.take(length) };

@@ -34,12 +34,13 @@ const failure = (message: Message, field: number): LeatError | undefined => {
   return new LeatError(shownCode(said?.text(1) ?? ''), reason || undefined);
 };
 
-export const encodeHello = (hello: { device: string; pairing?: Bytes; suites: Suite[] }): Bytes =>
+export const encodeHello = (hello: { device: string; tunnel: string; pairing?: Bytes; suites: Suite[] }): Bytes =>
   encode(
     [1, hello.device],
     [2, hello.pairing],
     [3, Uint8Array.from(hello.suites.map((suite) => suites[suite]))], // packed
     [4, SOFTWARE],
+    [5, hello.tunnel],
   );
 
 export interface Reply {

@@ -7,7 +7,7 @@ import type { Bytes } from './bytes.js';
 import { ByteQueue, copyOf, equal, text, utf8 } from './bytes.js';
 import { reasonOf } from './elsewhere.js';
 import { LeatError, leatError, shownCode } from './errors.js';
-import { FrameReader, OP, acceptKey, closePayload, newKey, readClose, writeFrame } from './frames.js';
+import { FrameReader, OP, acceptKey, closePayload, newKey, pongs, readClose, writeFrame } from './frames.js';
 import type { Head } from './http.js';
 import { listed, parseHead, valuesOf } from './http.js';
 import type { Pipe } from './pipe.js';
@@ -171,13 +171,14 @@ async function relay(address: string, options: RelayOptions, signal: AbortSignal
 
 /** The bytes inside the binary messages of a WebSocket. */
 function websocketPipe(pipe: Pipe, first: Bytes): Pipe {
-  const frames = new FrameReader();
+  const frames = new FrameReader(false);
+  const pong = pongs((frame) => pipe.write(frame));
   const ready: Bytes[] = [];
   let ended: { error: LeatError | undefined } | undefined;
   const take = (bytes: Bytes) => {
     for (const { op, payload } of frames.feed(bytes)) {
       if (op === OP.binary && payload.length) ready.push(payload);
-      if (op === OP.ping) void pipe.write(writeFrame(OP.pong, payload)).catch(() => {});
+      if (op === OP.ping) pong(payload);
       if (op !== OP.close) continue;
       const { code, reason } = readClose(payload);
       ended = { error: closeHint(code, reason) };

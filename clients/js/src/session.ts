@@ -65,6 +65,8 @@ export interface SessionOptions {
   own: KeyPair;
   /** What this device calls itself. */
   device: string;
+  /** The link's, by whatever way this goes: a relay must not lead to another service of the agent's. */
+  tunnel: string;
   /** Best first. */
   suites: Suite[];
   /** Set: pair with the link's id and one-time secret. */
@@ -126,10 +128,11 @@ export class Session {
       const { crypto, pairing, suites } = options;
       const psk = pairing && (await pairingPsk(crypto, pairing.secret));
       const initiator = new Initiator({ crypto, agent: options.agent, own: options.own, psk });
-      const hello = encodeHello({ device: options.device, pairing: pairing?.id, suites });
+      const hello = encodeHello({ device: options.device, tunnel: options.tunnel, pairing: pairing?.id, suites });
       await pipe.write(unit(pairing ? UNIT.pairingHello : UNIT.hello, await initiator.write(hello)));
       const units = new UnitReader(pipe);
       const { payload, sendKey, receiveKey, binding } = await initiator.read(await readReply(units));
+      psk?.fill(0);
       const reply = decodeReply(payload, suites);
       const sender = new RecordSender(await suiteKey(crypto, reply.suite, sendKey), now());
       const receiver = new RecordReceiver(await suiteKey(crypto, reply.suite, receiveKey));

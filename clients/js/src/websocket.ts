@@ -12,6 +12,7 @@ import {
   checkedText,
   closePayload,
   newKey,
+  pongs,
   readClose,
   writeFrame,
 } from './frames.js';
@@ -69,6 +70,7 @@ export abstract class LeatWebSocket extends Target {
   private readonly frames = new FrameReader();
   /** What send() was given goes out in order, a Blob too, which has to be read first. */
   private sending: Promise<void> = Promise.resolve();
+  private readonly pong = pongs((frame) => this.queue(() => this.stream!.write(frame)));
   private closeSent = false;
   private closeReceived: { code: number; reason: string } | undefined;
   private closeTimer: ReturnType<typeof setTimeout> | undefined;
@@ -94,7 +96,7 @@ export abstract class LeatWebSocket extends Target {
     const size = payload?.length ?? blob!.size;
     this.bufferedAmount += size;
     if (this.readyState !== OPEN) return;
-    this.queue(async () => {
+    void this.queue(async () => {
       await this.stream!.write(
         writeFrame(isText ? OP.text : OP.binary, payload ?? new Uint8Array(await blob!.arrayBuffer())),
       );
@@ -175,7 +177,7 @@ export abstract class LeatWebSocket extends Target {
       this.closeReceived = readClose(payload);
       if (this.readyState === OPEN) this.readyState = CLOSING;
     } else if (op === OP.ping) {
-      this.queue(() => this.stream!.write(writeFrame(OP.pong, payload)));
+      this.pong(payload);
     } else if (op === OP.text || op === OP.binary) {
       this.message(op === OP.text ? checkedText(payload) : payload);
     }
@@ -191,11 +193,11 @@ export abstract class LeatWebSocket extends Target {
   private sendClose(code: number, reason: string): void {
     if (this.closeSent || !this.stream) return;
     this.closeSent = true;
-    this.queue(() => this.stream!.write(writeFrame(OP.close, closePayload(code, reason))));
+    void this.queue(() => this.stream!.write(writeFrame(OP.close, closePayload(code, reason))));
   }
 
-  private queue(task: () => Promise<void>): void {
-    this.sending = this.sending.then(task).catch(() => {});
+  private queue(task: () => Promise<void>): Promise<void> {
+    return (this.sending = this.sending.then(task).catch(() => {}));
   }
 
   private fail(code: number, reason: string): void {

@@ -123,6 +123,7 @@ export class Agent {
     } catch {
       return refuse('LEAT_PROTOCOL');
     }
+    if (hello.text(5) !== 'tunnel') return refuse('LEAT_TAMPERED'); // the link's, by whatever way it came
     const peer = base64url(responder.peer);
     const id = base64url(hello.bytes(2));
     const secret = this.pairings.get(id);

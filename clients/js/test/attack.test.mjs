@@ -142,7 +142,8 @@ test('every bit of the reply', async () => {
       return [flipped(bytes, bit)];
     });
     void agent.accept(pair.agent);
-    return Session.start(pair.client, { crypto, ...keys, device: 'd', suites: ['aesgcm', 'nacl'], padding: 0 });
+    const options = { crypto, ...keys, device: 'd', tunnel: 'tunnel', suites: ['aesgcm', 'nacl'], padding: 0 };
+    return Session.start(pair.client, options);
   };
   const codes = new Map();
   const bits = [];

@@ -42,6 +42,62 @@ test('pairing: a link becomes a credential, the credential a session', async (t)
   await assert.rejects(again.fetch('/'), { code: 'LEAT_CLOSED' });
 });
 
+test('a credential that cannot be stored: the link is not used up, and the reason is the one given', async (t) => {
+  const { agent } = await paired(t);
+  const link = agent.link();
+  const full = new Error('the storage is full');
+  let calls = 0;
+  for (const oncredential of [
+    () => {
+      calls++;
+      throw full;
+    },
+    async () => {
+      calls++;
+      throw full;
+    },
+  ]) {
+    await assert.rejects(connect(link, { oncredential }), full);
+  }
+  assert.equal(calls, 2);
+  assert.equal(agent.devices.size, 1);
+  // It is waited for.
+  let stored;
+  const slow = new Promise((resolve) => (stored = resolve));
+  const connecting = connect(link, { oncredential: () => slow });
+  await until(() => agent.sessions.size > 1);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(agent.devices.size, 1);
+  stored();
+  (await connecting).close();
+  assert.equal(agent.devices.size, 2);
+});
+
+test('an onstate that throws is an error of the page, not of the connection', async (t) => {
+  const thrown = [];
+  const { queueMicrotask } = globalThis;
+  t.after(() => (globalThis.queueMicrotask = queueMicrotask));
+  globalThis.queueMicrotask = (task) => {
+    try {
+      task();
+    } catch (error) {
+      thrown.push(error.message);
+    }
+  };
+  const states = [];
+  const { client } = await paired(t, {
+    onstate({ state }) {
+      states.push(state);
+      throw new Error(`at ${state}`);
+    },
+  });
+  assert.equal(await (await client.fetch('/')).text(), 'ok');
+  client.close();
+  await until(() => thrown.length === 2);
+  assert.deepEqual(states, ['connected', 'disconnected']);
+  assert.deepEqual(thrown, ['at connected', 'at disconnected']);
+});
+
 test('in a browser the secret key cannot be read, and is stored as it is', async (t) => {
   const { client } = await paired(t, { keysAsText: false });
   const { secretKey } = client.credential;

@@ -1,5 +1,5 @@
-// The bundle as React Native's engine has it: no WebCrypto (react-native-get-random-values brings
-// getRandomValues), no streams, no EventTarget, no DOMException, an AbortController without reasons, a
+// The bundle as React Native's engine has it: no TextDecoder and half a URL until they are brought, no WebCrypto
+// (react-native-get-random-values brings getRandomValues), no streams, no EventTarget, no DOMException, an AbortController without reasons, a
 // Response that takes text and bytes, and a WebSocket. What Hermes itself does is not tried here.
 import test from 'node:test';
 import assert from 'node:assert/strict';
@@ -120,9 +120,41 @@ globalThis.WebSocket = class {
   }
 };
 
+// The engine's own, and what its polyfills bring.
+const brought = { URL, TextDecoder };
+class HalfURL {
+  constructor(url, base) {
+    this.whole = new brought.URL(url, base);
+  }
+  get href() {
+    return this.whole.href;
+  }
+  get protocol() {
+    throw new Error('URL.protocol is not there');
+  }
+}
+globalThis.URL = HalfURL;
+delete globalThis.TextDecoder;
+
 const { connect } = await import('../dist/leat-client.min.js');
 
 test.after(() => Promise.all([service.close(), echoing.close()]));
+
+test('what is missing is named', async () => {
+  const link = agent.link();
+  await assert.rejects(connect(link), (error) => error.code === 'LEAT_NOT_SUPPORTED' && /url-polyfill/.test(error.message));
+  globalThis.URL = brought.URL;
+  await assert.rejects(connect(link), (error) => error.code === 'LEAT_NOT_SUPPORTED' && /TextDecoder/.test(error.message));
+  globalThis.TextDecoder = class extends brought.TextDecoder {
+    constructor(label, options) {
+      if (options?.fatal) throw new TypeError('unsupported');
+      super(label, options);
+    }
+  };
+  await assert.rejects(connect(link), { code: 'LEAT_NOT_SUPPORTED' });
+  globalThis.TextDecoder = brought.TextDecoder;
+  (await connect(link)).close();
+});
 
 test('pairs, fetches whole answers, and comes again with what JSON has kept', async () => {
   const client = await connect(agent.link());

@@ -2,9 +2,12 @@
 // without making them; senders and receivers are then held to smaller numbers.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { webcrypto } from 'node:crypto';
 import { concat } from '../dist/bytes.js';
 import { primitives, suiteKey } from '../dist/crypto.js';
 import { RECORD, RecordReceiver, RecordSender, Volume } from '../dist/records.js';
+
+globalThis.crypto ??= webcrypto; // Node 18 has none
 
 const tag = new Uint8Array(16);
 /** Seals nothing, but knows how often it was rekeyed and whether it was erased. */

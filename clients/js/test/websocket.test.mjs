@@ -126,6 +126,14 @@ test('fragments with a ping between them; the pong', async (t) => {
   assert.deepEqual([seen[0].op, seen[0].payload.toString()], [OP.pong, 'hello']);
 });
 
+test('of very many pings the last is answered', async (t) => {
+  const pings = Array.from({ length: 20_000 }, (_, at) => frame(0x89, String(at).padStart(100)));
+  const { client, seen } = await socketWorld(t, (socket) => socket.write(Buffer.concat(pings)));
+  events(new client.WebSocket('/'));
+  await until(() => seen.at(-1)?.payload.toString().trim() === '19999');
+  assert.ok(seen.length < 2_000, `${seen.length} pongs`);
+});
+
 test('the server closes; the service vanishes', async (t) => {
   const { client } = await socketWorld(t, (socket, request) => {
     if (request.url === '/close') socket.write(frame(0x88, Buffer.concat([Buffer.from([0x0f, 0xa0]), Buffer.from('bye')])));

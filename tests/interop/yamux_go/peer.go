@@ -335,7 +335,7 @@ var scenarios = map[string]func(*yamux.Session, net.Conn) error{
 					sent <- err
 					return
 				}
-				time.Sleep(100 * time.Millisecond)
+				time.Sleep(100 * time.Millisecond) // sleep: the pace
 			}
 			sent <- nil
 		}()
@@ -422,7 +422,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	time.AfterFunc(115*time.Second, func() {
+	time.AfterFunc(115*time.Second, func() { // sleep: none, but an end for what hangs
 		fmt.Fprintln(os.Stderr, *name, "hangs")
 		os.Exit(3)
 	})

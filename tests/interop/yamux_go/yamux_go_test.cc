@@ -251,23 +251,7 @@ TEST_P(YamuxGo, PingsBothWays) {
   peer->tell();
 }
 
-TEST_P(YamuxGo, PingsOnAFullLinkOfOneMbitPerSecond) {
-  start("ping-beside-bulk");
-  PatternSource source(1, 400'000);
-  PatternSink sink(2);
-  peer->accept = [&](StreamHandle s) { peer->session().attach(s, &source, &sink); };
-  peer->throttle(1e6 / 8);
-  ASSERT_TRUE(first_opened());
-  ASSERT_TRUE(peer->run_until([&] {
-    peer->session().ping(std::chrono::steady_clock::now());  // the next when the last is answered
-    return sink.ended;
-  }));
-  ASSERT_TRUE(all_closed());
-  EXPECT_TRUE(sink.correct);
-  EXPECT_GT(peer->session().stats().ping_rtt, Duration(0));
-  EXPECT_LT(peer->session().stats().ping_rtt, std::chrono::seconds(10));
-  peer->tell();
-}
+TEST_P(YamuxGo, PingsOnAFullLinkOfOneMbitPerSecond) { pings_on_a_full_link(); }
 
 TEST_P(YamuxGo, TheirGoAway) {
   start("go-away-us");

@@ -6,24 +6,16 @@
 
 #include <algorithm>
 #include <deque>
-#include <tuple>
 
-#include "interop/yamux_peer.h"
+#include "interop/yamux_js/node_peer.h"
 
 namespace leat::mux::interop {
 namespace {
 
 constexpr std::size_t kWindow = limits::kInitialWindow;
 
-enum class Impl { libp2p, yamux_js };
-
-class YamuxNode : public YamuxInterop, public testing::WithParamInterface<std::tuple<Impl, Role>> {
+class YamuxNode : public YamuxOfNode<YamuxInterop> {
  protected:
-  std::vector<std::string> command() const override {
-    return {LEAT_NODE, LEAT_YAMUX_JS_PEER, "-impl", impl() == Impl::libp2p ? "libp2p" : "yamux-js"};
-  }
-  Role role() const override { return std::get<Role>(GetParam()); }
-  Impl impl() const { return std::get<Impl>(GetParam()); }
   // yamux-js tells its user of no end; there the child counts bytes.
   std::vector<std::string> ends_after(std::size_t bytes) const {
     if (impl() == Impl::libp2p) return {};
@@ -34,12 +26,6 @@ class YamuxNode : public YamuxInterop, public testing::WithParamInterface<std::t
 // Rules that only libp2p can be asked about.
 class YamuxLibp2p : public YamuxNode {};
 
-const auto kRoles = testing::Values(Role::client, Role::server);
-std::string param_name(const testing::TestParamInfo<std::tuple<Impl, Role>>& info) {
-  const auto [impl, role] = info.param;
-  return std::string(impl == Impl::libp2p ? "Libp2p" : "YamuxJs") +
-         (role == Role::client ? "Client" : "Server");
-}
 INSTANTIATE_TEST_SUITE_P(As, YamuxNode,
                          testing::Combine(testing::Values(Impl::libp2p, Impl::yamux_js), kRoles),
                          param_name);
@@ -290,6 +276,8 @@ TEST_P(YamuxNode, PingsBothWays) {
   }
   peer->tell();
 }
+
+TEST_P(YamuxNode, PingsOnAFullLinkOfOneMbitPerSecond) { pings_on_a_full_link(); }
 
 TEST_P(YamuxNode, TheirGoAway) {
   start("go-away-us");

@@ -1,5 +1,5 @@
-// One HTTPS request as a visitor of the relay sends it, over the relay's own network parts, its
-// answer handed on as it arrives.
+// One HTTP request over the relay's own network parts, its answer handed on as it arrives: a
+// visitor's, or one to the admin API.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "cli/dechunk.h"
 #include "net/http_io.h"
 #include "net/shard.h"
@@ -16,14 +17,16 @@
 
 namespace leat::cli {
 
-class DemoClient final : private net::TransportOwner {
+class HttpClient final : private net::TransportOwner {
  public:
   struct Request {
-    HostPort relay;
+    HostPort address;
     std::string host;  // SNI and Host
     std::string method;
     std::string target;
-    std::string body;  // JSON; empty: none
+    std::string body = {};                   // JSON; empty: none
+    std::string fields = {};                 // each line ending in CRLF
+    Duration patience = limits::kFirstByte;  // with an answer that stands still
   };
   // Content of the answer, chunk framing taken off; the status comes with each call.
   using OnContent = std::function<void(int status, std::string_view content)>;
@@ -31,10 +34,10 @@ class DemoClient final : private net::TransportOwner {
   // client may be destroyed from here through Shard::dispose.
   using OnDone = std::function<void(Result<int>)>;
 
-  // `tls` outlives the client.
-  DemoClient(net::Shard& shard, const net::TlsContext& tls, Request request, OnContent on_content,
+  // `tls` outlives the client; null: plain.
+  HttpClient(net::Shard& shard, const net::TlsContext* tls, Request request, OnContent on_content,
              OnDone on_done);
-  ~DemoClient();
+  ~HttpClient();
 
  private:
   void connected(Result<net::Fd> fd);
@@ -46,7 +49,7 @@ class DemoClient final : private net::TransportOwner {
   void fail_cut(const char* when);
 
   net::Shard& shard_;
-  const net::TlsContext& tls_;
+  const net::TlsContext* const tls_;
   Request request_;
   OnContent on_content_;
   OnDone on_done_;

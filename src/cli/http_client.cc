@@ -1,4 +1,4 @@
-#include "cli/demo_client.h"
+#include "cli/http_client.h"
 
 #include <array>
 #include <utility>
@@ -7,36 +7,38 @@
 
 namespace leat::cli {
 
-DemoClient::DemoClient(net::Shard& shard, const net::TlsContext& tls, Request request,
+HttpClient::HttpClient(net::Shard& shard, const net::TlsContext* tls, Request request,
                        OnContent on_content, OnDone on_done)
     : shard_(shard),
       tls_(tls),
       request_(std::move(request)),
       on_content_(std::move(on_content)),
       on_done_(std::move(on_done)),
-      patience_(shard, [this] { done(fail(Code::TIMEOUT, "no answer through the tunnel")); }) {
-  dial_ = net::Dial::start(shard_, request_.relay, limits::kDialTimeout,
+      patience_(shard, [this] { done(fail(Code::TIMEOUT, "no answer")); }) {
+  dial_ = net::Dial::start(shard_, request_.address, limits::kDialTimeout,
                            [this](Result<net::Fd> fd) { connected(std::move(fd)); });
-  patience_.arm_in(limits::kFirstByte);
+  patience_.arm_in(request_.patience);
 }
 
-DemoClient::~DemoClient() {
+HttpClient::~HttpClient() {
   if (transport_) transport_->abort();
 }
 
-void DemoClient::connected(Result<net::Fd> fd) {
+void HttpClient::connected(Result<net::Fd> fd) {
   if (!fd) return done(tl::unexpected(fd.error()));
-  transport_ = net::make_tls_transport(shard_, fd->release(), tls_, request_.host);
+  transport_ = tls_ != nullptr
+                   ? net::make_tls_transport(shard_, fd->release(), *tls_, request_.host)
+                   : net::make_plain_transport(shard_, fd->release());
   if (!transport_) return done(fail(Code::INTERNAL, "the connection could not be set up"));
   transport_->set_owner(this);
   on_transport();
 }
 
-void DemoClient::send_request() {
+void HttpClient::send_request() {
   std::string head = request_.method + " " + request_.target +
-                     " HTTP/1.1\r\nHost: " + request_.host + ":" +
-                     std::to_string(request_.relay.port) +
-                     "\r\nUser-Agent: leat-demo\r\nAccept: */*\r\nConnection: close\r\n";
+                     " HTTP/1.1\r\nHost: " + HostPort{request_.host, request_.address.port}.text() +
+                     "\r\nUser-Agent: leat\r\nAccept: */*\r\nConnection: close\r\n" +
+                     request_.fields;
   if (!request_.body.empty()) {
     head += "Content-Type: application/json\r\nContent-Length: " +
             std::to_string(request_.body.size()) + "\r\n";
@@ -45,7 +47,7 @@ void DemoClient::send_request() {
   sent_ = true;
 }
 
-void DemoClient::on_transport() {
+void HttpClient::on_transport() {
   if (!on_done_) return;
   if (!sent_ && transport_->established()) send_request();
   if (sent_) writer_.flush(*transport_);
@@ -55,7 +57,7 @@ void DemoClient::on_transport() {
   read_content();
 }
 
-bool DemoClient::read_head() {
+bool HttpClient::read_head() {
   switch (reader_.read_head(*transport_)) {
     case net::HttpReader::Head::more:
       return false;
@@ -83,13 +85,13 @@ bool DemoClient::read_head() {
   return true;
 }
 
-void DemoClient::read_content() {
+void HttpClient::read_content() {
   std::array<std::uint8_t, 16 * 1024> buffer;
   for (;;) {
     const mux::Produced produced = reader_.produce_body(*transport_, buffer);
     switch (produced.kind) {
       case mux::Produced::Kind::bytes: {
-        patience_.arm_in(limits::kFirstByte);
+        patience_.arm_in(request_.patience);
         std::string content;
         dechunker_.feed(as_chars(Bytes(buffer).first(produced.n)), content);
         if (!content.empty()) on_content_(status_, content);
@@ -105,11 +107,11 @@ void DemoClient::read_content() {
   }
 }
 
-void DemoClient::fail_cut(const char* when) {
+void HttpClient::fail_cut(const char* when) {
   done(fail(Code::CARRIER_CUT, std::string("the relay closed the connection ") + when));
 }
 
-void DemoClient::done(Result<int> result) {
+void HttpClient::done(Result<int> result) {
   patience_.disarm();
   if (on_done_) std::exchange(on_done_, nullptr)(std::move(result));
 }
