@@ -5,6 +5,12 @@
 
 namespace leat {
 
+void Histogram::add(const Histogram& other) {
+  for (std::size_t i = 0; i < kBounds.size(); ++i) up_to_[i] += other.up_to_[i];
+  count_ += other.count_;
+  sum_ += other.sum_;
+}
+
 void Histogram::observe(std::chrono::duration<double> time) {
   for (std::size_t i = kBounds.size(); i-- > 0 && time.count() <= kBounds[i];) ++up_to_[i];
   ++count_;

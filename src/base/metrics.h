@@ -19,6 +19,7 @@ class Histogram {
                                                      0.1,   0.25,   1.0,   2.5,  10.0,  60.0};
 
   void observe(std::chrono::duration<double> time);
+  void add(const Histogram& other);
   std::uint64_t count() const { return count_; }
 
  private:

@@ -47,6 +47,11 @@ class HttpReader {
   // The next message has begun to arrive.
   bool has_held() const { return held_at_ < held_.size(); }
   std::size_t held() const { return held_.size() - held_at_; }
+  // What another reader held when it gave its transport up: comes before what the transport has.
+  void hold(std::string held) {
+    held_ = std::move(held);
+    held_at_ = 0;
+  }
   // What came behind the last head, for whoever takes the transport over.
   std::string release_held() { return held_.substr(std::exchange(held_at_, held_.size())); }
 

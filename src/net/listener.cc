@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -29,6 +30,8 @@ class SocketListener final : public Listener, private Watched, private Deferred 
 
   bool watch() { return shard_.watch(fd_.get(), *this); }
   HostPort address() const override { return SocketAddress::local(fd_.get()).host_port(); }
+  Result<std::unique_ptr<Listener>> share(Shard& shard, OnAccept on_accept) const override;
+  void stop() override { ::shutdown(fd_.get(), SHUT_RD); }
 
  private:
   void on_ready() override {
@@ -69,6 +72,16 @@ void SocketListener::accept_some() {
         break;
     }
   }
+}
+
+// Edge-triggered, both shards are told of a connection, and the one that comes first has it: whoever
+// is idle, rather than whoever the addresses' hash chooses (SO_REUSEPORT).
+Result<std::unique_ptr<Listener>> SocketListener::share(Shard& shard, OnAccept on_accept) const {
+  Fd fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return fail(Code::LISTEN, std::generic_category().message(errno));
+  auto listener = std::make_unique<SocketListener>(shard, std::move(fd), std::move(on_accept));
+  if (!listener->watch()) return fail(Code::LISTEN, std::generic_category().message(errno));
+  return listener;
 }
 
 Result<Fd> bind_and_listen(const SocketAddress& address, const HostPort& named) {

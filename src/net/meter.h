@@ -1,4 +1,5 @@
-// Limits how many bytes a stream may move. Asked before each of them, told after.
+// Limits how many bytes a stream may move. Asked before each of them; told at once after, of none
+// too.
 #pragma once
 
 #include <cstddef>

@@ -47,6 +47,10 @@ class Listener {
   // LEAT_LISTEN on failure. Port 0 lets the kernel choose; see address().
   static Result<std::unique_ptr<Listener>> open(Shard& shard, const HostPort& address,
                                                 OnAccept on_accept);
+  // Another shard accepts from the same socket: each connection goes to one of the two.
+  virtual Result<std::unique_ptr<Listener>> share(Shard& shard, OnAccept on_accept) const = 0;
+  // No connection is made any more. The one thing that any thread may do.
+  virtual void stop() = 0;
   virtual ~Listener() = default;
   virtual HostPort address() const = 0;  // as bound
 };

@@ -57,11 +57,11 @@ mux::Produced Splice::produce(MutableBytes out) {
     if (out.empty()) return mux::Produced::not_ready();
   }
   const IoResult result = transport_->read(out);
+  if (meter_ != nullptr) meter_->moved(Meter::Direction::in, result.n);
   switch (result.status) {
     case IoStatus::ok:
       sent_ += result.n;
       if (broken_) grace_.arm_in(limits::kStalled);  // the grace is for one that takes nothing
-      if (meter_ != nullptr) meter_->moved(Meter::Direction::in, result.n);
       return mux::Produced::bytes(result.n);
     case IoStatus::would_block:
       return mux::Produced::not_ready();
@@ -92,8 +92,8 @@ std::size_t Splice::deliver_pieces(std::span<const Bytes> pieces) {
     driver_.mux().wake(stream_);
     return size;
   }
+  if (meter_ != nullptr) meter_->moved(Meter::Direction::out, result.n);
   if (result.n > 0) {
-    if (meter_ != nullptr) meter_->moved(Meter::Direction::out, result.n);
     received_ += result.n;
     driver_.shard().defer(*this);  // one flush for all the frames of this batch
   }

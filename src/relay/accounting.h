@@ -7,16 +7,23 @@
 //
 // Counting by day and month goes by the wall clock, in UTC; pace by the same, so that it survives a
 // restart. A clock that jumps back keeps nobody waiting for longer than a bucket takes to fill.
+//
+// All shards use the same accounts. What an owner without a plan moves is counted without a lock;
+// with one, each batch of bytes is set aside under the account's lock before it moves, so that
+// streams of two shards together take no more than there is.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,24 +59,49 @@ class Pace {
   std::chrono::microseconds depth_{0};                   // of the burst
 };
 
-class Account {
+class Account;
+
+// Accounts of which something is to be written or told.
+class Changes {
+ public:
+  void add(std::shared_ptr<Account> account) {
+    const std::lock_guard lock(mutex_);
+    accounts_.push_back(std::move(account));
+  }
+  std::vector<std::shared_ptr<Account>> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(accounts_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<Account>> accounts_;
+};
+
+// Any thread.
+class Account : public std::enable_shared_from_this<Account> {
  public:
   Account(std::string owner, store::Usage day, store::Usage month);
 
   const std::string& owner() const { return owner_; }
-  const Plan* plan() const { return plan_ ? &*plan_ : nullptr; }
+  std::shared_ptr<const Plan> plan() const;  // nullptr: none
   void set_plan(const Plan* plan);
 
   // One more request or connection: a code of the QUOTA_ family, or it has been counted, and
   // end_stream() follows.
   std::optional<Code> begin_stream(WallTime now);
-  void end_stream() { --streams_; }
+  void end_stream();
   // One more WebSocket message begins: QUOTA_MESSAGES, or it has been counted.
   std::optional<Code> begin_message(net::Meter::Direction from, WallTime now);
-  // How many bytes may move now; 0: used up (spent() says what) or ahead of its pace.
+  // How many bytes may move now; 0: used up (spent() says what), ahead of its pace, or set aside.
   std::uint64_t allowance(WallTime now) const;
   std::optional<Code> spent() const;
-  void moved(net::Meter::Direction direction, std::uint64_t n, WallTime now);
+  // How many of `wanted` bytes may move now; they are set aside until moved(), or reserve() again,
+  // is told of them. `aside`: how many these are; 0 where no limit asks for it.
+  std::uint64_t reserve(std::uint64_t wanted, WallTime now, std::uint64_t& aside);
+  // So many have moved; what was set aside for them is free again.
+  void moved(net::Meter::Direction direction, std::uint64_t n, WallTime now,
+             std::uint64_t aside = 0);
 
   // When the limit that `code` names is of no concern any more.
   std::chrono::seconds resets_in(Code code, WallTime now) const;
@@ -81,22 +113,35 @@ class Account {
   };
   std::optional<RateFields> rate_fields(WallTime now) const;
 
-  std::size_t streams() const { return streams_; }
-  const store::Usage& day() const { return day_; }
-  const store::Usage& month() const { return month_; }
-  const std::string& day_name() const { return day_name_; }  // which those are
-  const std::string& month_name() const { return month_name_; }
+  std::size_t streams() const;
+  store::Usage day() const;
+  store::Usage month() const;
+  std::string day_name() const;  // which those are
+  std::string month_name() const;
 
  private:
   friend class Accounting;
+  using Lock = std::lock_guard<std::mutex>;
   // Something is to be written or told.
   void touch() {
-    if (changes_ != nullptr && !std::exchange(changed_, true)) changes_->push_back(this);
+    if (changed_.load(std::memory_order_relaxed) || changes_ == nullptr) return;
+    if (!changed_.exchange(true)) changes_->add(shared_from_this());
   }
+  // These with the lock held.
   std::uint64_t left(std::uint64_t used, const Plan::Limit& limit) const;
+  std::uint64_t left_now(WallTime now) const;
+  std::optional<Code> find_spent() const;
+  store::Usage with_loose(store::Usage usage) const;
+  void count(net::Meter::Direction direction, std::uint64_t n);
+  void gather();
 
   const std::string owner_;
-  std::optional<Plan> plan_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Plan> plan_;
+  std::atomic<bool> limited_ = false;  // the plan has something to say about bytes
+  // Moved while it had not, and not yet counted below.
+  std::atomic<std::uint64_t> loose_in_ = 0, loose_out_ = 0;
+  std::uint64_t aside_ = 0;  // for streams that are just moving it
   std::size_t streams_ = 0;
   // Paces that a restart would otherwise forgive, and by what name the database has them.
   struct Kept {
@@ -109,39 +154,56 @@ class Account {
   store::Usage day_, month_;  // all of it
   store::Usage unsettled_;    // not yet in the database
   std::string day_name_, month_name_;
-  std::vector<Account*>* changes_ = nullptr;  // the accounting's
-  bool changed_ = false;                      // and this is one of them
-  std::string told_;                          // the period for whose bytes on_limit was called …
+  Changes* changes_ = nullptr;         // the accounting's
+  std::atomic<bool> changed_ = false;  // and this is one of them
+  std::string told_;                   // the period for whose bytes on_limit was called …
   absl::flat_hash_map<Code, WallTime> refused_;  // … and when it was for other limits
 };
 
 class StreamMeter;
 
+// Streams of one shard that are ahead of their pace, or have used their quota up: they look again in
+// a moment.
+class HeldBack {
+ public:
+  using Place = std::list<StreamMeter*>::iterator;
+  explicit HeldBack(net::Shard& shard);
+  Place add(StreamMeter& meter);
+  void remove(Place place) { meters_.erase(place); }
+
+ private:
+  void wake();
+
+  std::list<StreamMeter*> meters_;
+  net::Timer timer_;
+};
+
+// Any thread, but where it says otherwise.
 class Accounting {
  public:
   using Clock = std::function<WallTime()>;
+  // `shard` and `store`: where it settles, and where owners are looked at.
   Accounting(net::Shard& shard, store::Store& store, Plans plans, Clock clock = {});
   ~Accounting();
 
   // The owner's account, read from the database when it is first asked for. STORE: what it has used
   // is not known.
-  Result<std::shared_ptr<Account>> account(const store::TokenInfo& owner);
+  Result<std::shared_ptr<Account>> account(const store::TokenInfo& owner) {
+    return account(owner, store_);
+  }
+  // On another shard, with the store of that one.
+  Result<std::shared_ptr<Account>> account(const store::TokenInfo& owner, store::Store& store);
   void set_plans(Plans plans);
   // Owners may have been given other plans; one that cannot be looked up keeps what it has.
   void look_at_owners();
-  const Plans& plans() const { return plans_; }
-  std::size_t owners() const { return accounts_.size(); }  // that are in memory
+  Plans plans() const;
+  std::size_t owners() const;  // that are in memory
   WallTime now() const { return clock_(); }
-
-  // A stream that is ahead of its pace, or has used its quota up, may look again in a moment.
-  using Waiting = std::list<StreamMeter*>;
-  Waiting::iterator wait(StreamMeter& meter);
-  void forget(Waiting::iterator waiting) { waiting_.erase(waiting); }
 
   // Called when an owner's quota of bytes is used up, once for each period (and again if the owner
   // was forgotten meanwhile: then its agents are others), and when another limit of its plan has
-  // refused somebody, once a minute for each.
-  std::function<void(const Account& account, Code code)> on_limit;
+  // refused somebody, once a minute for each. On any thread, without a lock held.
+  std::function<void(const std::shared_ptr<Account>& account, Code code)> on_limit;
   // Something was refused for this limit.
   void refused(Account& account, Code code);
 
@@ -149,29 +211,32 @@ class Accounting {
   void settle();
 
  private:
+  using Lock = std::lock_guard<std::mutex>;
   struct Entry {
     std::shared_ptr<Account> account;
     std::string plan;   // its name, as the credential says
     bool idle = false;  // at the last sweep, and nobody has asked for it since
   };
-  bool write();
-  void turn_pages();
-  void turn_page(Account& account);
-  void sweep();
   void tell(Account& account);
-  void wake();
+  // These with the lock held.
+  void collect();
+  bool write();
+  void turn_pages(store::Store& store);
+  void turn_page(Account& account, store::Store& store);
+  void sweep();
 
+  const Clock clock_;
+  Changes changes_;
+  mutable std::mutex mutex_;
   store::Store& store_;
   Plans plans_;
-  const Clock clock_;
   absl::flat_hash_map<std::string, Entry> accounts_;
-  std::vector<Account*> changes_;  // of those, since they were settled last
-  std::chrono::sys_days today_;
+  absl::flat_hash_set<std::shared_ptr<Account>> settling_;  // changed, and not yet written
+  std::chrono::sys_days today_, forgotten_;  // before which days have been forgotten
   std::string day_name_, month_name_;  // of it
   WallTime swept_;
   std::vector<store::UsageRow> overdue_;  // of periods that are over, and not yet in the database
-  Waiting waiting_;
-  net::Timer settle_timer_, wake_timer_;
+  net::Timer settle_timer_;
   bool failed_ = false;  // the last settling
 };
 
@@ -180,8 +245,8 @@ class StreamMeter final : public net::Meter {
  public:
   // `wake`: something may move again, or nothing ever will: see refused().
   // `traffic`: counts the same for the whole relay.
-  StreamMeter(Accounting& accounting, std::shared_ptr<Account> account, Traffic& traffic,
-              std::function<void()> wake);
+  StreamMeter(Accounting& accounting, HeldBack& held_back, std::shared_ptr<Account> account,
+              Traffic& traffic, std::function<void()> wake);
   ~StreamMeter();
   StreamMeter(const StreamMeter&) = delete;
   StreamMeter& operator=(const StreamMeter&) = delete;
@@ -203,10 +268,12 @@ class StreamMeter final : public net::Meter {
 
  private:
   Accounting& accounting_;
+  HeldBack& held_back_;
   std::shared_ptr<Account> account_;
   Traffic& traffic_;
   std::function<void()> wake_;
-  std::optional<Accounting::Waiting::iterator> waiting_;
+  std::uint64_t aside_ = 0;  // by allow(), for moved()
+  std::optional<HeldBack::Place> waiting_;
 };
 
 }  // namespace leat::relay

@@ -52,11 +52,17 @@ std::vector<BareAgent*> bare_agents(Context& context) {
   return all;
 }
 
-std::vector<AgentSession*> sessions_of(Context& context, const std::string& identity) {
-  std::vector<AgentSession*> found;
-  for (AgentSession* session : context.registry.sessions()) {
-    if (hex(session->identity()) == identity) found.push_back(session);
-  }
+// On each shard in turn, for those of that identity; how many they were.
+template <typename Visit>
+std::size_t for_sessions_of(Context& context, const std::string& identity, Visit visit) {
+  std::size_t found = 0;
+  context.common.everywhere([&](Context& shard) {
+    for (AgentSession* session : std::vector(shard.registry.sessions())) {
+      if (hex(session->identity()) != identity) continue;
+      ++found;
+      visit(*session);
+    }
+  });
   return found;
 }
 
@@ -82,17 +88,23 @@ Json governor_json(const net::SendGovernor& governor) {
 // --- handlers ---
 
 Result<AdminAnswer> get_status(Context& context, const AdminRequest&) {
+  std::size_t agents = 0, http_visitors = 0, tcp_visitors = 0;
+  context.common.everywhere([&](const Context& shard) {
+    agents += shard.registry.sessions().size();
+    http_visitors += shard.http_visitors.size();
+    tcp_visitors += shard.tcp_visitors.size();
+  });
   return answer({{"status", context.draining ? "draining" : "ok"},
                  {"version", LEAT_VERSION},
-                 {"url", context.public_url},
-                 {"agents", context.registry.sessions().size()},
-                 {"http_visitors", context.http_visitors.size()},
-                 {"tcp_visitors", context.tcp_visitors.size()}});
+                 {"url", context.common.public_url},
+                 {"agents", agents},
+                 {"http_visitors", http_visitors},
+                 {"tcp_visitors", tcp_visitors}});
 }
 
 Result<AdminAnswer> get_agents(Context& context, const AdminRequest&) {
   Json agents = Json::array();
-  for (AgentSession* session : context.registry.sessions()) {
+  const auto add = [&](AgentSession* session) {
     const AgentSession::About about = session->about();
     agents.push_back({{"identity", hex(session->identity())},
                       {"owner", session->credential_name()},
@@ -106,7 +118,9 @@ Result<AdminAnswer> get_agents(Context& context, const AdminRequest&) {
                       {"bytes_out", about.bytes_out},
                       {"rtt_ms", std::chrono::duration<double, std::milli>(about.rtt).count()},
                       {"governor", governor_json(session->driver().governor())}});
-  }
+  };
+  context.common.everywhere(
+      [&](const Context& shard) { std::ranges::for_each(shard.registry.sessions(), add); });
   for (BareAgent* agent : bare_agents(context)) {
     const BareAgent::About about = agent->about();
     agents.push_back({{"identity", hex(agent->identity())},
@@ -152,24 +166,24 @@ Result<AdminAnswer> close_session(Context& context, const AdminRequest& request)
 }
 
 Result<AdminAnswer> drain_agent(Context& context, const AdminRequest& request) {
-  const auto sessions = sessions_of(context, request.path_value);
-  if (sessions.empty()) return fail(Code::ADMIN_NO_SUCH);
-  for (AgentSession* session : sessions) session->drain();
+  const std::size_t found = for_sessions_of(context, request.path_value,
+                                            [](AgentSession& session) { session.drain(); });
+  if (found == 0) return fail(Code::ADMIN_NO_SUCH);
   return AdminAnswer{204, {}};
 }
 
 Result<AdminAnswer> cut_agent(Context& context, const AdminRequest& request) {
-  const auto sessions = sessions_of(context, request.path_value);
+  const std::size_t found = for_sessions_of(context, request.path_value,
+                                            [](AgentSession& session) { session.close(kCut); });
   const auto bare = bare_agents_of(context, request.path_value);
-  if (sessions.empty() && bare.empty()) return fail(Code::ADMIN_NO_SUCH);
-  for (AgentSession* session : sessions) session->close(kCut);
+  if (found == 0 && bare.empty()) return fail(Code::ADMIN_NO_SUCH);
   for (BareAgent* agent : bare) agent->close(kCut);
   return AdminAnswer{204, {}};
 }
 
 Result<AdminAnswer> get_tunnels(Context& context, const AdminRequest&) {
   Json tunnels = Json::array();
-  for (AgentSession* session : context.registry.sessions()) {
+  const auto add = [&](AgentSession* session) {
     const AgentSession::About about = session->about();
     for (const std::string& id : about.tunnels) {
       const control::TunnelRequest* bound = session->bound(id);
@@ -184,11 +198,13 @@ Result<AdminAnswer> get_tunnels(Context& context, const AdminRequest&) {
                          {"public", bound->is_public},
                          {"guarded", session->access(id) != nullptr}});
     }
-  }
+  };
+  context.common.everywhere(
+      [&](const Context& shard) { std::ranges::for_each(shard.registry.sessions(), add); });
   for (BareAgent* agent : bare_agents(context)) {
     tunnels.push_back({{"id", agent->room()},
                        {"kind", "ws"},
-                       {"urls", {room_url(context.public_url, agent->room())}},
+                       {"urls", {room_url(context.common.public_url, agent->room())}},
                        {"relay_sees", control::relay_sees(control::TunnelKind::ws)},
                        {"owner", agent->owner()},
                        {"identity", hex(agent->identity())},
@@ -211,17 +227,21 @@ Result<AdminAnswer> release_tunnel(Context& context, const AdminRequest& request
   if (!*released && bare.empty()) return fail(Code::ADMIN_NO_SUCH);
   for (BareAgent* agent : bare) agent->close(kCut);
   std::set<std::string> ended = {request.path_value}, hosts;
-  for (AgentSession* session : std::vector(context.registry.sessions())) {
-    for (const control::TunnelRequest& tunnel : session->revoke(request.path_value)) {
-      ended.insert(tunnel.id);
-      if (tunnel.id == request.path_value) hosts.insert(tunnel.hosts.begin(), tunnel.hosts.end());
+  context.common.everywhere([&](const Context& shard) {
+    for (AgentSession* session : std::vector(shard.registry.sessions())) {
+      for (const control::TunnelRequest& tunnel : session->revoke(request.path_value)) {
+        ended.insert(tunnel.id);
+        if (tunnel.id == request.path_value) hosts.insert(tunnel.hosts.begin(), tunnel.hosts.end());
+      }
     }
-  }
-  for (const std::string& tunnel : ended) {
-    context.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.revoke(tunnel); });
-    context.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.revoke(tunnel); });
-    context.sealed_visitors.for_each([&](SealedVisitor& visitor) { visitor.revoke(tunnel); });
-  }
+  });
+  context.common.everywhere([&](Context& shard) {
+    for (const std::string& tunnel : ended) {
+      shard.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.revoke(tunnel); });
+      shard.tcp_visitors.for_each([&](TcpVisitor& visitor) { visitor.revoke(tunnel); });
+      shard.sealed_visitors.for_each([&](SealedVisitor& visitor) { visitor.revoke(tunnel); });
+    }
+  });
   for (const std::string& host : hosts) {
     if (const auto gone = context.store.release(host); !gone) return tl::unexpected(gone.error());
   }
@@ -267,16 +287,19 @@ Result<AdminAnswer> revoke_token(Context& context, const AdminRequest& request) 
   const auto revoked = context.store.revoke_token(request.path_value);
   if (!revoked) return tl::unexpected(revoked.error());
   // The sessions end at once; the poll of the database would do it a little later.
-  for (AgentSession* session : std::vector(context.registry.sessions())) {
-    session->check_credential();
-  }
+  context.common.everywhere([&](const Context& shard) {
+    for (AgentSession* session : std::vector(shard.registry.sessions())) {
+      session->check_credential();
+    }
+  });
   for (BareAgent* agent : bare_agents(context)) agent->check_credential();
   return AdminAnswer{204, {}};
 }
 
 Result<AdminAnswer> get_plans(Context& context, const AdminRequest&) {
   Json plans = Json::array();
-  for (const Plan& plan : context.accounting.plans().all) {
+  const Plans known = context.accounting.plans();
+  for (const Plan& plan : known.all) {
     plans.push_back({{"name", plan.name},
                      {"tunnels", limit(plan.tunnels)},
                      {"streams", limit(plan.streams)},
@@ -289,7 +312,7 @@ Result<AdminAnswer> get_plans(Context& context, const AdminRequest&) {
                      {"agent_messages_per_minute", limit(plan.agent_messages_per_minute)},
                      {"message", limit(plan.message)}});
   }
-  return answer({{"default", context.accounting.plans().fallback}, {"plans", std::move(plans)}});
+  return answer({{"default", known.fallback}, {"plans", std::move(plans)}});
 }
 
 Result<AdminAnswer> get_usage(Context& context, const AdminRequest& request) {

@@ -17,7 +17,6 @@ namespace {
 constexpr auto kLeavePoll = std::chrono::milliseconds(10);
 
 constexpr auto kLookAgain = std::chrono::hours(1);  // whether a JWT has ended
-constexpr std::size_t kSeenAgents = 65'536;         // remembered, to tell who comes back
 
 mux::Config config_of(Context& context) {
   mux::Config config = mux::Config::native(mux::Role::server);
@@ -29,8 +28,9 @@ mux::Config config_of(Context& context) {
 
 AgentSession::AgentSession(Context& context, std::unique_ptr<net::Transport> carrier,
                            const net::SessionId& session, const PublicKey& identity,
-                           std::optional<Waiting> waiting)
+                           Directory::Seat seat, std::optional<Counted> waiting)
     : context_(context),
+      seat_(std::move(seat)),
       identity_(identity),
       session_name_(hex(Bytes(session).first(8))),
       peer_(carrier->peer()),
@@ -185,7 +185,7 @@ void AgentSession::on_hello(control::HelloInfo hello) {
       return close(Error{Code::BAD_JWT, known.error().detail});
     }
   }
-  auto account = context_.accounting.account(owner);
+  auto account = context_.accounting.account(owner, context_.store);
   if (!account) {
     log::write(log::Level::error, "usage not known", account.error());
     return close(Error{Code::STORE, "what the owner has used could not be read"});
@@ -197,13 +197,13 @@ void AgentSession::on_hello(control::HelloInfo hello) {
       other->close(Error{Code::REPLACED, {}});
     }
   }
-  std::size_t& sessions = context_.token_sessions[owner.id];
-  if (sessions >= limits::kTokenSessions) {
+  const std::string token = std::to_string(owner.id);
+  if (context_.common.token_sessions.of(token) >= limits::kTokenSessions) {
     log::warn("agent refused",
               {{"peer", peer_}, {"code", "LEAT_TOO_MANY_SESSIONS"}, {"credential", owner.name}});
     return close(Error{Code::TOO_MANY_SESSIONS, {}});
   }
-  counted_.emplace(sessions);
+  counted_.emplace(context_.common.token_sessions, token);
   hello_timer_.disarm();
   waiting_.reset();
   token_id_ = owner.id;
@@ -211,8 +211,7 @@ void AgentSession::on_hello(control::HelloInfo hello) {
   host_name_ = hello.host_name;
   software_ = hello.software;
   ++context_.metrics.agents_joined;
-  if (context_.seen.size() >= kSeenAgents) context_.seen.clear();
-  if (!context_.seen.insert(identity_).second) ++context_.metrics.reconnects;
+  if (context_.common.directory.has_been_here(identity_)) ++context_.metrics.reconnects;
   claims_ = admitted->claims;
   if (claims_) watch_expiry();
   log::info("agent joined", {{"session", session_name_},
@@ -229,11 +228,6 @@ void AgentSession::watch_expiry() {
   const std::chrono::seconds left = context_.credentials.left(*claims_);
   if (left.count() <= 0) return close(Error{Code::JWT_EXPIRED, {}});
   expiry_timer_.arm_in(std::min<std::chrono::seconds>(left, kLookAgain));
-}
-
-void AgentSession::list_tunnels(const Account& account, std::set<std::string_view>& out) const {
-  if (account_.get() != &account) return;
-  for (const auto& [id, lease] : tunnels_) out.insert(id);
 }
 
 AgentSession::About AgentSession::about() {

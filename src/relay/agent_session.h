@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,8 +29,8 @@ class AgentSession final : private net::SessionDriver::Owner,
                            private mux::Sink {
  public:
   AgentSession(Context& context, std::unique_ptr<net::Transport> carrier,
-               const net::SessionId& session, const PublicKey& identity,
-               std::optional<Waiting> waiting);
+               const net::SessionId& session, const PublicKey& identity, Directory::Seat seat,
+               std::optional<Counted> waiting);
   ~AgentSession();
 
   void start(Bytes surplus);
@@ -61,8 +60,6 @@ class AgentSession final : private net::SessionDriver::Owner,
   std::vector<control::TunnelRequest> revoke(const std::string& name);
   // Of its owner; not null once it has bound something.
   const std::shared_ptr<Account>& account() const { return account_; }
-  // Adds the ids of what it has bound, if it is that owner's; good until it binds or unbinds.
-  void list_tunnels(const Account& account, std::set<std::string_view>& out) const;
   // Tells the agent, if it is that owner's, that a quota is used up.
   void notice(const Account& account, Code code);
   // The rules of a tunnel it has bound; nullptr: none.
@@ -119,6 +116,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   void log_end(const Error& why) const;
 
   Context& context_;
+  const Directory::Seat seat_;
   PublicKey identity_;
   std::string session_name_;
   std::string peer_;
@@ -127,7 +125,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   mux::StreamHandle control_stream_;
   net::Timer hello_timer_;
   net::Timer leave_timer_;          // armed: the agent wants to leave, and visitors still wait
-  std::optional<Waiting> waiting_;  // until Hello is accepted …
+  std::optional<Counted> waiting_;  // until Hello is accepted …
   std::optional<Counted> counted_;  // … and from then on: of its token, until it closes
   ResetPace resets_;
   std::string control_out_;
@@ -142,6 +140,7 @@ class AgentSession final : private net::SessionDriver::Owner,
     control::TunnelRequest request;
     std::shared_ptr<Ports::Lease> port;  // tcp only; of all that serve the tunnel
     std::vector<std::unique_ptr<Names::Hold>> hosts;
+    Directory::Held held;
   };
   absl::flat_hash_map<std::string, Tunnel> tunnels_;
   bool leaves_ = false;  // the agent has asked for the end …

@@ -165,14 +165,14 @@ void AgentSession::answer(const Asked& asked) {
 Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
   if (const Result<void> set = set_access(tunnel); !set) return tl::unexpected(set.error());
   control::TunnelBound bound{tunnel.id, urls(tunnel), 0};
-  Tunnel held{tunnel, nullptr, {}};
+  Tunnel held{tunnel, nullptr, {}, {context_.common.directory, *account_, tunnel.id}};
   held.request.visitors = {};  // access_ has them
   if (tunnel.kind == control::TunnelKind::tcp) {
     // Bound again: its port is given back first, and it is nobody's should there be no other.
     tunnels_.erase(tunnel.id);
     context_.registry.unbind(tunnel.id, this);
     auto lent = context_.ports.lend(
-        tunnel.id, tunnel.remote_port, [&context = context_, id = tunnel.id](net::Fd socket) {
+        {context_.index, context_.shard}, tunnel.id, tunnel.remote_port, [&context = context_, id = tunnel.id](net::Fd socket) {
           Knock::start(context, std::move(socket), Knock::Door::tcp,
                        [&context, id](Knock::Guest guest) {
                          TcpVisitor::start(context, std::move(guest), id, control::TunnelKind::tcp);
@@ -184,9 +184,9 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
     }
     held.port = std::move(*lent);
     bound.remote_port = held.port->port();
-    bound.urls.push_back("tcp://" + HostPort{context_.public_host, bound.remote_port}.text());
+    bound.urls.push_back("tcp://" + HostPort{context_.common.public_host, bound.remote_port}.text());
   } else if (tunnel.kind == control::TunnelKind::sealed) {
-    bound.urls.push_back(context_.public_url + "/sealed/" + tunnel.id);
+    bound.urls.push_back(context_.common.public_url + "/sealed/" + tunnel.id);
   }
   for (const std::string& host : tunnel.hosts) {
     if (context_.names.below_domain(host)) continue;
@@ -249,9 +249,9 @@ std::vector<std::string> AgentSession::urls_of(const std::string& tunnel) const 
   const auto found = tunnels_.find(tunnel);
   if (found == tunnels_.end()) return {};
   const Tunnel& held = found->second;
-  if (held.port) return {"tcp://" + HostPort{context_.public_host, held.port->port()}.text()};
+  if (held.port) return {"tcp://" + HostPort{context_.common.public_host, held.port->port()}.text()};
   if (held.request.kind == control::TunnelKind::sealed) {
-    return {context_.public_url + "/sealed/" + tunnel};
+    return {context_.common.public_url + "/sealed/" + tunnel};
   }
   return urls(held.request);
 }
@@ -259,24 +259,24 @@ std::vector<std::string> AgentSession::urls_of(const std::string& tunnel) const 
 // Best first: a name is an origin of its own, and leads here if its owner saw to that.
 std::vector<std::string> AgentSession::urls(const control::TunnelRequest& tunnel) const {
   if (tunnel.kind == control::TunnelKind::ws) {
-    std::vector<std::string> urls = {room_url(context_.public_url, tunnel.id)};
-    if (!context_.names_first) return urls;
-    const std::string host = context_.url_of(context_.names.host_of(tunnel.id));
+    std::vector<std::string> urls = {room_url(context_.common.public_url, tunnel.id)};
+    if (!context_.common.names_first) return urls;
+    const std::string host = context_.common.url_of(context_.names.host_of(tunnel.id));
     urls.push_back("ws" + host.substr(std::string_view("http").size()) + "/");
     return urls;
   }
   const bool tls = tunnel.kind == control::TunnelKind::tls;
   if (!tls && tunnel.kind != control::TunnelKind::http) return {};
   const auto url = [&](const std::string& host) {
-    return tls ? "tls://" + HostPort{host, context_.tls_port}.text() : context_.url_of(host) + "/";
+    return tls ? "tls://" + HostPort{host, context_.common.tls_port}.text() : context_.common.url_of(host) + "/";
   };
   std::vector<std::string> urls;
   for (const std::string& host : tunnel.hosts) urls.push_back(url(host));
-  if (context_.names.has_domain() && (tls || context_.names_first)) {
+  if (context_.names.has_domain() && (tls || context_.common.names_first)) {
     const std::string host = context_.names.host_of(tunnel.id);
     if (std::ranges::find(tunnel.hosts, host) == tunnel.hosts.end()) urls.push_back(url(host));
   }
-  if (!tls) urls.push_back(context_.public_url + "/tunnel/" + tunnel.id + "/");
+  if (!tls) urls.push_back(context_.common.public_url + "/tunnel/" + tunnel.id + "/");
   return urls;
 }
 

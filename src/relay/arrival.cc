@@ -23,12 +23,12 @@ void Arrival::start(Context& context, Knock::Guest guest, const net::TlsContext&
 void Arrival::adopt(Context& context, std::unique_ptr<net::Transport> carrier) {
   context.arrivals
       .add(std::unique_ptr<Arrival>(new Arrival(context, std::move(carrier),
-                                                Waiting(context.waiting),
+                                                Counted(context.common.waiting),
                                                 context.shard.now() + limits::kHandshakeTimeout)))
       .greet_agent();
 }
 
-Arrival::Arrival(Context& context, std::unique_ptr<net::Transport> transport, Waiting waiting,
+Arrival::Arrival(Context& context, std::unique_ptr<net::Transport> transport, Counted waiting,
                  Time deadline)
     : context_(context),
       transport_(std::move(transport)),
@@ -111,9 +111,40 @@ void Arrival::become_agent(Bytes surplus) {
   transport_->write(as_bytes(handshake_->take_output()));
   transport_->flush();
   over_ = true;
-  AgentSession& agent = context_.sessions.add(std::make_unique<AgentSession>(
-      context_, std::move(transport_), session, request.identity, std::move(waiting_)));
-  agent.start(surplus);
+  timer_.disarm();
+  leaving_.emplace(Leaving{session, request.identity,
+                           Directory::Seat(context_.common.directory, request.identity),
+                           std::string(as_chars(surplus))});
+  // To another shard it goes once nothing of the transport is on the stack.
+  if (leaving_->seat.shard() != context_.index) return context_.shard.defer(*this);
+  begin_session(context_, std::move(transport_), std::move(*leaving_), std::move(waiting_));
+  context_.arrivals.release(*this);
+}
+
+void Arrival::begin_session(Context& context, std::unique_ptr<net::Transport> carrier,
+                            Leaving what, std::optional<Counted> waiting) {
+  AgentSession& agent = context.sessions.add(
+      std::make_unique<AgentSession>(context, std::move(carrier), what.session, what.identity,
+                                     std::move(what.seat), std::move(waiting)));
+  agent.start(as_bytes(what.surplus));
+}
+
+void Arrival::on_deferred() {
+  struct Journey {
+    std::unique_ptr<net::Transport> carrier;
+    Leaving what;
+    std::optional<Counted> waiting;
+  };
+  if (transport_->leave()) {
+    const std::size_t shard = leaving_->seat.shard();
+    const auto journey = std::make_shared<Journey>(
+        Journey{std::move(transport_), std::move(*leaving_), std::move(waiting_)});
+    context_.common.post(shard, [journey](Context& there) {
+      if (there.draining || !journey->carrier->join(there.shard)) return;
+      begin_session(there, std::move(journey->carrier), std::move(journey->what),
+                    std::move(journey->waiting));
+    });
+  }
   context_.arrivals.release(*this);
 }
 

@@ -16,18 +16,29 @@
 
 namespace leat::relay {
 
-class Arrival final : private net::TransportOwner {
+class Arrival final : private net::TransportOwner, private net::Deferred {
  public:
   static void start(Context& context, Knock::Guest guest, const net::TlsContext& tls);
   // A carrier in a WebSocket, already open: an agent.
   static void adopt(Context& context, std::unique_ptr<net::Transport> carrier);
-  ~Arrival();
+  ~Arrival() override;
 
  private:
-  Arrival(Context& context, std::unique_ptr<net::Transport> transport, Waiting waiting,
+  // A session on its way to its shard.
+  struct Leaving {
+    net::SessionId session;
+    PublicKey identity;
+    Directory::Seat seat;
+    std::string surplus;
+  };
+  static void begin_session(Context& context, std::unique_ptr<net::Transport> carrier,
+                            Leaving what, std::optional<Counted> waiting);
+
+  Arrival(Context& context, std::unique_ptr<net::Transport> transport, Counted waiting,
           Time deadline);
 
   void on_transport() override;
+  void on_deferred() override;
   void greet_agent();
   void handshake();
   void become_agent(Bytes surplus);
@@ -35,8 +46,9 @@ class Arrival final : private net::TransportOwner {
 
   Context& context_;
   std::unique_ptr<net::Transport> transport_;
-  std::optional<Waiting> waiting_;                 // handed on with the connection
+  std::optional<Counted> waiting_;                 // handed on with the connection
   std::optional<net::ServerHandshake> handshake_;  // set: an agent
+  std::optional<Leaving> leaving_;
   std::string output_;
   net::Timer timer_;
   bool over_ = false;

@@ -55,8 +55,9 @@ Result<BareAgent::Admission> admit_anybody(Context& context, const std::string& 
   const Result<bool> owned = context.store.is_owned(room);
   if (!owned) return tl::unexpected(owned.error());
   if (*owned) return fail(Code::TUNNEL_TAKEN, room);
-  std::size_t& sessions = context.token_sessions[0];
-  if (sessions >= limits::kOpenRoomSessions) return fail(Code::TOO_MANY_SESSIONS);
+  Crowd& sessions = context.common.token_sessions;
+  const std::string token = "0";
+  if (sessions.of(token) >= limits::kOpenRoomSessions) return fail(Code::TOO_MANY_SESSIONS);
   // All of them together are an owner like any other, of a name that no credential has.
   store::TokenInfo nobody;
   nobody.name = "open rooms";
@@ -64,7 +65,7 @@ Result<BareAgent::Admission> admit_anybody(Context& context, const std::string& 
   if (!account) return tl::unexpected(account.error());
   if (!may_have_another(context, **account, room)) return fail(Code::QUOTA_TUNNELS);
   return BareAgent::Admission{
-      .room = room, .counted = Counted(sessions), .account = std::move(*account)};
+      .room = room, .counted = Counted(sessions, token), .account = std::move(*account)};
 }
 
 }  // namespace
@@ -86,17 +87,19 @@ Result<BareAgent::Admission> BareAgent::admit(Context& context, const http::Requ
     ++context.metrics.refused[Code::QUOTA_TUNNELS];
     return fail(Code::QUOTA_TUNNELS);
   }
-  std::size_t& sessions = context.token_sessions[(*token)->id];
-  if (sessions >= limits::kTokenSessions) return fail(Code::TOO_MANY_SESSIONS);
+  Crowd& sessions = context.common.token_sessions;
+  const std::string id = std::to_string((*token)->id);
+  if (sessions.of(id) >= limits::kTokenSessions) return fail(Code::TOO_MANY_SESSIONS);
   if (const Result<void> claimed = claim(context, room, **token); !claimed) {
     return tl::unexpected(claimed.error());
   }
-  return Admission{room, (*token)->id, (*token)->name, Counted(sessions), std::move(*account)};
+  return Admission{room, (*token)->id, (*token)->name, Counted(sessions, id), std::move(*account)};
 }
 
 BareAgent::BareAgent(Context& context, std::unique_ptr<net::Transport> carrier, Admission admission)
     : context_(context),
       admission_(std::move(admission)),
+      held_(context.common.directory, *admission_.account, admission_.room),
       peer_(carrier->peer()),
       driver_(context.shard, config_of(context), *this, std::move(carrier), net::Framing::bare,
               context.options.send_governor) {}

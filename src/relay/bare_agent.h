@@ -67,6 +67,7 @@ class BareAgent final : private net::SessionDriver::Owner {
 
   Context& context_;
   Admission admission_;
+  const Directory::Held held_;
   const std::string peer_;
   const std::chrono::sys_seconds since_ =
       std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());

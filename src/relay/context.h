@@ -1,27 +1,31 @@
 // What every part of the relay may reach: the shard, the registry, the store, the options, and the
-// lists that own connections. Lives as long as the relay.
+// lists that own connections, of the shard it is on; and what all shards share. Lives as long as the
+// relay. docs/adr/0005-shards.md
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
-#include <absl/container/flat_hash_set.h>
-#include <absl/container/node_hash_map.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/limits.h"
 #include "base/memory_budget.h"
 #include "mux/abuse_guard.h"
 #include "mux/memory_share.h"
 #include "net/shard.h"
+#include "net/tls.h"
 #include "relay/access.h"
 #include "relay/accounting.h"
 #include "relay/admin_door.h"
 #include "relay/credentials.h"
+#include "relay/crowd.h"
+#include "relay/directory.h"
 #include "relay/journal.h"
 #include "relay/metrics.h"
 #include "relay/names.h"
@@ -62,50 +66,7 @@ class Owned {
   absl::flat_hash_map<T*, std::unique_ptr<T>> objects_;
 };
 
-// One of those that are counted, as long as it lives.
-class Counted {
- public:
-  explicit Counted(std::size_t& count) : count_(&count) { ++count; }
-  Counted(Counted&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
-  Counted& operator=(Counted&&) = delete;
-  ~Counted() {
-    if (count_ != nullptr) --*count_;
-  }
-
- private:
-  std::size_t* count_;
-};
-
-// How many of something each address has; those that have none are not in it.
-using CountOfAddress = absl::flat_hash_map<std::string, std::size_t>;
-
-// One of those that are counted, also by address, as long as it lives. Waiting are the connections
-// that have not yet shown what they want, from accept to the first head or the accepted
-// Hello: at most limits::kHandshakes of them with TLS, and, with and without, at most
-// limits::kHandshakesOfAddress from one address (threat 15).
-class Waiting {
- public:
-  explicit Waiting(std::size_t& all) : all_(all) {}
-  Waiting(std::size_t& all, CountOfAddress& of_address, std::string address)
-      : all_(all), of_address_(&of_address), address_(std::move(address)) {
-    ++of_address[address_];
-  }
-  Waiting(Waiting&& other) noexcept
-      : all_(std::move(other.all_)),
-        of_address_(std::exchange(other.of_address_, nullptr)),
-        address_(std::move(other.address_)) {}
-  Waiting& operator=(Waiting&&) = delete;
-  ~Waiting() {
-    if (of_address_ == nullptr) return;
-    const auto found = of_address_->find(address_);
-    if (--found->second == 0) of_address_->erase(found);
-  }
-
- private:
-  Counted all_;
-  CountOfAddress* of_address_ = nullptr;
-  std::string address_;
-};
+struct Context;
 
 class HttpVisitor;
 class TcpVisitor;
@@ -116,39 +77,85 @@ class BareAgent;
 class EventStream;
 class Knock;
 
+// What the shards of a relay share. Everything here takes care of itself, whichever thread asks,
+// but for what is said to be the first shard's.
+struct Common {
+  // Of `shards` the first settles accounts and turns the journal, with its `store`; all outlive
+  // this.
+  Common(std::vector<net::Shard*> shards, store::Store& store, Options options);
+
+  const Options options;
+  Accounting accounting;  // outlives what it meters
+  Directory directory;
+  Journal journal;  // outlives the visits
+  Ports ports;
+  Names names;
+  // Waiting are the connections that have not yet shown what they want, from accept to the first
+  // head or the accepted Hello: at most limits::kHandshakes of them with TLS, and, with and
+  // without, at most limits::kHandshakesOfAddress from one address (threat 15).
+  Crowd waiting, plain_waiting;
+  Crowd spliced;  // connections of tcp and tls tunnels, which stay as long as they like
+  // Sessions of each token: at most limits::kTokenSessions. "0": of agents without one.
+  Crowd token_sessions;
+  // What all sessions together hold of what visitors have not taken yet.
+  MemoryBudget budget;
+
+  // Before there are visitors; then it does not change.
+  bool names_first = false;  // names below the domain lead here from everywhere: in URLs
+  std::string public_url;    // without a slash at the end
+  std::string public_host;
+  std::uint16_t tls_port = 0;  // where the world reaches the TLS listener
+
+  const std::vector<net::Shard*> shards;
+  // Runs soon on that shard's thread, unless its context is gone by then.
+  void post(std::size_t shard, std::function<void(Context&)> work);
+  // Runs on each shard's thread, one after the other, and returns when it has. From the first one's
+  // thread, which may hold no lock meanwhile.
+  void everywhere(const std::function<void(Context&)>& work);
+
+  std::string url_of(const std::string& host) const;  // public_url with another host, without path
+
+ private:
+  friend struct Context;
+  struct Inbox {
+    std::mutex mutex;
+    std::vector<std::function<void(Context&)>> work;
+    std::shared_ptr<Context*> context = std::make_shared<Context*>(nullptr);  // its thread's
+  };
+  void open_inbox(Context& context);
+
+  std::vector<std::unique_ptr<Inbox>> inboxes_;  // what nobody took goes before all else
+};
+
+// One shard's. All of it is for that shard's thread alone.
 struct Context {
-  Context(net::Shard& s, store::Store& st, Options o);
+  Context(net::Shard& s, store::Store& st, Common& c, std::size_t i);
   ~Context();
 
   net::Shard& shard;
   store::Store& store;
-  Options options;
+  Common& common;
+  const std::size_t index;  // of the shard
+  const Options& options;
   Credentials credentials;
-  Accounting accounting;  // outlives what it meters
+  Accounting& accounting;
+  HeldBack held_back;
   Registry registry;
-  Rooms rooms;
+  Rooms rooms;  // of the first: bare agents are there
   Tries tries;
-  AdminDoor door;
-  HourlyLimit registrations{5};
+  AdminDoor door;                  // the first's, as is
+  HourlyLimit registrations{5};    // this …
+  std::function<void()> ask_to_drain;  // … and this: somebody asks for what TERM does
   Metrics metrics;
-  Journal journal;  // outlives the visits
-  Ports ports;
-  Names names;
-  bool names_first = false;  // names below the domain lead here from everywhere: in URLs
-  std::string public_url;    // without a slash at the end
-  std::string public_host;
-  std::string pin;                                    // "sha256:…" of the certificate's key
-  std::function<void()> ask_to_drain;                 // somebody asks for what TERM does
-  std::string url_of(const std::string& host) const;  // public_url with another host, without path
-  std::uint16_t tls_port = 0;                         // where the world reaches the TLS listener
+  Journal& journal;
+  Ports& ports;
+  Names& names;
+  std::shared_ptr<const net::TlsContext> tls;
+  std::string pin;  // "sha256:…" of the certificate's key
   bool draining = false;
-  std::size_t waiting = 0;  // see Waiting
-  CountOfAddress waiting_of;
-  std::size_t plain_waiting = 0;  // the same of visitors who come without TLS, as many as there are
-  CountOfAddress plain_waiting_of;
-  // Connections of tcp and tls tunnels, which stay as long as they like.
-  std::size_t spliced = 0;
-  CountOfAddress spliced_of;
+
+  // The shard that a visitor of the tunnel is to go to; where nobody serves it, this one.
+  std::size_t place_of(const std::string& tunnel, control::TunnelKind kind) const;
 
   // How fast each token may have new ids written down, in rows and in waits for the disk.
   struct WritePace {
@@ -156,14 +163,7 @@ struct Context {
   };
   absl::flat_hash_map<std::int64_t, WritePace> write_paces;
 
-  absl::flat_hash_set<PublicKey> seen;  // agents that have been here
-
-  // Sessions of each token: at most limits::kTokenSessions. 0: of agents without one.
-  absl::node_hash_map<std::int64_t, std::size_t> token_sessions;
-
-  // What all sessions together hold of what visitors have not taken yet.
-  MemoryBudget budget;
-  mux::MemoryShare memory{budget};
+  mux::MemoryShare memory;
 
   // Destroyed from the last to the first: what holds streams goes before the sessions.
   Owned<EventStream> event_streams;

@@ -35,7 +35,8 @@ void EventStream::start(Context& context, std::unique_ptr<net::Transport> transp
   for (const Journal::Second& second : context.journal.seconds()) {
     history.push_back(to_json(second));
   }
-  stream.seen_ = stream.lists();
+  std::size_t agents = 0;
+  stream.seen_ = stream.lists(agents);
   stream.send("history", history.dump());
 }
 
@@ -79,11 +80,13 @@ void EventStream::on_second(const Journal::Second& second,
   }
   missed_ = 0;
   Json data = to_json(second);
-  data["agents"] = context_.registry.sessions().size();
+  std::size_t agents = 0;
+  std::string now = lists(agents);
+  data["agents"] = agents;
   std::string text = data.dump();
   text.pop_back();
   send("second", text + ",\"ended\":" + connections_json(visits) + "}");
-  if (std::string now = lists(); now != seen_) {
+  if (now != seen_) {
     seen_ = std::move(now);
     send("changed", "{}");
   }
@@ -98,13 +101,16 @@ void EventStream::send(std::string_view event, const std::string& data) {
   writer_.flush(*transport_);
 }
 
-std::string EventStream::lists() const {
+std::string EventStream::lists(std::size_t& agents) const {
   std::string out = context_.draining ? "draining" : "";
-  for (AgentSession* session : context_.registry.sessions()) {
-    const AgentSession::About about = session->about();
-    out.append(" ").append(about.peer).append(" ").append(session->credential_name());
-    for (const std::string& tunnel : about.tunnels) out.append(",").append(tunnel);
-  }
+  context_.common.everywhere([&](const Context& shard) {
+    agents += shard.registry.sessions().size();
+    for (AgentSession* session : shard.registry.sessions()) {
+      const AgentSession::About about = session->about();
+      out.append(" ").append(about.peer).append(" ").append(session->credential_name());
+      for (const std::string& tunnel : about.tunnels) out.append(",").append(tunnel);
+    }
+  });
   return out;
 }
 

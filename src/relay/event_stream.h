@@ -38,7 +38,7 @@ class EventStream final : private net::TransportOwner, private Journal::Listener
   void on_second(const Journal::Second& second,
                  const std::vector<store::Connection>& visits) override;
   void send(std::string_view event, const std::string& data);
-  std::string lists() const;
+  std::string lists(std::size_t& agents) const;
 
   Context& context_;
   std::unique_ptr<net::Transport> transport_;

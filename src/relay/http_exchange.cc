@@ -68,10 +68,10 @@ void HttpExchange::on_idle() {
 
 // --- request ---
 
-void HttpExchange::set_meter(Accounting& accounting, std::shared_ptr<Account> account,
-                             Traffic& traffic) {
-  if (account->plan() != nullptr) body_left_ = account->plan()->body;
-  meter_.emplace(accounting, std::move(account), traffic, [this] { on_meter(); });
+void HttpExchange::set_meter(Accounting& accounting, HeldBack& held_back,
+                             std::shared_ptr<Account> account, Traffic& traffic) {
+  if (const auto plan = account->plan()) body_left_ = plan->body;
+  meter_.emplace(accounting, held_back, std::move(account), traffic, [this] { on_meter(); });
 }
 
 void HttpExchange::on_meter() {
@@ -88,10 +88,9 @@ mux::Produced HttpExchange::produce(MutableBytes out) {
   const std::size_t allowed = meter_ ? meter_->allow(out.size()) : out.size();
   if (allowed == 0) return mux::Produced::not_ready();
   const mux::Produced produced = produce_unmetered(out.first(allowed));
-  if (produced.kind == mux::Produced::Kind::bytes) {
-    bytes_in_ += produced.n;
-    if (meter_) meter_->moved(net::Meter::Direction::in, produced.n);
-  }
+  const bool bytes = produced.kind == mux::Produced::Kind::bytes;
+  if (bytes) bytes_in_ += produced.n;
+  if (meter_) meter_->moved(net::Meter::Direction::in, bytes ? produced.n : 0);
   return produced;
 }
 

@@ -72,7 +72,8 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   void on_idle();
   // Before start(): what moves is taken from an account; `body_limit` bytes of a request's body, as
   // transferred, are the most.
-  void set_meter(Accounting& accounting, std::shared_ptr<Account> account, Traffic& traffic);
+  void set_meter(Accounting& accounting, HeldBack& held_back, std::shared_ptr<Account> account,
+                 Traffic& traffic);
   // The visitor may not be here any longer.
   void revoke() { fail(Code::VISITOR_REFUSED); }
   // Said in a 101 that selects none: the offer carried the visitor's token, and a browser fails a

@@ -44,7 +44,7 @@ std::string_view shown_path(std::string_view target) {
 }  // namespace
 
 HttpVisitor::HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels,
-                         std::optional<Waiting> waiting)
+                         std::optional<Counted> waiting)
     : context_(context),
       transport_(std::move(transport)),
       timer_(context.shard, [this] { on_timer(); }),
@@ -79,6 +79,7 @@ void HttpVisitor::on_transport() {
     case State::lingering:
       writer_.flush(*transport_);
       return discard();
+    case State::moving:
     case State::over:
       return;
   }
@@ -89,6 +90,7 @@ void HttpVisitor::on_exchange() { context_.shard.defer(*this); }
 void HttpVisitor::on_deferred() {
   if (state_ == State::head) return on_transport();
   if (state_ == State::lingering) return discard();
+  if (state_ == State::moving) return depart();
   if (state_ != State::exchange) return;
   watch();
   if (exchange_->outcome() == HttpExchange::Outcome::running) {
@@ -178,6 +180,10 @@ void HttpVisitor::handle(http::Request request) {
               : foreign ? route_host(request, tunnel, is_room(tunnel))
                         : route(request, tunnels_);
   way.sibling = foreign && context_.names.below_domain(name);
+  // What there is but once is with the first shard.
+  const bool first = way.kind == Route::Kind::admin || way.kind == Route::Kind::agent ||
+                     way.kind == Route::Kind::metrics;
+  if (first && goes_to(0, request)) return;
   switch (way.kind) {
     case Route::Kind::invalid:
       return answer(Code::BAD_REQUEST, false);
@@ -205,7 +211,7 @@ void HttpVisitor::handle(http::Request request) {
       return become_agent(request, way);
     case Route::Kind::sealed:
       if (context_.draining) return answer(Code::DRAINING, false);
-      return become_sealed(request, way.tunnel);
+      return become_sealed(std::move(request), way.tunnel);
     case Route::Kind::room:
       if (context_.draining) return answer(Code::DRAINING, false);
       return open_room(std::move(request), way);
@@ -215,8 +221,39 @@ void HttpVisitor::handle(http::Request request) {
   }
 }
 
+// True: the connection leaves with the request, and there is nothing more to be done here.
+bool HttpVisitor::goes_to(std::size_t shard, http::Request& request) {
+  if (shard == context_.index || arrived_) return false;
+  moving_.emplace(shard, std::move(request));
+  state_ = State::moving;
+  timer_.disarm();
+  context_.shard.defer(*this);  // once nothing of the transport is on the stack
+  return true;
+}
+
+void HttpVisitor::depart() {
+  if (!transport_->leave()) return end(true);
+  state_ = State::over;
+  auto [shard, request] = *std::exchange(moving_, std::nullopt);
+  const auto passage = std::make_shared<Passage>(
+      Passage{std::move(transport_), std::move(request), reader_.release_held(), tunnels_});
+  context_.common.post(shard, [passage](Context& there) { arrive(there, std::move(*passage)); });
+  context_.http_visitors.release(*this);
+}
+
+void HttpVisitor::arrive(Context& context, Passage passage) {
+  HttpVisitor& visitor = context.http_visitors.add(std::make_unique<HttpVisitor>(
+      context, std::move(passage.transport), passage.tunnels, std::nullopt));
+  if (!visitor.transport_->join(context.shard)) return visitor.end(true);
+  visitor.reader_.hold(std::move(passage.held));
+  visitor.arrived_ = true;
+  visitor.handle(std::move(passage.request));
+  visitor.arrived_ = false;
+  if (visitor.state_ == State::head) context.shard.defer(visitor);
+}
+
 bool HttpVisitor::is_room(const std::string& tunnel) const {
-  return context_.registry.serves(tunnel, control::TunnelKind::ws) ||
+  return context_.common.directory.serves(tunnel, control::TunnelKind::ws) ||
          (!tunnel.empty() && context_.rooms.find(tunnel) != nullptr);
 }
 
@@ -350,6 +387,8 @@ void HttpVisitor::on_timer() {
       return linger();
     case State::exchange:
       exchange_->on_idle();
+      return;
+    case State::moving:
       return;
     case State::lingering:
       return end(!flushed_);  // what could not be delivered must not look like an end

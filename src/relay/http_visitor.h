@@ -2,7 +2,8 @@
 // exchange by a stream of its own, so that one connection may speak to several tunnels.
 //
 //   head ──▶ exchange ──▶ head (keep-alive)
-//     └──────────┴──────▶ lingering ──▶ over
+//     ├──────────┴──────▶ lingering ──▶ over
+//     └──▶ moving: the request is for a session of another shard, where the connection goes on
 //
 // Lingering: everything is sent, and what still comes is read and thrown away for a moment, since
 // closing a socket with unread bytes would reset it and destroy the answer on its way (RFC 9112
@@ -33,7 +34,7 @@ class HttpVisitor final : private net::TransportOwner,
   // `tunnels`: whether this door leads to tunnels, or to the relay's own pages only;
   // `waiting` unset for a connection that nothing counts.
   HttpVisitor(Context& context, std::unique_ptr<net::Transport> transport, bool tunnels,
-              std::optional<Waiting> waiting);
+              std::optional<Counted> waiting);
   ~HttpVisitor() override;
 
   void start();
@@ -48,23 +49,35 @@ class HttpVisitor final : private net::TransportOwner,
   void expire(std::chrono::seconds now);
 
  private:
-  enum class State : std::uint8_t { head, exchange, lingering, over };
+  enum class State : std::uint8_t { head, exchange, moving, lingering, over };
 
   void on_transport() override;
   void on_deferred() override;
   void on_exchange() override;
 
+  // A connection on its way to another shard, with the request that is to be handled there.
+  struct Passage {
+    std::unique_ptr<net::Transport> transport;
+    http::Request request;
+    std::string held;
+    bool tunnels;
+  };
+  static void arrive(Context& context, Passage passage);
+  bool goes_to(std::size_t shard, http::Request& request);
+  void depart();
+
   void watch();
   void read_heads();
   void handle(http::Request request);
   bool is_room(const std::string& tunnel) const;
+  std::size_t place_of(const std::string& tunnel, control::TunnelKind kind) const;
   void open(http::Request request, Route route);
   void open_room(http::Request request, Route route);
   bool admit(http::Request& request, Route& route, const AgentSession& agent, bool keep_alive);
   void administer(const http::Request& request, const Route& route, bool keep_alive);
   void show_dashboard(const Route& route, bool keep_alive);
   void become_agent(const http::Request& request, const Route& route);
-  void become_sealed(const http::Request& request, const std::string& tunnel);
+  void become_sealed(http::Request request, const std::string& tunnel);
   std::unique_ptr<net::Transport> switch_protocols(const http::Request& request,
                                                    std::string_view subprotocol);
   void begin_visit(const http::Request& request, const Route& route, std::string_view owner);
@@ -87,9 +100,11 @@ class HttpVisitor final : private net::TransportOwner,
   std::unique_ptr<HttpExchange> exchange_;
   std::optional<Visit> visit_;  // from the request to the end of its exchange
   net::Timer timer_;
-  std::optional<Waiting> waiting_;  // until the first head
+  std::optional<Counted> waiting_;  // until the first head
   State state_ = State::head;
   bool tunnels_;
+  bool arrived_ = false;  // for this request: wherever it belongs, it is answered here
+  std::optional<std::pair<std::size_t, http::Request>> moving_;
   Duration first_byte_{}, idle_{};  // how long the exchange may rest, before its answer and in it
   bool closing_ = false;            // the exchange, see HttpExchange::closing()
   bool flushed_ = false;            // lingering: everything has left

@@ -75,13 +75,26 @@ void HttpVisitor::begin_visit(const http::Request& request, const Route& route,
                                         .target = route.target});
 }
 
+// Where nobody serves it, the first shard: it has the agents that speak yamux only, and may know it
+// for one of their rooms.
+std::size_t HttpVisitor::place_of(const std::string& tunnel, control::TunnelKind kind) const {
+  const bool served = context_.common.directory.serves(tunnel, kind);
+  return served ? context_.place_of(tunnel, kind) : 0;
+}
+
 void HttpVisitor::open(http::Request request, Route route) {
   const bool keep_alive = request.keep_alive;
   const bool room = route.kind == Route::Kind::room;
+  const auto kind = room ? control::TunnelKind::ws : control::TunnelKind::http;
+  if (goes_to(place_of(route.tunnel, kind), request)) {
+    if (visit_) visit_->forget();  // another one begins there
+    return;
+  }
   again_.reset();
-  if (context_.registry.shared(route.tunnel) && repeatable(request)) again_.emplace(request, route);
-  AgentSession* agent = context_.registry.find(
-      route.tunnel, room ? control::TunnelKind::ws : control::TunnelKind::http);
+  if (context_.common.directory.count(route.tunnel) > 1 && repeatable(request)) {
+    again_.emplace(request, route);
+  }
+  AgentSession* agent = context_.registry.find(route.tunnel, kind);
   BareAgent* bare = room && agent == nullptr ? context_.rooms.find(route.tunnel) : nullptr;
   const bool bodiless = request.body == http::BodyKind::none;
   if (agent == nullptr && bare == nullptr)
@@ -123,7 +136,7 @@ void HttpVisitor::open(http::Request request, Route route) {
     return answer(Code::HEAD_TOO_LARGE, keep_alive && bodiless);
   }
   account_ = agent != nullptr ? agent->account() : bare->account();
-  const Plan* const plan = account_ ? account_->plan() : nullptr;
+  const auto plan = account_ ? account_->plan() : nullptr;
   if (plan != nullptr && plan->body && request.length > *plan->body) {
     return answer(Code::QUOTA_BODY, false);
   }
@@ -152,7 +165,7 @@ void HttpVisitor::open(http::Request request, Route route) {
   exchange_->set_subprotocol(grant_.subprotocol);
   if (route.sibling) exchange_->keep_to_host();
   Traffic& traffic = room ? context_.metrics.ws : context_.metrics.http;
-  if (account_) exchange_->set_meter(context_.accounting, account_, traffic);
+  if (account_) exchange_->set_meter(context_.accounting, context_.held_back, account_, traffic);
   state_ = State::exchange;
   first_byte_ = limits::kFirstByte;
   idle_ = limits::kIdleBody;

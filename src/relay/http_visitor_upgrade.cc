@@ -43,7 +43,7 @@ void HttpVisitor::become_agent(const http::Request& request, const Route& route)
     return answer(Code::NOT_FOR_PAGES, false);
   }
   if (native) {
-    if (context_.waiting >= limits::kHandshakes) return end(true);
+    if (context_.common.waiting.size() >= limits::kHandshakes) return end(true);
     if (auto carrier = switch_protocols(request, net::kCarrierSubprotocol)) {
       Arrival::adopt(context_, std::move(carrier));
       context_.http_visitors.release(*this);
@@ -82,8 +82,9 @@ std::unique_ptr<net::Transport> HttpVisitor::switch_protocols(const http::Reques
 }
 
 // Any page may come: who is let in is decided between the visitor and the agent.
-void HttpVisitor::become_sealed(const http::Request& request, const std::string& tunnel) {
+void HttpVisitor::become_sealed(http::Request request, const std::string& tunnel) {
   using http::ws::Offer;
+  if (goes_to(context_.place_of(tunnel, control::TunnelKind::sealed), request)) return;
   const Offer offer = http::ws::check_request(request);
   if (offer == Offer::bad) return answer(Code::BAD_REQUEST, false);
   if (offer != Offer::ok || !http::ws::offers(request.fields, kSealedSubprotocol)) {

@@ -12,8 +12,7 @@ constexpr auto kTurn = std::chrono::seconds(1);
 
 }  // namespace
 
-Journal::Journal(net::Shard& shard, const Metrics& metrics)
-    : metrics_(metrics), timer_(shard, [this] { turn(); }) {
+Journal::Journal(net::Shard& shard) : timer_(shard, [this] { turn(); }) {
   timer_.arm_in(kTurn);
 }
 
@@ -25,34 +24,58 @@ Result<void> Journal::open_log(const std::string& path, store::ConnectionLog::Re
 }
 
 void Journal::answered(Duration after) {
+  const std::lock_guard lock(mutex_);
   if (times_.size() < kTimed) times_.push_back(after);
 }
 
 void Journal::add(store::Connection visit) {
-  ++visits_;
-  if (!listeners_.empty() && shown_.size() < kShown) shown_.push_back(visit);
+  {
+    const std::lock_guard lock(mutex_);
+    ++visits_;
+    if (shows_ && shown_.size() < kShown) shown_.push_back(visit);
+  }
   if (log_) log_->add(std::move(visit));
 }
 
-void Journal::forget(Listener& listener) { std::erase(listeners_, &listener); }
+void Journal::listen(Listener& listener) {
+  listeners_.push_back(&listener);
+  const std::lock_guard lock(mutex_);
+  shows_ = true;
+}
+
+void Journal::forget(Listener& listener) {
+  std::erase(listeners_, &listener);
+  const std::lock_guard lock(mutex_);
+  shows_ = !listeners_.empty();
+}
 
 void Journal::turn() {
   Second second;
   second.at = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  const Traffic all = metrics_.all();
-  second.bytes_in = all.in - std::exchange(in_, all.in);
-  second.bytes_out = all.out - std::exchange(out_, all.out);
-  second.visits = std::exchange(visits_, 0);
-  if (!times_.empty()) {
-    std::ranges::sort(times_);
-    second.half = times_[times_.size() / 2];
-    second.most = times_[times_.size() * 95 / 100];
-    times_.clear();
+  std::uint64_t in = 0, out = 0;
+  for (const Metrics* metrics : metrics_) {
+    const Traffic all = metrics->all();
+    in += all.in;
+    out += all.out;
+  }
+  second.bytes_in = in - std::exchange(in_, in);
+  second.bytes_out = out - std::exchange(out_, out);
+  std::vector<Duration> times;
+  std::vector<store::Connection> shown;
+  {
+    const std::lock_guard lock(mutex_);
+    second.visits = std::exchange(visits_, 0);
+    times.swap(times_);
+    shown.swap(shown_);
+  }
+  if (!times.empty()) {
+    std::ranges::sort(times);
+    second.half = times[times.size() / 2];
+    second.most = times[times.size() * 95 / 100];
   }
   seconds_.push_back(second);
   if (seconds_.size() > kSeconds) seconds_.pop_front();
-  for (Listener* listener : listeners_) listener->on_second(second, shown_);
-  shown_.clear();
+  for (Listener* listener : listeners_) listener->on_second(second, shown);
   mention_failure();
   timer_.arm_in(kTurn);
 }

@@ -1,11 +1,13 @@
 // What has just happened, second by second, for whoever looks on: rates, how long answers took to
 // begin, and the visits that ended. Hands the visits to the connection log too, where there is one.
+// Visits end on any thread; all else is for the thread of the shard it was made with.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,17 +40,20 @@ class Journal {
     ~Listener() = default;
   };
 
-  Journal(net::Shard& shard, const Metrics& metrics);
+  explicit Journal(net::Shard& shard);
+  // Of one more shard; they outlive the last second.
+  void watch(const Metrics& metrics) { metrics_.push_back(&metrics); }
 
   // STORE: there is no log then, and the rest works.
   Result<void> open_log(const std::string& path, store::ConnectionLog::Retention retention);
   store::ConnectionLog* log() { return log_.get(); }
 
+  // Any thread.
   void answered(Duration after);
   void add(store::Connection visit);
 
   const std::deque<Second>& seconds() const { return seconds_; }  // the oldest first
-  void listen(Listener& listener) { listeners_.push_back(&listener); }
+  void listen(Listener& listener);
   void forget(Listener& listener);
   std::size_t listeners() const { return listeners_.size(); }
 
@@ -56,15 +61,18 @@ class Journal {
   void turn();
   void mention_failure();
 
-  const Metrics& metrics_;
+  std::vector<const Metrics*> metrics_;
   std::unique_ptr<store::ConnectionLog> log_;
   net::Timer timer_;
   std::deque<Second> seconds_;
-  std::uint64_t in_ = 0, out_ = 0, visits_ = 0;  // up to the last second; in it
-  std::vector<Duration> times_;
-  std::vector<store::Connection> shown_;
+  std::uint64_t in_ = 0, out_ = 0;  // up to the last second
   std::vector<Listener*> listeners_;
   bool failed_ = false;
+  std::mutex mutex_;  // of what follows
+  std::uint64_t visits_ = 0;
+  bool shows_ = false;  // somebody listens
+  std::vector<Duration> times_;
+  std::vector<store::Connection> shown_;
 };
 
 }  // namespace leat::relay

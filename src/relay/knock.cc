@@ -21,22 +21,21 @@ bool Knock::counted(Context& context, Guest& guest, const std::string& address, 
   const bool tls = door == Door::tls;
   // A proxy that ends TLS for many has their requests in its own name.
   if (!tls && contains(context.options.trusted_proxies, address)) return true;
-  CountOfAddress& counts = tls ? context.waiting_of : context.plain_waiting_of;
+  Crowd& crowd = tls ? context.common.waiting : context.common.plain_waiting;
   const std::string key = net::network_of(address);
-  const auto found = counts.find(key);
-  if (found != counts.end() && found->second >= limits::kHandshakesOfAddress) return false;
-  guest.waiting.emplace(tls ? context.waiting : context.plain_waiting, counts, key);
+  if (crowd.of(key) >= limits::kHandshakesOfAddress) return false;
+  guest.waiting.emplace(crowd, key);
   return true;
 }
 
 void Knock::start(Context& context, net::Fd socket, Door door, OnOpen on_open) {
   const bool tls = door == Door::tls;
-  if (tls && context.waiting >= limits::kHandshakes) return;  // the descriptor closes
+  if (tls && context.common.waiting.size() >= limits::kHandshakes) return;  // the descriptor closes
   Guest guest;
   const std::string peer = net::SocketAddress::peer(socket.get()).host_port().host;
   const bool header = contains(context.options.proxy_protocol, peer);
   guest.socket = std::move(socket);
-  if (tls) guest.waiting.emplace(context.waiting);  // of a proxy that has to say for whom
+  if (tls) guest.waiting.emplace(context.common.waiting);  // of a proxy that has to say for whom
   if (!header && !counted(context, guest, peer, door)) return;
   if (!header && !tls) return on_open(std::move(guest));
   guest.deadline = context.shard.now() + limits::kHandshakeTimeout;

@@ -25,7 +25,7 @@ class Knock final : private net::Watched {
     net::Fd socket;
     std::optional<HostPort> visitor;  // whom a proxy speaks for
     std::string server_name;          // of the ClientHello; lower case
-    std::optional<Waiting> waiting;   // where it is counted
+    std::optional<Counted> waiting;   // where it is counted
     Time deadline = kNever;           // until then it is to have said what it wants
   };
   using OnOpen = std::function<void(Guest)>;

@@ -91,26 +91,43 @@ void write_queues(Context& context, const Queues& queues, MetricsText& text) {
   text.single("leat_window_grown_bytes", "gauge", "Receive windows beyond their first size.",
               static_cast<double>(queues.grown));
   text.single("leat_memory_limit_bytes", "gauge", "What visitors may leave untaken, all together.",
-              static_cast<double>(context.budget.total()));
+              static_cast<double>(context.common.budget.total()));
 }
 
-void write_sessions(Context& context, MetricsText& text) {
+// Of all shards.
+struct Gathered {
+  Metrics metrics;
   Queues queues;
-  std::uint64_t tunnels = 0;
+  std::size_t agents = 0, bare_agents = 0, tunnels = 0;
+  std::size_t http_visitors = 0, tcp_visitors = 0, sealed_visitors = 0;
   std::vector<double> trips;
-  for (AgentSession* session : context.registry.sessions()) {
+
+  void add(Context& shard);
+};
+
+void Gathered::add(Context& shard) {
+  metrics.add(shard.metrics);
+  for (AgentSession* session : shard.registry.sessions()) {
     const AgentSession::About about = session->about();
     queues.add(session->driver());
     tunnels += about.tunnels.size();
     if (about.rtt.count() > 0) trips.push_back(std::chrono::duration<double>(about.rtt).count());
   }
-  context.bare_agents.for_each([&](BareAgent& agent) { queues.add(agent.driver()); });
-  text.single("leat_agents", "gauge", "Agents connected.",
-              static_cast<double>(context.registry.sessions().size()));
+  shard.bare_agents.for_each([&](BareAgent& agent) { queues.add(agent.driver()); });
+  agents += shard.registry.sessions().size();
+  bare_agents += shard.bare_agents.size();
+  http_visitors += shard.http_visitors.size();
+  tcp_visitors += shard.tcp_visitors.size();
+  sealed_visitors += shard.sealed_visitors.size();
+}
+
+void write_sessions(Context& context, Gathered& all, MetricsText& text) {
+  text.single("leat_agents", "gauge", "Agents connected.", static_cast<double>(all.agents));
   text.single("leat_bare_agents", "gauge", "Agents of rooms connected that speak yamux only.",
-              static_cast<double>(context.bare_agents.size()));
-  text.single("leat_tunnels", "gauge", "Tunnels bound.", static_cast<double>(tunnels));
-  write_queues(context, queues, text);
+              static_cast<double>(all.bare_agents));
+  text.single("leat_tunnels", "gauge", "Tunnels bound.", static_cast<double>(all.tunnels));
+  write_queues(context, all.queues, text);
+  std::vector<double>& trips = all.trips;
   if (trips.empty()) return;
   std::ranges::sort(trips);
   text.family("leat_round_trip_seconds", "gauge", "Round trips to the agents, over all of them.");
@@ -147,6 +164,21 @@ Traffic Metrics::all() const {
   return sum;
 }
 
+void Metrics::add(const Metrics& other) {
+  for (const Kind& kind : kKinds) {
+    Traffic& sum = this->*kind.traffic;
+    const Traffic& one = other.*kind.traffic;
+    sum.streams += one.streams;
+    sum.in += one.in;
+    sum.out += one.out;
+  }
+  agents_joined += other.agents_joined;
+  reconnects += other.reconnects;
+  for (const auto& [code, count] : other.refused) refused[code] += count;
+  for (std::size_t i = 0; i < kCuts; ++i) cuts[i] += other.cuts[i];
+  first_byte.add(other.first_byte);
+}
+
 Cut cut_of(mux::ResetReason reason) {
   switch (reason) {
     case mux::ResetReason::peer:
@@ -178,15 +210,17 @@ Cut cut_of(Code code) {
 }
 
 std::string metrics_text(Context& context) {
-  const Metrics& metrics = context.metrics;
+  Gathered all;
+  context.common.everywhere([&](Context& shard) { all.add(shard); });
+  const Metrics& metrics = all.metrics;
   MetricsText text;
   text.family("leat_build_info", "gauge", "The version, as a label.");
   text.sample(label("version", LEAT_VERSION), 1.0);
-  write_sessions(context, text);
+  write_sessions(context, all, text);
   text.family("leat_visitors", "gauge", "Visitors' connections.");
-  text.sample(label("kind", "http"), static_cast<double>(context.http_visitors.size()));
-  text.sample(label("kind", "tcp"), static_cast<double>(context.tcp_visitors.size()));
-  text.sample(label("kind", "sealed"), static_cast<double>(context.sealed_visitors.size()));
+  text.sample(label("kind", "http"), static_cast<double>(all.http_visitors));
+  text.sample(label("kind", "tcp"), static_cast<double>(all.tcp_visitors));
+  text.sample(label("kind", "sealed"), static_cast<double>(all.sealed_visitors));
   text.single("leat_agents_joined_total", "counter", "Agents that were let in.",
               static_cast<double>(metrics.agents_joined));
   text.single("leat_agent_reconnects_total", "counter", "Of those: that had been here before.",

@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 
+#include "base/counter.h"
 #include "base/error.h"
 #include "base/metrics.h"
 #include "control/client.h"
@@ -19,9 +20,9 @@ namespace leat::relay {
 struct Context;
 
 struct Traffic {
-  std::uint64_t streams = 0;  // opened so far
-  std::uint64_t in = 0;       // bytes from visitors …
-  std::uint64_t out = 0;      // … and to them
+  Counter streams;  // opened so far
+  Counter in;       // bytes from visitors …
+  Counter out;      // … and to them
 };
 
 // Why a stream ended before its time.
@@ -41,6 +42,7 @@ inline constexpr std::size_t kCuts = 10;
 Cut cut_of(mux::ResetReason reason);
 Cut cut_of(Code code);
 
+// Of one shard, whose thread counts; another thread may read the traffic, and nothing else.
 struct Metrics {
   Traffic http, ws, tcp, tls, sealed;
   std::uint64_t agents_joined = 0;
@@ -51,9 +53,11 @@ struct Metrics {
 
   Traffic& of(control::TunnelKind kind);
   Traffic all() const;  // of every kind
+  void add(const Metrics& other);
   void cut(Cut why) { ++cuts[static_cast<std::size_t>(why)]; }
 };
 
+// Of all shards; to be called on the first.
 std::string metrics_text(Context& context);
 
 }  // namespace leat::relay

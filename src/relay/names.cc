@@ -16,10 +16,12 @@ bool is_address(std::string_view host) {
 
 Names::Hold::Hold(Names& names, std::string host, std::string tunnel)
     : names_(names), host_(std::move(host)), tunnel_(std::move(tunnel)) {
+  const std::lock_guard lock(names_.mutex_);
   names_.held_[host_].push_back(tunnel_);
 }
 
 Names::Hold::~Hold() {
+  const std::lock_guard lock(names_.mutex_);
   const auto found = names_.held_.find(host_);
   std::vector<std::string>& tunnels = found->second;
   tunnels.erase(std::ranges::find(tunnels, tunnel_));
@@ -46,6 +48,7 @@ std::string Names::tunnel(std::string_view host) const {
     const std::string_view label = host.substr(0, host.size() - domain_.size() - 1);
     return valid_tunnel_id(label) ? std::string(label) : std::string();
   }
+  const std::lock_guard lock(mutex_);
   const auto found = held_.find(std::string(host));
   return found == held_.end() ? std::string() : found->second.back();
 }

@@ -6,6 +6,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,8 +47,9 @@ class Names {
   }
 
  private:
-  std::string domain_;
+  std::string domain_;  // these two do not change once there are shards
   std::vector<std::string> own_;
+  mutable std::mutex mutex_;
   absl::flat_hash_map<std::string, std::vector<std::string>> held_;  // the tunnels, newest last
 };
 

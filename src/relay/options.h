@@ -53,6 +53,7 @@ struct Options {
   std::uint64_t connection_rows = 200'000;
   bool connection_paths = true;
   bool public_registration = false;  // apps may register, and end pairings, at public doors
+  std::size_t shards = 1;            // threads that share the agents among them; at least 1
   bool send_governor = true;         // bounds what is on its way to an agent, by its path
   Plans plans;                       // none: no limits
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <utility>
 
 #include "base/crypto_util.h"
@@ -20,55 +21,12 @@
 #include "relay/context.h"
 #include "relay/event_stream.h"
 #include "relay/http_visitor.h"
-#include "relay/knock.h"
+#include "relay/part.h"
 #include "relay/sealed_visitor.h"
 #include "relay/tcp_visitor.h"
+#include "relay/url_parts.h"
 
 namespace leat::relay {
-
-Context::Context(net::Shard& s, store::Store& st, Options o)
-    : shard(s),
-      store(st),
-      options(std::move(o)),
-      credentials(store, options),
-      accounting(s, st, options.plans),
-      rooms(st),
-      journal(s, metrics),
-      ports(s, options.tcp_ports),
-      budget(options.memory),
-      event_streams(s),
-      sessions(s),
-      bare_agents(s),
-      knocks(s),
-      arrivals(s),
-      tcp_visitors(s),
-      sealed_visitors(s),
-      http_visitors(s) {}
-
-Context::~Context() = default;
-
-namespace {
-
-// "https://host[:port][/path]"
-struct UrlParts {
-  std::string_view scheme, host, port;  // port with its colon, or empty
-};
-
-UrlParts parts_of(std::string_view url) {
-  const std::size_t begin = url.find("://") + 3;
-  const std::string_view authority = url.substr(begin, url.find('/', begin) - begin);
-  const std::size_t bracket = authority.rfind(']');
-  const std::size_t colon =
-      std::min(authority.find(':', bracket == authority.npos ? 0 : bracket), authority.size());
-  return {url.substr(0, begin), authority.substr(0, colon), authority.substr(colon)};
-}
-
-}  // namespace
-
-std::string Context::url_of(const std::string& host) const {
-  const UrlParts parts = parts_of(public_url);
-  return std::string(parts.scheme).append(host).append(parts.port);
-}
 
 namespace {
 
@@ -80,48 +38,58 @@ constexpr auto kExpiryPoll = std::chrono::seconds(1);
 constexpr auto kStorePatience = std::chrono::milliseconds(20);
 constexpr auto kDrainPoll = std::chrono::milliseconds(20);
 
+// A shard beside the first, with the thread that runs it.
+struct Worker {
+  net::Shard shard;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<Part> part;
+  std::thread thread;
+};
+
 class RelayImpl final : public Relay {
  public:
-  RelayImpl(net::Shard& shard, std::unique_ptr<store::Store> store, net::TlsContext tls,
-            Options options)
-      : store_(std::move(store)),
-        tls_(std::move(tls)),
-        context_(shard, *store_, std::move(options)),
-        store_timer_(shard, [this] { poll_store(); }),
-        expiry_timer_(shard, [this] { poll_expiry(); }),
-        drain_timer_(shard, [this] { poll_drain(); }),
-        ask_timer_(shard, [this] { ask_(); }) {
-    // Once whoever asks has been answered.
-    context_.ask_to_drain = [this] { ask_timer_.arm_in({}); };
-    context_.accounting.on_limit = [this](const Account& account, Code code) {
-      context_.sessions.for_each([&](AgentSession& session) { session.notice(account, code); });
-    };
+  RelayImpl(net::Shard& shard, Options options) : shard_(shard) {
+    std::vector<net::Shard*> shards = {&shard};
+    for (std::size_t i = 1; i < options.shards; ++i) {
+      shards.push_back(&workers_.emplace_back(std::make_unique<Worker>())->shard);
+    }
+    shards_ = std::move(shards);
+    options_ = std::move(options);
   }
 
+  // Each shard's part ends on its own thread, the first one's last.
   ~RelayImpl() override {
     forget_state();
-    // Sessions end first: what visitors hold of them is let go in good order.
-    context_.sessions.for_each([](AgentSession& session) { session.driver().mux().end_all(); });
-    context_.bare_agents.for_each([](BareAgent& agent) { agent.driver().mux().end_all(); });
+    for (const auto& worker : workers_) {
+      if (!worker->thread.joinable()) continue;
+      worker->shard.post([&worker = *worker] {
+        worker.part.reset();
+        worker.shard.stop();
+      });
+      worker->thread.join();
+    }
   }
 
   const Info& info() const override { return info_; }
 
-  Result<void> open(const std::string& certificate_file);
+  Result<void> open(net::TlsContext tls, const std::string& certificate_file);
   Result<std::vector<std::string>> reload(const Options& options) override;
   void drain(std::function<void()> done) override;
   void on_drain_asked(std::function<void()> ask) override { ask_ = std::move(ask); }
-  void set_plans(Plans plans) override { context_.accounting.set_plans(std::move(plans)); }
-  Result<void> reload_keys() override { return context_.credentials.reload(); }
+  void set_plans(Plans plans) override { common_->accounting.set_plans(std::move(plans)); }
+  Result<void> reload_keys() override;
 
  private:
+  Result<void> start_parts();
+  Result<void> start_workers();
   Result<void> listen();
-  void admit(Knock::Guest guest);
-  void accept_plain(Knock::Guest guest, bool tunnels);
   void set_public_url();
   bool names_lead_here() const;
   bool every_visitor_is_the_proxy() const;
-  std::string state_file() const { return context_.options.state_dir + "/relay.json"; }
+  std::string state_file() const { return options().state_dir + "/relay.json"; }
+  const Options& options() const { return common_ ? common_->options : options_; }
+  Context& first() const { return part_->context; }
+  store::Store& store() const { return first().store; }
   Result<void> write_state();
   void forget_state();
   void open_journal();
@@ -129,46 +97,107 @@ class RelayImpl final : public Relay {
   void poll_expiry();
   void poll_drain();
 
+  net::Shard& shard_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<net::Shard*> shards_;
+  Options options_;  // until there is a Common
   std::unique_ptr<store::Store> store_;
-  net::TlsContext tls_;
-  Context context_;
+  std::unique_ptr<Common> common_;
+  std::unique_ptr<Part> part_;  // the first
   Info info_;
-  std::unique_ptr<net::Listener> tls_listener_, plain_listener_, admin_listener_;
-  net::Timer store_timer_, expiry_timer_, drain_timer_, ask_timer_;
+  net::Timer store_timer_{shard_, [this] { poll_store(); }};
+  net::Timer expiry_timer_{shard_, [this] { poll_expiry(); }};
+  net::Timer drain_timer_{shard_, [this] { poll_drain(); }};
+  net::Timer ask_timer_{shard_, [this] { ask_(); }};
   std::function<void()> drained_, ask_ = [this] { drain([] {}); };
   Time drain_deadline_ = kNever;
-  bool closing_ = false;
+  bool draining_ = false, closing_ = false;
   bool unchecked_ = false;  // a credential may have been revoked
   bool stated_ = false;     // relay.json is ours
 };
 
-Result<void> RelayImpl::open(const std::string& certificate_file) {
+// --- start ---
+
+Result<void> RelayImpl::start_parts() {
+  const std::string path = options_.state_dir + "/leat.db";
+  auto store = store::Store::open(path);
+  if (!store) return tl::unexpected(store.error());
+  store_ = std::move(*store);
+  common_ = std::make_unique<Common>(shards_, *store_, std::move(options_));
+  part_ = std::make_unique<Part>(shard_, *store_, *common_, 0);
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    auto its = store::Store::open(path);
+    if (!its) return tl::unexpected(its.error());
+    workers_[i]->store = std::move(*its);
+    workers_[i]->part =
+        std::make_unique<Part>(workers_[i]->shard, *workers_[i]->store, *common_, i + 1);
+  }
+  // Once whoever asks has been answered.
+  first().ask_to_drain = [this] { ask_timer_.arm_in({}); };
+  common_->accounting.on_limit = [common = common_.get()](const auto& account, Code code) {
+    for (std::size_t i = 0; i < common->shards.size(); ++i) {
+      common->post(i, [account, code](Context& context) {
+        context.sessions.for_each([&](AgentSession& session) { session.notice(*account, code); });
+      });
+    }
+  };
+  return {};
+}
+
+// What is made here is handed to the threads by their start.
+Result<void> RelayImpl::start_workers() {
+  for (const auto& worker : workers_) {
+    Context& context = worker->part->context;
+    context.tls = first().tls;
+    context.pin = first().pin;
+    context.store.set_patience(kStorePatience);
+    if (const auto loaded = context.credentials.reload(); !loaded) return loaded;
+    if (const auto shared = worker->part->share_doors(*part_); !shared) return shared;
+  }
+  for (const auto& worker : workers_) {
+    worker->thread = std::thread([&shard = worker->shard] { shard.run(); });
+  }
+  return {};
+}
+
+Result<void> RelayImpl::reload_keys() {
+  Result<void> done = first().credentials.reload();
+  if (!done) return done;
+  common_->everywhere([&](Context& context) {
+    if (context.index == 0) return;
+    if (auto loaded = context.credentials.reload(); !loaded) done = loaded;
+  });
+  return done;
+}
+
+Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate_file) {
   Result<std::string> pin = net::certificate_pin(certificate_file);
   if (!pin) return tl::unexpected(pin.error());
   info_.pin = *pin;
-  context_.pin = *pin;
-
-  if (Result<void> loaded = context_.credentials.reload(); !loaded) return loaded;
+  if (Result<void> started = start_parts(); !started) return started;
+  first().pin = *pin;
+  first().tls = std::make_shared<const net::TlsContext>(std::move(tls));
+  if (Result<void> loaded = first().credentials.reload(); !loaded) return loaded;
   ::unlink(state_file().c_str());  // an earlier run's: nobody is to find ports where nobody listens
   if (Result<void> listening = listen(); !listening) return listening;
   set_public_url();
-  context_.names_first = names_lead_here();
-  const Options& options = context_.options;
+  common_->names_first = names_lead_here();
+  const Options& options = this->options();
   // Shown once, so not made by a start that fails.
-  const Result<std::vector<store::TokenInfo>> tokens = store_->tokens();
+  const Result<std::vector<store::TokenInfo>> tokens = store().tokens();
   if (!tokens) return tl::unexpected(tokens.error());
   if (tokens->empty()) {
-    Result<Secret> token = store_->create_token("first", options.plans.operators);
+    Result<Secret> token = store().create_token("first", options.plans.operators);
     if (!token) return tl::unexpected(token.error());
     info_.first_token = std::move(*token);
   }
   // Not worth a start that fails: a database that cannot be written serves those it knows.
-  if (Result<Secret> code = store_->create_code({.plan = options.plans.operators}); code) {
+  if (Result<Secret> code = store().create_code({.plan = options.plans.operators}); code) {
     info_.join_code = std::move(*code);
   } else {
     log::write(log::Level::warn, "no join code", code.error());
   }
-  if (context_.options.open_rooms) {
+  if (options.open_rooms) {
     log::warn(
         "OPEN ROOMS: anybody may serve a room that nobody owns, and see what its visitors say");
   }
@@ -178,115 +207,69 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
         {{"plain_listen", info_.plain_listen->text()}});
   }
   open_journal();
-  store_->set_patience(kStorePatience);
+  store().set_patience(kStorePatience);
+  if (Result<void> started = start_workers(); !started) return started;
   store_timer_.arm_in(kStorePoll);
   expiry_timer_.arm_in(kExpiryPoll);
   return write_state();
 }
 
 Result<void> RelayImpl::listen() {
-  net::Shard& shard = context_.shard;
-  Result<std::unique_ptr<net::Listener>> tls =
-      net::Listener::open(shard, context_.options.listen, [this](net::Fd socket) {
-        Knock::start(context_, std::move(socket), Knock::Door::tls,
-                     [this](Knock::Guest guest) { admit(std::move(guest)); });
-      });
-  if (!tls) return tl::unexpected(tls.error());
-  tls_listener_ = std::move(*tls);
-  info_.listen = tls_listener_->address();
-  context_.ports.listen_at(info_.listen.host);
-
-  const auto open_plain = [&](const std::optional<HostPort>& address, bool tunnels,
-                              std::unique_ptr<net::Listener>& listener,
-                              std::optional<HostPort>& bound) -> Result<void> {
-    if (!address) return {};
-    Result<std::unique_ptr<net::Listener>> opened =
-        net::Listener::open(shard, *address, [this, tunnels](net::Fd socket) {
-          if (!tunnels) return accept_plain({std::move(socket)}, false);
-          Knock::start(context_, std::move(socket), Knock::Door::plain,
-                       [this](Knock::Guest guest) { accept_plain(std::move(guest), true); });
-        });
-    if (!opened) return tl::unexpected(opened.error());
-    listener = std::move(*opened);
-    bound = listener->address();
-    return {};
-  };
-  if (Result<void> r =
-          open_plain(context_.options.plain_listen, true, plain_listener_, info_.plain_listen);
-      !r) {
-    return r;
-  }
-  return open_plain(context_.options.admin_listen, false, admin_listener_, info_.admin_listen);
-}
-
-// A name that leads to a tls tunnel: its bytes are not ours to read. All others are answered by our
-// own TLS, names that nobody serves among them.
-void RelayImpl::admit(Knock::Guest guest) {
-  const std::string tunnel = context_.names.tunnel(guest.server_name);
-  if (!context_.draining && context_.registry.serves(tunnel, control::TunnelKind::tls)) {
-    TcpVisitor::start(context_, std::move(guest), tunnel, control::TunnelKind::tls);
-  } else {
-    Arrival::start(context_, std::move(guest), tls_);
-  }
-}
-
-void RelayImpl::accept_plain(Knock::Guest guest, bool tunnels) {
-  std::unique_ptr<net::Transport> transport =
-      net::make_plain_transport(context_.shard, guest.socket.release());
-  if (!transport) return;
-  if (guest.visitor) transport->speak_for(*guest.visitor);
-  context_.http_visitors
-      .add(std::make_unique<HttpVisitor>(context_, std::move(transport), tunnels,
-                                         std::move(guest.waiting)))
-      .start();
+  if (const auto opened = part_->open_doors(options()); !opened) return opened;
+  const Part::Doors doors = part_->doors();
+  info_.listen = doors.tls;
+  info_.plain_listen = doors.plain;
+  info_.admin_listen = doors.admin;
+  common_->ports.listen_at(info_.listen.host);
+  return {};
 }
 
 void RelayImpl::set_public_url() {
-  const Options& options = context_.options;
+  const Options& options = this->options();
   const std::string& host = options.domain.empty() ? info_.listen.host : options.domain;
   // An address that means "all of them" is no name to type; this machine's own is the best guess.
-  context_.public_host = host == "0.0.0.0" || host == "::" ? "localhost" : host;
+  common_->public_host = host == "0.0.0.0" || host == "::" ? "localhost" : host;
   if (!options.public_url.empty()) {
-    context_.public_url = options.public_url;
-    while (context_.public_url.ends_with('/')) context_.public_url.pop_back();
+    common_->public_url = options.public_url;
+    while (common_->public_url.ends_with('/')) common_->public_url.pop_back();
   } else {
-    context_.public_url =
+    common_->public_url =
         "https://" + (info_.listen.port == 443
-                          ? context_.public_host
-                          : HostPort{context_.public_host, info_.listen.port}.text());
+                          ? common_->public_host
+                          : HostPort{common_->public_host, info_.listen.port}.text());
   }
-  info_.public_url = context_.public_url;
+  info_.public_url = common_->public_url;
 
-  const UrlParts parts = parts_of(context_.public_url);
-  context_.tls_port = info_.listen.port;
+  const UrlParts parts = parts_of(common_->public_url);
+  common_->tls_port = info_.listen.port;
   if (!options.public_url.empty() && parts.scheme == "https://" && !options.plain_listen) {
-    context_.tls_port = 443;
+    common_->tls_port = 443;
     if (parts.port.size() > 1) {
       std::from_chars(parts.port.data() + 1, parts.port.data() + parts.port.size(),
-                      context_.tls_port);
+                      common_->tls_port);
     }
   }
-  context_.names.set(http::host_name(options.domain), {http::host_name(parts.host)});
+  common_->names.set(http::host_name(options.domain), {http::host_name(parts.host)});
 }
 
 // Who has a certificate for all names below the domain has most likely their DNS entry as well. One
 // that we signed ourselves says nothing.
 bool RelayImpl::names_lead_here() const {
-  const Options& options = context_.options;
-  if (options.wildcard) return *options.wildcard && context_.names.has_domain();
+  const Options& options = this->options();
+  if (options.wildcard) return *options.wildcard && common_->names.has_domain();
   std::vector<Options::Pair> given = options.certificates;
   if (!options.certificate_file.empty()) given.push_back({options.certificate_file, {}});
   return std::ranges::any_of(given, [&](const Options::Pair& pair) {
     const auto names = net::certificate_names(pair.certificate_file);
-    return names && context_.names.has_domain() &&
-           std::ranges::find(*names, context_.names.host_of("*")) != names->end();
+    return names && common_->names.has_domain() &&
+           std::ranges::find(*names, common_->names.host_of("*")) != names->end();
   });
 }
 
 // Who comes to a door that only this machine reaches comes by way of a proxy, in whose fields the
 // visitors' own addresses are.
 bool RelayImpl::every_visitor_is_the_proxy() const {
-  const Options& options = context_.options;
+  const Options& options = this->options();
   if (!info_.plain_listen || !options.trusted_proxies.empty() || !options.proxy_protocol.empty()) {
     return false;
   }
@@ -296,9 +279,9 @@ bool RelayImpl::every_visitor_is_the_proxy() const {
 
 // Nothing depends on it: a relay whose log cannot be opened says so and works.
 void RelayImpl::open_journal() {
-  const Options& options = context_.options;
+  const Options& options = this->options();
   if (options.connection_days.count() == 0 || options.connection_rows == 0) return;
-  const auto opened = context_.journal.open_log(options.state_dir + "/connections.db",
+  const auto opened = common_->journal.open_log(options.state_dir + "/connections.db",
                                                 {options.connection_days, options.connection_rows});
   if (!opened) log::write(log::Level::warn, "no connection log", opened.error());
 }
@@ -309,31 +292,34 @@ void RelayImpl::forget_state() {
 }
 
 Result<void> RelayImpl::write_state() {
-  if (context_.draining) return {};
+  if (draining_) return {};
   nlohmann::json state = {{"pid", ::getpid()},
                           {"listen", info_.listen.text()},
                           {"fingerprint", info_.pin},
                           {"url", info_.public_url}};
-  if (!context_.options.domain.empty()) state["domain"] = context_.options.domain;
-  if (!context_.options.public_url.empty()) state["public_url"] = context_.options.public_url;
+  if (!options().domain.empty()) state["domain"] = options().domain;
+  if (!options().public_url.empty()) state["public_url"] = options().public_url;
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
-  if (auto plans = context_.accounting.plans().names(); !plans.empty()) state["plans"] = plans;
+  if (auto plans = common_->accounting.plans().names(); !plans.empty()) state["plans"] = plans;
   stated_ = true;
   return write_file(state_file(), state.dump(2) + "\n", 0644, Code::STATE_DIR);
 }
 
 void RelayImpl::poll_store() {
-  if (store_->changed()) {
+  if (store().changed()) {
     unchecked_ = true;
-    context_.accounting.look_at_owners();
+    common_->accounting.look_at_owners();
   }
   if (unchecked_) {
-    // check_credential() closes by and by; it releases nothing here.
-    context_.sessions.for_each([](AgentSession& session) { session.check_credential(); });
-    context_.bare_agents.for_each([](BareAgent& agent) { agent.check_credential(); });
-    // Who could not be looked up stays, and is looked up again.
-    unchecked_ = !store_->is_live(0);
+    bool all = true;
+    common_->everywhere([&](Context& context) {
+      // check_credential() closes by and by; it releases nothing here.
+      context.sessions.for_each([](AgentSession& session) { session.check_credential(); });
+      context.bare_agents.for_each([](BareAgent& agent) { agent.check_credential(); });
+      all = all && context.store.is_live(0).has_value();
+    });
+    unchecked_ = !all;  // who could not be looked up stays, and is looked up again
   }
   store_timer_.arm_in(kStorePoll);
 }
@@ -342,46 +328,75 @@ void RelayImpl::poll_store() {
 void RelayImpl::poll_expiry() {
   const auto now =
       std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
-  context_.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.expire(now); });
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    common_->post(i, [now](Context& context) {
+      context.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.expire(now); });
+    });
+  }
   expiry_timer_.arm_in(kExpiryPoll);
 }
 
 // --- drain ---
 
+namespace {
+
+// Who is there, of all shards.
+struct Present {
+  std::size_t http_visitors = 0, tcp_visitors = 0, sealed_visitors = 0, agents = 0, bare_agents = 0;
+
+  void add(const Context& context) {
+    http_visitors += context.http_visitors.size();
+    tcp_visitors += context.tcp_visitors.size();
+    sealed_visitors += context.sealed_visitors.size();
+    agents += context.sessions.size();
+    bare_agents += context.bare_agents.size();
+  }
+};
+
+}  // namespace
+
 void RelayImpl::drain(std::function<void()> done) {
-  if (context_.draining) return;
-  context_.draining = true;
+  if (std::exchange(draining_, true)) return;
   drained_ = std::move(done);
   forget_state();
-  log::info("draining", {{"http_visitors", context_.http_visitors.size()},
-                         {"tcp_visitors", context_.tcp_visitors.size()},
-                         {"agents", context_.sessions.size()},
-                         {"bare_agents", context_.bare_agents.size()}});
-  tls_listener_.reset();
-  plain_listener_.reset();
-  context_.sessions.for_each([](AgentSession& session) { session.drain(); });
-  std::vector<HttpVisitor*> visitors;
-  context_.http_visitors.for_each([&](HttpVisitor& visitor) { visitors.push_back(&visitor); });
-  for (HttpVisitor* visitor : visitors) visitor->drain();
-  drain_deadline_ = context_.shard.now() + limits::kDrain - std::chrono::seconds(3);
+  Present present;
+  common_->everywhere([&](Context& context) { present.add(context); });
+  log::info("draining", {{"http_visitors", present.http_visitors},
+                         {"tcp_visitors", present.tcp_visitors},
+                         {"agents", present.agents},
+                         {"bare_agents", present.bare_agents}});
+  common_->everywhere([&](Context& context) {
+    context.draining = true;
+    (context.index == 0 ? *part_ : *workers_[context.index - 1]->part).close_doors();
+    context.sessions.for_each([](AgentSession& session) { session.drain(); });
+    std::vector<HttpVisitor*> visitors;
+    context.http_visitors.for_each([&](HttpVisitor& visitor) { visitors.push_back(&visitor); });
+    for (HttpVisitor* visitor : visitors) visitor->drain();
+  });
+  drain_deadline_ = shard_.now() + limits::kDrain - std::chrono::seconds(3);
   drain_timer_.arm_in(kDrainPoll);
 }
 
 void RelayImpl::poll_drain() {
-  const bool idle = context_.http_visitors.size() == 0 && context_.tcp_visitors.size() == 0 &&
-                    context_.sealed_visitors.size() == 0;
-  const bool late = context_.shard.now() >= drain_deadline_;
+  Present present;
+  common_->everywhere([&](Context& context) { present.add(context); });
+  const bool idle =
+      present.http_visitors == 0 && present.tcp_visitors == 0 && present.sealed_visitors == 0;
+  const bool late = shard_.now() >= drain_deadline_;
   if (!closing_ && (idle || late)) {
     closing_ = true;
-    std::vector<AgentSession*> sessions;
-    context_.sessions.for_each([&](AgentSession& session) { sessions.push_back(&session); });
-    for (AgentSession* session : sessions) {
-      session->close(Error{Code::DRAINING, "the relay is shutting down"});
-    }
-    // Not before: many of them take a go-away for the end of everything.
-    context_.bare_agents.for_each([](BareAgent& agent) { agent.close(Error{Code::DRAINING, {}}); });
+    common_->everywhere([](Context& context) {
+      std::vector<AgentSession*> sessions;
+      context.sessions.for_each([&](AgentSession& session) { sessions.push_back(&session); });
+      for (AgentSession* session : sessions) {
+        session->close(Error{Code::DRAINING, "the relay is shutting down"});
+      }
+      // Not before: many of them take a go-away for the end of everything.
+      context.bare_agents.for_each(
+          [](BareAgent& agent) { agent.close(Error{Code::DRAINING, {}}); });
+    });
   }
-  if (closing_ && context_.sessions.size() == 0 && context_.bare_agents.size() == 0) {
+  if (closing_ && present.agents == 0 && present.bare_agents == 0) {
     log::info("drained", {{"cut", late}});
     return drained_();
   }
@@ -458,13 +473,16 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   if (!tls) return tl::unexpected(tls.error());
   Result<std::string> pin = net::certificate_pin(certificate);
   if (!pin) return tl::unexpected(pin.error());
-  if (Result<void> keys = context_.credentials.reload(); !keys) return tl::unexpected(keys.error());
+  if (Result<void> keys = reload_keys(); !keys) return tl::unexpected(keys.error());
   set_plans(options.plans);
-  tls_ = std::move(*tls);
+  const auto its = std::make_shared<const net::TlsContext>(std::move(*tls));
+  common_->everywhere([&](Context& context) {
+    context.tls = its;
+    context.pin = *pin;
+  });
   if (info_.pin != *pin) {
     log::warn("certificate key changed", {{"fingerprint", *pin}, {"was", info_.pin}});
     info_.pin = *pin;
-    context_.pin = *pin;
   }
   if (Result<void> written = write_state(); !written) return tl::unexpected(written.error());
 
@@ -472,7 +490,7 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   const auto compare = [&](const char* name, const auto& now, const auto& then) {
     if (!(now == then)) waits.emplace_back(name);
   };
-  const Options& then = context_.options;
+  const Options& then = this->options();
   compare("listen", options.listen, then.listen);
   compare("plain_listen", options.plain_listen, then.plain_listen);
   compare("admin_listen", options.admin_listen, then.admin_listen);
@@ -480,6 +498,7 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   compare("public_url", options.public_url, then.public_url);
   compare("tcp_ports", options.tcp_ports, then.tcp_ports);
   compare("memory", options.memory, then.memory);
+  compare("threads", options.shards, then.shards);
   compare("open_rooms", options.open_rooms, then.open_rooms);
   compare("agent_origins", options.agent_origins, then.agent_origins);
   compare("wildcard", options.wildcard, then.wildcard);
@@ -504,14 +523,11 @@ Result<std::unique_ptr<Relay>> Relay::start(net::Shard& shard, Options options) 
   if (Result<void> made = make_directory(options.state_dir, Code::STATE_DIR); !made) {
     return tl::unexpected(made.error());
   }
-  Result<std::unique_ptr<store::Store>> store = store::Store::open(options.state_dir + "/leat.db");
-  if (!store) return tl::unexpected(store.error());
   std::string certificate;
   Result<net::TlsContext> tls = load_tls(options, certificate);
   if (!tls) return tl::unexpected(tls.error());
-  auto relay =
-      std::make_unique<RelayImpl>(shard, std::move(*store), std::move(*tls), std::move(options));
-  if (Result<void> opened = relay->open(certificate); !opened) {
+  auto relay = std::make_unique<RelayImpl>(shard, std::move(options));
+  if (Result<void> opened = relay->open(std::move(*tls), certificate); !opened) {
     return tl::unexpected(opened.error());
   }
   return relay;

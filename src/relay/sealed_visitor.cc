@@ -57,7 +57,7 @@ SealedVisitor::SealedVisitor(Context& context, net::SessionDriver& driver, mux::
       tunnel_(std::move(tunnel)),
       peer_(websocket->peer()),
       visit_(context, about),
-      meter_(context.accounting, std::move(account), context.metrics.sealed,
+      meter_(context.accounting, context.held_back, std::move(account), context.metrics.sealed,
              [this] { on_meter(); }),
       splice_(driver, stream, std::move(websocket), std::move(preamble), *this) {
   splice_.set_meter(&meter_);

@@ -18,24 +18,33 @@ namespace {
 // them leave some for agents and HTTP.
 bool crowded(const Context& context, const std::string& address) {
   const std::size_t all = context.options.descriptors;
-  const auto found = context.spliced_of.find(address);
-  return context.spliced >= all - all / 4 ||
-         (found != context.spliced_of.end() && found->second >= all / 2);
+  const Crowd& spliced = context.common.spliced;
+  return spliced.size() >= all - all / 4 || spliced.of(address) >= all / 2;
 }
 
 }  // namespace
 
-bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& tunnel,
+void TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& tunnel,
+                       control::TunnelKind kind) {
+  const std::size_t there = context.place_of(tunnel, kind);
+  if (there == context.index) return begin(context, std::move(guest), tunnel, kind);
+  const auto moving = std::make_shared<Knock::Guest>(std::move(guest));
+  context.common.post(there, [moving, tunnel, kind](Context& other) {
+    begin(other, std::move(*moving), tunnel, kind);
+  });
+}
+
+void TcpVisitor::begin(Context& context, Knock::Guest guest, const std::string& tunnel,
                        control::TunnelKind kind) {
   std::unique_ptr<net::Transport> transport =
       net::make_plain_transport(context.shard, guest.socket.release());
-  if (!transport) return false;
+  if (!transport) return;
   if (guest.visitor) transport->speak_for(*guest.visitor);
   if (crowded(context, transport->peer_host())) {
     log::info("tcp visitor refused",
               {{"tunnel", tunnel}, {"visitor", transport->peer()}, {"why", "too many of them"}});
     transport->abort();
-    return false;
+    return;
   }
   AgentSession* agent = context.registry.find(tunnel, kind);
   const auto access = agent == nullptr ? nullptr : agent->access(tunnel);
@@ -53,7 +62,7 @@ bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& 
                                       {"visitor", transport->peer()},
                                       {"code", quota ? info(*quota).name : "-"}});
     transport->abort();
-    return false;
+    return;
   }
   proto::OpenStream preamble;
   preamble.set_tunnel(tunnel);
@@ -78,7 +87,6 @@ bool TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& 
       new TcpVisitor(context, agent->driver(), *stream, std::move(transport), std::move(text),
                      tunnel, kind, account, about)));
   visitor.splice_.start_sending(visitor);
-  return true;
 }
 
 TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
@@ -91,9 +99,9 @@ TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::Stream
                    [this] { refuse(Code::AGENT_LOST, "the agent did not reply in time"); }),
       tunnel_(std::move(tunnel)),
       peer_(transport->peer()),
-      counted_(std::in_place, context.spliced, context.spliced_of, transport->peer_host()),
+      counted_(std::in_place, context.common.spliced, transport->peer_host()),
       visit_(context, about),
-      meter_(context.accounting, std::move(account), context.metrics.of(kind),
+      meter_(context.accounting, context.held_back, std::move(account), context.metrics.of(kind),
              [this] { on_meter(); }),
       splice_(driver, stream, std::move(transport), std::move(preamble), *this) {
   splice_.set_meter(&meter_);

@@ -22,8 +22,9 @@ namespace leat::relay {
 // which is taken out of the way before the service's first byte.
 class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
  public:
-  // False: no agent, or it has no stream to spare; the connection has been reset.
-  static bool start(Context& context, Knock::Guest guest, const std::string& tunnel,
+  // On the shard of an agent that serves the tunnel, wherever that is. No agent, or it has no stream
+  // to spare: the connection is reset.
+  static void start(Context& context, Knock::Guest guest, const std::string& tunnel,
                     control::TunnelKind kind);
   ~TcpVisitor();
   // The tunnel was taken from its owner.
@@ -32,6 +33,8 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   void recheck(const std::string& tunnel, const Access& access);
 
  private:
+  static void begin(Context& context, Knock::Guest guest, const std::string& tunnel,
+                    control::TunnelKind kind);
   TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
              std::unique_ptr<net::Transport> transport, std::string preamble, std::string tunnel,
              control::TunnelKind kind, std::shared_ptr<Account> account, const Visit::About& about);
@@ -49,7 +52,7 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   net::Timer reply_timer_;  // until the agent's OpenReply
   std::string tunnel_;
   std::string peer_;
-  std::optional<Waiting> counted_;  // until it is over: it may be buried after the context
+  std::optional<Counted> counted_;  // until it is over: it may be buried after the context
   Visit visit_;
   StreamMeter meter_;  // outlives the splice
   net::Splice splice_;

@@ -38,6 +38,8 @@ class Visit {
   void moved(std::uint64_t in, std::uint64_t out);
   // Why it is about to end; the first reason counts.
   void blame(Code code);
+  // It goes on elsewhere, as another one: this leaves no row.
+  void forget() { ended_ = true; }
   // In good order, unless something was blamed or `clean` is false.
   void end(bool clean = true);
 

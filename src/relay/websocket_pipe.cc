@@ -56,7 +56,7 @@ WebSocketPipe::WebSocketPipe(StreamMeter& meter, std::function<void(Code)> on_re
 
 std::optional<Code> WebSocketPipe::judge(net::Meter::Direction from, bool begins,
                                          std::uint64_t size) {
-  const Plan* const plan = meter_.account().plan();
+  const std::shared_ptr<const Plan> plan = meter_.account().plan();
   if (plan != nullptr && plan->message && size > *plan->message) return Code::QUOTA_MESSAGE_SIZE;
   return begins ? meter_.begin_message(from) : std::nullopt;
 }

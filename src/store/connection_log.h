@@ -63,7 +63,7 @@ class ConnectionLog {
   // Writes what waits, or gives it up if it cannot be written now.
   virtual ~ConnectionLog() = default;
 
-  // From the thread that opened the log, as are all of these.
+  // From any thread; all else from the one that opened the log.
   virtual void add(Connection connection) = 0;
   virtual Result<ConnectionPage> find(const ConnectionQuery& query) = 0;
   // Returns when what was added has been written or could not be, and retention has been applied.

@@ -143,7 +143,7 @@ TEST_F(Accounts, AnAgentIsToldOfALimitOnceAMinute) {
   const auto accounting = start(plan());
   const auto account = accounting->account(owner()).value();
   std::vector<Code> told;
-  accounting->on_limit = [&](const Account&, Code code) { told.push_back(code); };
+  accounting->on_limit = [&](const std::shared_ptr<Account>&, Code code) { told.push_back(code); };
   for (int i = 0; i < 5; ++i) accounting->refused(*account, Code::QUOTA_REQUESTS);
   accounting->refused(*account, Code::QUOTA_STREAMS);
   EXPECT_EQ(told, (std::vector{Code::QUOTA_REQUESTS, Code::QUOTA_STREAMS}));
@@ -440,7 +440,8 @@ TEST_F(Accounts, AHeldBackStreamIsWokenWhenItsPaceAllows) {
   ASSERT_EQ(account->begin_stream(now), std::nullopt);
   int woken = 0;
   Traffic traffic;
-  StreamMeter meter(*accounting, account, traffic, [&] {
+  HeldBack held_back(loop.shard);
+  StreamMeter meter(*accounting, held_back, account, traffic, [&] {
     ++woken;
     loop.poke();
   });

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -33,6 +34,10 @@ class World : public ::testing::Test {
     options.plain_listen = HostPort{"127.0.0.1", 0};
     options.state_dir = dir.path();
     options.tcp_ports = ports;
+    // The same tests are run over again with more shards than the one whose thread is the test's.
+    if (const char* const shards = std::getenv("LEAT_TEST_SHARDS")) {
+      options.shards = static_cast<std::size_t>(std::atoi(shards));
+    }
     configure(options);
     relay = Relay::start(loop.shard, options).value();
     token = *relay->info().first_token;

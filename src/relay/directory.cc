@@ -1,0 +1,131 @@
+#include "relay/directory.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace leat::relay {
+namespace {
+
+constexpr std::size_t kSeenAgents = 65'536;  // remembered, to tell who comes back
+
+}  // namespace
+
+Directory::Seat::Seat(Directory& directory, const PublicKey& identity)
+    : directory_(&directory), identity_(identity) {
+  const std::lock_guard lock(directory.mutex_);
+  std::vector<std::size_t>& sessions = directory.sessions_;
+  const auto [home, first] = directory.homes_.try_emplace(identity);
+  if (first) {
+    const auto fewest = std::ranges::min_element(sessions);
+    home->second = {static_cast<std::size_t>(fewest - sessions.begin()), 0};
+  }
+  ++home->second.sessions;
+  shard_ = home->second.shard;
+  ++sessions[shard_];
+}
+
+Directory::Seat::Seat(Seat&& other) noexcept
+    : directory_(std::exchange(other.directory_, nullptr)),
+      identity_(other.identity_),
+      shard_(other.shard_) {}
+
+Directory::Seat::~Seat() {
+  if (directory_ == nullptr) return;
+  const std::lock_guard lock(directory_->mutex_);
+  --directory_->sessions_[shard_];
+  const auto home = directory_->homes_.find(identity_);
+  if (--home->second.sessions == 0) directory_->homes_.erase(home);
+}
+
+bool Directory::has_been_here(const PublicKey& identity) {
+  const std::lock_guard lock(mutex_);
+  if (seen_.size() >= kSeenAgents) seen_.clear();
+  return !seen_.insert(identity).second;
+}
+
+void Directory::update(std::size_t shard, const std::string& tunnel, control::TunnelKind kind,
+                       std::size_t sessions, std::size_t healthy) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Serving>& all = tunnels_[tunnel];
+  std::erase_if(all, [&](const Serving& serving) { return serving.shard == shard; });
+  if (sessions > 0) all.push_back({shard, kind, sessions, healthy});
+  if (all.empty()) tunnels_.erase(tunnel);
+}
+
+std::optional<std::size_t> Directory::best(const std::string& tunnel, control::TunnelKind kind,
+                                           std::size_t here, bool well) const {
+  if (well) return here;
+  const std::lock_guard lock(mutex_);
+  const auto found = tunnels_.find(tunnel);
+  if (found == tunnels_.end()) return std::nullopt;
+  std::optional<std::size_t> ill;
+  for (const Serving& serving : found->second) {
+    if (serving.kind != kind) continue;
+    if (serving.healthy > 0 && serving.shard != here) return serving.shard;
+    if (!ill || serving.shard == here) ill = serving.shard;
+  }
+  return ill;
+}
+
+bool Directory::serves(const std::string& tunnel, control::TunnelKind kind) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = tunnels_.find(tunnel);
+  return found != tunnels_.end() &&
+         std::ranges::any_of(found->second,
+                             [&](const Serving& serving) { return serving.kind == kind; });
+}
+
+std::size_t Directory::count(const std::string& tunnel) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = tunnels_.find(tunnel);
+  if (found == tunnels_.end()) return 0;
+  std::size_t all = 0;
+  for (const Serving& serving : found->second) all += serving.sessions;
+  return all;
+}
+
+std::vector<std::size_t> Directory::shards_of(const std::string& tunnel) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::size_t> shards;
+  const auto found = tunnels_.find(tunnel);
+  if (found == tunnels_.end()) return shards;
+  for (const Serving& serving : found->second) shards.push_back(serving.shard);
+  return shards;
+}
+
+Directory::Held::Held(Directory& directory, const Account& owner, std::string tunnel)
+    : directory_(&directory), owner_(&owner), tunnel_(std::move(tunnel)) {
+  const std::lock_guard lock(directory.mutex_);
+  ++directory.held_[owner_][tunnel_];
+}
+
+Directory::Held::Held(Held&& other) noexcept
+    : directory_(std::exchange(other.directory_, nullptr)),
+      owner_(other.owner_),
+      tunnel_(std::move(other.tunnel_)) {}
+
+Directory::Held& Directory::Held::operator=(Held&& other) noexcept {
+  std::swap(directory_, other.directory_);
+  std::swap(owner_, other.owner_);
+  std::swap(tunnel_, other.tunnel_);
+  return *this;
+}
+
+Directory::Held::~Held() {
+  if (directory_ == nullptr) return;
+  const std::lock_guard lock(directory_->mutex_);
+  const auto owner = directory_->held_.find(owner_);
+  const auto tunnel = owner->second.find(tunnel_);
+  if (--tunnel->second == 0) owner->second.erase(tunnel);
+  if (owner->second.empty()) directory_->held_.erase(owner);
+}
+
+std::size_t Directory::count_of(const Account& owner, std::set<std::string_view> others) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = held_.find(&owner);
+  if (found == held_.end()) return others.size();
+  for (const auto& [tunnel, sessions] : found->second) others.insert(tunnel);
+  return others.size();
+}
+
+}  // namespace leat::relay

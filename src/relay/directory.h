@@ -1,0 +1,95 @@
+// What the shards have to know of each other: where an agent's session lives, which shards have
+// sessions that serve a tunnel, and how many tunnels an owner has in all. Written when agents come,
+// go, bind and say how their services are; read when a visitor has said where it wants to go. Any
+// thread; what it answers may be otherwise a moment later, and whoever comes too late finds nobody.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/signature.h"
+#include "control/client.h"
+
+namespace leat::relay {
+
+class Account;
+
+class Directory {
+ public:
+  explicit Directory(std::size_t shards) : sessions_(shards) {}
+
+  // An agent's place on a shard, as long as it lives.
+  class Seat {
+   public:
+    // Where its identity has a session already, so that a new one meets its ghost; otherwise where
+    // there are fewest.
+    Seat(Directory& directory, const PublicKey& identity);
+    Seat(Seat&& other) noexcept;
+    Seat& operator=(Seat&&) = delete;
+    ~Seat();
+    std::size_t shard() const { return shard_; }
+
+   private:
+    Directory* directory_;
+    PublicKey identity_;
+    std::size_t shard_;
+  };
+
+  // Whether this agent has been let in before, of those that are remembered.
+  bool has_been_here(const PublicKey& identity);
+
+  // So many sessions of that shard serve the tunnel, so many of them with a service that is up.
+  void update(std::size_t shard, const std::string& tunnel, control::TunnelKind kind,
+              std::size_t sessions, std::size_t healthy);
+  // The shard that a visitor of the tunnel should go to; `here` where it is as good as any other.
+  // `well`: a session of `here` can be reached and its service is up. nullopt: nobody serves it.
+  std::optional<std::size_t> best(const std::string& tunnel, control::TunnelKind kind,
+                                  std::size_t here, bool well) const;
+  bool serves(const std::string& tunnel, control::TunnelKind kind) const;
+  std::size_t count(const std::string& tunnel) const;  // of sessions, of all shards
+  std::vector<std::size_t> shards_of(const std::string& tunnel) const;
+
+  // A tunnel is one of its owner's, as long as this lives; the owner outlives it.
+  class Held {
+   public:
+    Held(Directory& directory, const Account& owner, std::string tunnel);
+    Held(Held&& other) noexcept;
+    Held& operator=(Held&& other) noexcept;
+    ~Held();
+
+   private:
+    Directory* directory_;
+    const Account* owner_;
+    std::string tunnel_;
+  };
+  // All of its tunnels, and `others`: how many different ones.
+  std::size_t count_of(const Account& owner, std::set<std::string_view> others) const;
+
+ private:
+  struct Serving {
+    std::size_t shard;
+    control::TunnelKind kind;
+    std::size_t sessions, healthy;
+  };
+  struct Home {
+    std::size_t shard, sessions;
+  };
+
+  mutable std::mutex mutex_;
+  std::vector<std::size_t> sessions_;  // of each shard
+  absl::flat_hash_map<PublicKey, Home> homes_;
+  absl::flat_hash_set<PublicKey> seen_;
+  absl::flat_hash_map<std::string, std::vector<Serving>> tunnels_;
+  absl::flat_hash_map<const Account*, std::map<std::string, std::size_t>> held_;
+};
+
+}  // namespace leat::relay
