@@ -46,7 +46,7 @@ void AgentSession::answer_binds() {
   std::vector<Asked> binds = std::exchange(binds_, {});
   std::vector<Asked*> unwritten;
   std::vector<store::Claim> claims;
-  Context::WritePace& pace = context_.write_paces[token_id_];
+  WritePaces& paces = context_.common.write_paces;
   const Time now = context_.shard.now();
   std::optional<bool> may_write;      // one wait for the disk
   std::set<std::string_view> wanted;  // that nothing speaks against yet
@@ -64,9 +64,9 @@ void AgentSession::answer_binds() {
     if (!known) {
       asked.allowed = tl::unexpected(known.error());
     } else if (!*known) {
-      if (!may_write) may_write = pace.writes.take(1, now);
+      if (!may_write) may_write = paces.write(token_id_, now);
       const std::vector<store::Claim> of_this = claims_of(asked);
-      if (!*may_write || !pace.claims.take(static_cast<std::uint32_t>(of_this.size()), now)) {
+      if (!*may_write || !paces.claim(token_id_, of_this.size(), now)) {
         asked.allowed = leat::fail(Code::TOO_MANY_BINDS);
         continue;
       }

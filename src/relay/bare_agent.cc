@@ -43,9 +43,9 @@ Result<void> claim(Context& context, const std::string& room, const store::Token
   const Result<bool> owned = context.store.owns(room, token.id, identity);
   if (!owned) return tl::unexpected(owned.error());
   if (*owned) return {};
-  Context::WritePace& pace = context.write_paces[token.id];
+  WritePaces& paces = context.common.write_paces;
   const Time now = context.shard.now();
-  if (!pace.writes.take(1, now) || !pace.claims.take(1, now)) return fail(Code::TOO_MANY_BINDS);
+  if (!paces.write(token.id, now) || !paces.claim(token.id, 1, now)) return fail(Code::TOO_MANY_BINDS);
   return context.store.claim(room, token.id, identity, false);
 }
 

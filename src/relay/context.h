@@ -77,6 +77,26 @@ class BareAgent;
 class EventStream;
 class Knock;
 
+// How fast each token may have new ids written down, in rows and in waits for the disk. Any thread.
+class WritePaces {
+ public:
+  bool write(std::int64_t token, Time now) {
+    const std::lock_guard lock(mutex_);
+    return paces_[token].writes.take(1, now);
+  }
+  bool claim(std::int64_t token, std::size_t rows, Time now) {
+    const std::lock_guard lock(mutex_);
+    return paces_[token].claims.take(static_cast<std::uint32_t>(rows), now);
+  }
+
+ private:
+  struct Pace {
+    mux::TokenBucket claims{limits::kTokenClaims}, writes{limits::kTokenWrites};
+  };
+  std::mutex mutex_;
+  absl::flat_hash_map<std::int64_t, Pace> paces_;
+};
+
 // What the shards of a relay share. Everything here takes care of itself, whichever thread asks,
 // but for what is said to be the first shard's.
 struct Common {
@@ -97,6 +117,7 @@ struct Common {
   Crowd spliced;  // connections of tcp and tls tunnels, which stay as long as they like
   // Sessions of each token: at most limits::kTokenSessions. "0": of agents without one.
   Crowd token_sessions;
+  WritePaces write_paces;
   // What all sessions together hold of what visitors have not taken yet.
   MemoryBudget budget;
 
@@ -154,14 +175,9 @@ struct Context {
   std::string pin;  // "sha256:…" of the certificate's key
   bool draining = false;
 
-  // The shard that a visitor of the tunnel is to go to; where nobody serves it, this one.
-  std::size_t place_of(const std::string& tunnel, control::TunnelKind kind) const;
-
-  // How fast each token may have new ids written down, in rows and in waits for the disk.
-  struct WritePace {
-    mux::TokenBucket claims{limits::kTokenClaims}, writes{limits::kTokenWrites};
-  };
-  absl::flat_hash_map<std::int64_t, WritePace> write_paces;
+  // The shard that a visitor of the tunnel is to go to; where nobody serves it, this one. `hops`: so
+  // often has it been sent on; where it came to it stays, if there is an agent that answers.
+  std::size_t place_of(const std::string& tunnel, control::TunnelKind kind, std::size_t hops) const;
 
   mux::MemoryShare memory;
 

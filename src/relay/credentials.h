@@ -30,8 +30,9 @@ class Credentials {
  public:
   Credentials(store::Store& store, const Options& options);
 
-  // Reads the file of keys again, if there is one; the old ones stay if it cannot be used.
-  Result<void> reload();
+  // Reads the file of keys again, if there is one; the old ones stay if it cannot be used. `tell`:
+  // the log, of which keys there are.
+  Result<void> reload(bool tell = true);
   // STORE, NO_TOKEN, BAD_TOKEN, BAD_JWT, JWT_EXPIRED, BAD_CODE, WRONG_IDENTITY, REVOKED. The
   // detail is for the agent, which holds the credential.
   Result<Admission> admit(const control::HelloInfo& hello);

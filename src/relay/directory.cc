@@ -46,33 +46,60 @@ bool Directory::has_been_here(const PublicKey& identity) {
 void Directory::update(std::size_t shard, const std::string& tunnel, control::TunnelKind kind,
                        std::size_t sessions, std::size_t healthy) {
   const std::lock_guard lock(mutex_);
-  std::vector<Serving>& all = tunnels_[tunnel];
-  std::erase_if(all, [&](const Serving& serving) { return serving.shard == shard; });
-  if (sessions > 0) all.push_back({shard, kind, sessions, healthy});
-  if (all.empty()) tunnels_.erase(tunnel);
+  std::vector<Serving>& served = tunnels_[tunnel].served;
+  auto place = std::ranges::lower_bound(served, shard, {}, &Serving::shard);
+  const bool there = place != served.end() && place->shard == shard;
+  if (sessions == 0) {
+    if (there) served.erase(place);
+    if (served.empty()) tunnels_.erase(tunnel);
+    return;
+  }
+  if (!there) place = served.insert(place, Serving{});
+  *place = {shard, kind, sessions, healthy};
 }
 
-std::optional<std::size_t> Directory::best(const std::string& tunnel, control::TunnelKind kind,
-                                           std::size_t here, bool well) const {
-  if (well) return here;
+std::optional<std::size_t> Directory::turn(const std::string& tunnel, control::TunnelKind kind) {
   const std::lock_guard lock(mutex_);
   const auto found = tunnels_.find(tunnel);
   if (found == tunnels_.end()) return std::nullopt;
-  std::optional<std::size_t> ill;
-  for (const Serving& serving : found->second) {
-    if (serving.kind != kind) continue;
-    if (serving.healthy > 0 && serving.shard != here) return serving.shard;
-    if (!ill || serving.shard == here) ill = serving.shard;
+  const std::vector<Serving>& served = found->second.served;
+  if (served.size() == 1) {
+    return served.front().kind == kind ? std::optional(served.front().shard) : std::nullopt;
   }
-  return ill;
+  for (const auto count : {&Serving::healthy, &Serving::sessions}) {
+    std::size_t all = 0;
+    for (const Serving& each : served) all += each.kind == kind ? each.*count : 0;
+    if (all == 0) continue;
+    std::size_t left = found->second.turn++ % all;
+    for (const Serving& each : served) {
+      if (each.kind != kind) continue;
+      if (left < each.*count) return each.shard;
+      left -= each.*count;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> Directory::instead(const std::string& tunnel, control::TunnelKind kind,
+                                              std::size_t here) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = tunnels_.find(tunnel);
+  if (found == tunnels_.end()) return std::nullopt;
+  std::optional<std::size_t> first;
+  for (const Serving& each : found->second.served) {
+    if (each.kind != kind || each.healthy == 0 || each.shard == here) continue;
+    if (each.shard > here) return each.shard;
+    if (!first) first = each.shard;
+  }
+  return first;
 }
 
 bool Directory::serves(const std::string& tunnel, control::TunnelKind kind) const {
   const std::lock_guard lock(mutex_);
   const auto found = tunnels_.find(tunnel);
   return found != tunnels_.end() &&
-         std::ranges::any_of(found->second,
-                             [&](const Serving& serving) { return serving.kind == kind; });
+         std::ranges::any_of(found->second.served,
+                             [&](const Serving& each) { return each.kind == kind; });
 }
 
 std::size_t Directory::count(const std::string& tunnel) const {
@@ -80,7 +107,7 @@ std::size_t Directory::count(const std::string& tunnel) const {
   const auto found = tunnels_.find(tunnel);
   if (found == tunnels_.end()) return 0;
   std::size_t all = 0;
-  for (const Serving& serving : found->second) all += serving.sessions;
+  for (const Serving& each : found->second.served) all += each.sessions;
   return all;
 }
 
@@ -89,7 +116,7 @@ std::vector<std::size_t> Directory::shards_of(const std::string& tunnel) const {
   std::vector<std::size_t> shards;
   const auto found = tunnels_.find(tunnel);
   if (found == tunnels_.end()) return shards;
-  for (const Serving& serving : found->second) shards.push_back(serving.shard);
+  for (const Serving& each : found->second.served) shards.push_back(each.shard);
   return shards;
 }
 

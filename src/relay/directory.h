@@ -50,10 +50,12 @@ class Directory {
   // So many sessions of that shard serve the tunnel, so many of them with a service that is up.
   void update(std::size_t shard, const std::string& tunnel, control::TunnelKind kind,
               std::size_t sessions, std::size_t healthy);
-  // The shard that a visitor of the tunnel should go to; `here` where it is as good as any other.
-  // `well`: a session of `here` can be reached and its service is up. nullopt: nobody serves it.
-  std::optional<std::size_t> best(const std::string& tunnel, control::TunnelKind kind,
-                                  std::size_t here, bool well) const;
+  // The shard whose turn it is to have a visitor of the tunnel, by how many sessions with a service
+  // that is up it has; where none has, by how many sessions. nullopt: nobody serves it.
+  std::optional<std::size_t> turn(const std::string& tunnel, control::TunnelKind kind);
+  // The next one after `here` that has such a session.
+  std::optional<std::size_t> instead(const std::string& tunnel, control::TunnelKind kind,
+                                     std::size_t here) const;
   bool serves(const std::string& tunnel, control::TunnelKind kind) const;
   std::size_t count(const std::string& tunnel) const;  // of sessions, of all shards
   std::vector<std::size_t> shards_of(const std::string& tunnel) const;
@@ -88,7 +90,11 @@ class Directory {
   std::vector<std::size_t> sessions_;  // of each shard
   absl::flat_hash_map<PublicKey, Home> homes_;
   absl::flat_hash_set<PublicKey> seen_;
-  absl::flat_hash_map<std::string, std::vector<Serving>> tunnels_;
+  struct Tunnel {
+    std::vector<Serving> served;  // by shards in order
+    std::size_t turn = 0;
+  };
+  absl::flat_hash_map<std::string, Tunnel> tunnels_;
   absl::flat_hash_map<const Account*, std::map<std::string, std::size_t>> held_;
 };
 

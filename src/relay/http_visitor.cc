@@ -152,6 +152,7 @@ void HttpVisitor::read_heads() {
                      {{"visitor", transport_->peer()}, {"why", reader_.head().why()}});
           return refuse_head(head_error(reader_.head().error()));
         }
+        hops_ = 0;
         handle(std::move(*request));
       }
     }
@@ -223,7 +224,7 @@ void HttpVisitor::handle(http::Request request) {
 
 // True: the connection leaves with the request, and there is nothing more to be done here.
 bool HttpVisitor::goes_to(std::size_t shard, http::Request& request) {
-  if (shard == context_.index || arrived_) return false;
+  if (shard == context_.index || hops_ >= context_.common.shards.size()) return false;
   moving_.emplace(shard, std::move(request));
   state_ = State::moving;
   timer_.disarm();
@@ -236,7 +237,7 @@ void HttpVisitor::depart() {
   state_ = State::over;
   auto [shard, request] = *std::exchange(moving_, std::nullopt);
   const auto passage = std::make_shared<Passage>(
-      Passage{std::move(transport_), std::move(request), reader_.release_held(), tunnels_});
+      Passage{std::move(transport_), std::move(request), reader_.release_held(), tunnels_, hops_ + 1});
   context_.common.post(shard, [passage](Context& there) { arrive(there, std::move(*passage)); });
   context_.http_visitors.release(*this);
 }
@@ -246,9 +247,8 @@ void HttpVisitor::arrive(Context& context, Passage passage) {
       context, std::move(passage.transport), passage.tunnels, std::nullopt));
   if (!visitor.transport_->join(context.shard)) return visitor.end(true);
   visitor.reader_.hold(std::move(passage.held));
-  visitor.arrived_ = true;
+  visitor.hops_ = passage.hops;
   visitor.handle(std::move(passage.request));
-  visitor.arrived_ = false;
   if (visitor.state_ == State::head) context.shard.defer(visitor);
 }
 

@@ -61,6 +61,7 @@ class HttpVisitor final : private net::TransportOwner,
     http::Request request;
     std::string held;
     bool tunnels;
+    std::size_t hops;
   };
   static void arrive(Context& context, Passage passage);
   bool goes_to(std::size_t shard, http::Request& request);
@@ -103,7 +104,7 @@ class HttpVisitor final : private net::TransportOwner,
   std::optional<Counted> waiting_;  // until the first head
   State state_ = State::head;
   bool tunnels_;
-  bool arrived_ = false;  // for this request: wherever it belongs, it is answered here
+  std::size_t hops_ = 0;  // of the current request, from shard to shard
   std::optional<std::pair<std::size_t, http::Request>> moving_;
   Duration first_byte_{}, idle_{};  // how long the exchange may rest, before its answer and in it
   bool closing_ = false;            // the exchange, see HttpExchange::closing()

@@ -79,7 +79,7 @@ void HttpVisitor::begin_visit(const http::Request& request, const Route& route,
 // for one of their rooms.
 std::size_t HttpVisitor::place_of(const std::string& tunnel, control::TunnelKind kind) const {
   const bool served = context_.common.directory.serves(tunnel, kind);
-  return served ? context_.place_of(tunnel, kind) : 0;
+  return served ? context_.place_of(tunnel, kind, hops_) : 0;
 }
 
 void HttpVisitor::open(http::Request request, Route route) {
@@ -189,6 +189,7 @@ void HttpVisitor::settle() {
         // Another agent serves the tunnel, and nothing of an answer has been seen. It takes the
         // place of this one, also where the plan has but one.
         exchange.reset();
+        hops_ = 0;
         auto [request, route] = *std::exchange(again_, std::nullopt);
         open(std::move(request), route);
         // Answered here: nobody else looks at what has come behind it.

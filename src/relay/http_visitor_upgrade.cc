@@ -84,7 +84,7 @@ std::unique_ptr<net::Transport> HttpVisitor::switch_protocols(const http::Reques
 // Any page may come: who is let in is decided between the visitor and the agent.
 void HttpVisitor::become_sealed(http::Request request, const std::string& tunnel) {
   using http::ws::Offer;
-  if (goes_to(context_.place_of(tunnel, control::TunnelKind::sealed), request)) return;
+  if (goes_to(context_.place_of(tunnel, control::TunnelKind::sealed, hops_), request)) return;
   const Offer offer = http::ws::check_request(request);
   if (offer == Offer::bad) return answer(Code::BAD_REQUEST, false);
   if (offer != Offer::ok || !http::ws::offers(request.fields, kSealedSubprotocol)) {

@@ -151,7 +151,7 @@ Result<void> RelayImpl::start_workers() {
     context.tls = first().tls;
     context.pin = first().pin;
     context.store.set_patience(kStorePatience);
-    if (const auto loaded = context.credentials.reload(); !loaded) return loaded;
+    if (const auto loaded = context.credentials.reload(false); !loaded) return loaded;
     if (const auto shared = worker->part->share_doors(*part_); !shared) return shared;
   }
   for (const auto& worker : workers_) {
@@ -165,7 +165,7 @@ Result<void> RelayImpl::reload_keys() {
   if (!done) return done;
   common_->everywhere([&](Context& context) {
     if (context.index == 0) return;
-    if (auto loaded = context.credentials.reload(); !loaded) done = loaded;
+    if (auto loaded = context.credentials.reload(false); !loaded) done = loaded;
   });
   return done;
 }

@@ -25,12 +25,12 @@ bool crowded(const Context& context, const std::string& address) {
 }  // namespace
 
 void TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& tunnel,
-                       control::TunnelKind kind) {
-  const std::size_t there = context.place_of(tunnel, kind);
+                       control::TunnelKind kind, std::size_t hops) {
+  const std::size_t there = context.place_of(tunnel, kind, hops);
   if (there == context.index) return begin(context, std::move(guest), tunnel, kind);
   const auto moving = std::make_shared<Knock::Guest>(std::move(guest));
-  context.common.post(there, [moving, tunnel, kind](Context& other) {
-    begin(other, std::move(*moving), tunnel, kind);
+  context.common.post(there, [moving, tunnel, kind, hops](Context& other) {
+    start(other, std::move(*moving), tunnel, kind, hops + 1);
   });
 }
 

@@ -25,7 +25,9 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   // On the shard of an agent that serves the tunnel, wherever that is. No agent, or it has no stream
   // to spare: the connection is reset.
   static void start(Context& context, Knock::Guest guest, const std::string& tunnel,
-                    control::TunnelKind kind);
+                    control::TunnelKind kind) {
+    start(context, std::move(guest), tunnel, kind, 0);
+  }
   ~TcpVisitor();
   // The tunnel was taken from its owner.
   void revoke(const std::string& tunnel);
@@ -33,6 +35,8 @@ class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
   void recheck(const std::string& tunnel, const Access& access);
 
  private:
+  static void start(Context& context, Knock::Guest guest, const std::string& tunnel,
+                    control::TunnelKind kind, std::size_t hops);
   static void begin(Context& context, Knock::Guest guest, const std::string& tunnel,
                     control::TunnelKind kind);
   TcpVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
