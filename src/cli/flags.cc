@@ -32,6 +32,7 @@ constexpr Flag kRelayFlags[] = {
     {"--connection-rows", "N", "and how many of them [200000]"},
     {"--connection-paths", "BOOL", "with the paths that were asked for, without queries [true]"},
     {"--public-registration", nullptr, "apps may register at public doors, 5 an hour and address"},
+    {"--threads", "N", "how many share the agents among them [one for each core]"},
     {"--send-governor", "SWITCH", "on: bound what is on its way to an agent; off [on]"},
     {"--log-level", "LEVEL", "debug, info, warn, error or off [info]"},
     {"--log-format", "FORMAT", "text or json [text]"},

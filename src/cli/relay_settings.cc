@@ -1,7 +1,9 @@
 #include "cli/relay_settings.h"
 
+#include <sched.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/file.h"
@@ -43,6 +45,14 @@ Result<Secret> admin_key(const std::string& path) {
     return fail(Code::KEY_FILE, path + ": expected an admin key of 16 characters or more");
   }
   return Secret(std::string(key));
+}
+
+// That this process may run on.
+std::size_t cores() {
+  constexpr std::size_t kMost = 64;
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return std::clamp<std::size_t>(static_cast<std::size_t>(CPU_COUNT(&set)), 1, kMost);
 }
 
 // [::] takes IPv4 too; a kernel without IPv6 has the other name for all addresses.
@@ -100,6 +110,7 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   if (config->connection_rows) out.connection_rows = *config->connection_rows;
   out.connection_paths = config->connection_paths;
   out.public_registration = config->public_registration;
+  out.shards = config->threads.value_or(cores());
   out.send_governor = config->send_governor;
   out.jwt_keys = config->jwt_keys.value_or("");
   out.jwt_audience = config->jwt_audience.value_or("");

@@ -39,6 +39,7 @@ constexpr Key<RelayConfig> kKeys[] = {
     {"connection_rows", "", set<&RelayConfig::connection_rows, parse_rows>},
     {"connection_paths", "", set<&RelayConfig::connection_paths, parse_bool>},
     {"public_registration", "", set<&RelayConfig::public_registration, parse_bool>},
+    {"threads", "", set<&RelayConfig::threads, parse_threads>},
     {"send_governor", "", set<&RelayConfig::send_governor, parse_on_off>},
     {"log_level", "", set<&RelayConfig::log_level, parse_level>},
     {"log_format", "", set<&RelayConfig::log_format, parse_format>},

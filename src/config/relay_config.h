@@ -40,6 +40,7 @@ struct RelayConfig {
   std::optional<std::uint64_t> connection_days, connection_rows;  // of the log; 0: none
   bool connection_paths = true;
   bool public_registration = false;
+  std::optional<std::uint64_t> threads;  // 1 to 64
   bool send_governor = true;
   std::optional<log::Level> log_level;
   std::optional<log::Format> log_format;

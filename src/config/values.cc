@@ -128,6 +128,12 @@ Result<std::uint64_t> parse_days(std::string_view text) { return parse_count(tex
 
 Result<std::uint64_t> parse_rows(std::string_view text) { return parse_count(text, 1'000'000'000); }
 
+Result<std::uint64_t> parse_threads(std::string_view text) {
+  const auto threads = number<std::uint64_t>(text);
+  if (!threads || *threads == 0 || *threads > 64) return expected("a number from 1 to 64", text);
+  return *threads;
+}
+
 Result<bool> parse_on_off(std::string_view text) {
   if (text != "on" && text != "off") return expected("on or off", text);
   return text == "on";

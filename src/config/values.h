@@ -31,6 +31,7 @@ Result<std::uint64_t> parse_memory(std::string_view text);
 
 // Of the connection log; 0: none is kept.
 Result<std::uint64_t> parse_days(std::string_view text);  // up to 3650
+Result<std::uint64_t> parse_threads(std::string_view text);  // 1 to 64
 Result<std::uint64_t> parse_rows(std::string_view text);  // up to a thousand million
 Result<bool> parse_on_off(std::string_view text);         // on, off
 Result<bool> parse_bool(std::string_view text);           // true, false, 1, 0

@@ -74,8 +74,8 @@ void SocketListener::accept_some() {
   }
 }
 
-// Edge-triggered, both shards are told of a connection, and the one that comes first has it: whoever
-// is idle, rather than whoever the addresses' hash chooses (SO_REUSEPORT).
+// Edge-triggered, both shards are told of a connection, and the one that comes first has it:
+// whoever is idle, rather than whoever the addresses' hash chooses (SO_REUSEPORT).
 Result<std::unique_ptr<Listener>> SocketListener::share(Shard& shard, OnAccept on_accept) const {
   Fd fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
   if (!fd) return fail(Code::LISTEN, std::generic_category().message(errno));

@@ -107,10 +107,9 @@ std::uint64_t Account::left(std::uint64_t used, const Plan::Limit& limit) const 
 
 std::uint64_t Account::left_now(WallTime now) const {
   if (!plan_) return kNoLimit;
-  const std::uint64_t all = std::min({left(day_.bytes_in + day_.bytes_out, plan_->bytes_per_day),
-                                      left(month_.bytes_in + month_.bytes_out,
-                                           plan_->bytes_per_month),
-                                      bytes_.available(now)});
+  const std::uint64_t all = std::min(
+      {left(day_.bytes_in + day_.bytes_out, plan_->bytes_per_day),
+       left(month_.bytes_in + month_.bytes_out, plan_->bytes_per_month), bytes_.available(now)});
   return all == kNoLimit ? all : all - std::min(all, aside_);
 }
 

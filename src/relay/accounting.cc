@@ -14,7 +14,7 @@ using std::chrono::microseconds;
 
 constexpr auto kSettle = std::chrono::milliseconds(500);
 constexpr auto kWake = std::chrono::milliseconds(10);  // how often streams ahead of pace may look
-constexpr auto kTellAgain = std::chrono::minutes(1);  // of the same limit
+constexpr auto kTellAgain = std::chrono::minutes(1);   // of the same limit
 constexpr auto kSweep = std::chrono::minutes(1);
 constexpr auto kDaysKept = std::chrono::days(92);  // what is used in a month is kept for ever
 

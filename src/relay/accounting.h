@@ -162,8 +162,8 @@ class Account : public std::enable_shared_from_this<Account> {
 
 class StreamMeter;
 
-// Streams of one shard that are ahead of their pace, or have used their quota up: they look again in
-// a moment.
+// Streams of one shard that are ahead of their pace, or have used their quota up: they look again
+// in a moment.
 class HeldBack {
  public:
   using Place = std::list<StreamMeter*>::iterator;
@@ -232,8 +232,8 @@ class Accounting {
   Plans plans_;
   absl::flat_hash_map<std::string, Entry> accounts_;
   absl::flat_hash_set<std::shared_ptr<Account>> settling_;  // changed, and not yet written
-  std::chrono::sys_days today_, forgotten_;  // before which days have been forgotten
-  std::string day_name_, month_name_;  // of it
+  std::chrono::sys_days today_, forgotten_;                 // before which days have been forgotten
+  std::string day_name_, month_name_;                       // of it
   WallTime swept_;
   std::vector<store::UsageRow> overdue_;  // of periods that are over, and not yet in the database
   net::Timer settle_timer_;

@@ -117,6 +117,7 @@ Result<AdminAnswer> get_agents(Context& context, const AdminRequest&) {
                       {"bytes_in", about.bytes_in},
                       {"bytes_out", about.bytes_out},
                       {"rtt_ms", std::chrono::duration<double, std::milli>(about.rtt).count()},
+                      {"thread", session->shard()},
                       {"governor", governor_json(session->driver().governor())}});
   };
   context.common.everywhere(
@@ -134,6 +135,7 @@ Result<AdminAnswer> get_agents(Context& context, const AdminRequest&) {
                       {"bytes_in", about.bytes_in},
                       {"bytes_out", about.bytes_out},
                       {"rtt_ms", 0},
+                      {"thread", 0},
                       {"governor", governor_json(agent->driver().governor())}});
   }
   return answer({{"agents", std::move(agents)}});
@@ -166,8 +168,8 @@ Result<AdminAnswer> close_session(Context& context, const AdminRequest& request)
 }
 
 Result<AdminAnswer> drain_agent(Context& context, const AdminRequest& request) {
-  const std::size_t found = for_sessions_of(context, request.path_value,
-                                            [](AgentSession& session) { session.drain(); });
+  const std::size_t found =
+      for_sessions_of(context, request.path_value, [](AgentSession& session) { session.drain(); });
   if (found == 0) return fail(Code::ADMIN_NO_SUCH);
   return AdminAnswer{204, {}};
 }

@@ -41,7 +41,9 @@ Result<AdminAnswer> begin_pairing(Context& context, const AdminRequest& request)
   if (!code) return tl::unexpected(code.error());
   const auto pin = net::parse_pin(context.pin);
   const Secret url =
-      JoinUrl{{context.common.public_host, context.common.tls_port}, *code, pin ? *pin : std::string()}.text();
+      JoinUrl{
+          {context.common.public_host, context.common.tls_port}, *code, pin ? *pin : std::string()}
+          .text();
   return answer(
       {{"token", code->reveal()}, {"url", url.reveal()}, {"expires_in", invitation.life.count()}},
       201);

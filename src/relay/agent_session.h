@@ -43,6 +43,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   // Where visitors reach it; empty: it is not bound.
   std::vector<std::string> urls_of(const std::string& tunnel) const;
   const PublicKey& identity() const { return identity_; }
+  std::size_t shard() const { return seat_.shard(); }
   // Nothing has come from the agent for longer than a live carrier is ever silent.
   bool silent() const { return context_.shard.now() - driver_.heard() > limits::kSilent; }
   const std::string& credential_name() const { return credential_name_; }

@@ -172,7 +172,8 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
     tunnels_.erase(tunnel.id);
     context_.registry.unbind(tunnel.id, this);
     auto lent = context_.ports.lend(
-        {context_.index, context_.shard}, tunnel.id, tunnel.remote_port, [&context = context_, id = tunnel.id](net::Fd socket) {
+        {context_.index, context_.shard}, tunnel.id, tunnel.remote_port,
+        [&context = context_, id = tunnel.id](net::Fd socket) {
           Knock::start(context, std::move(socket), Knock::Door::tcp,
                        [&context, id](Knock::Guest guest) {
                          TcpVisitor::start(context, std::move(guest), id, control::TunnelKind::tcp);
@@ -184,7 +185,8 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
     }
     held.port = std::move(*lent);
     bound.remote_port = held.port->port();
-    bound.urls.push_back("tcp://" + HostPort{context_.common.public_host, bound.remote_port}.text());
+    bound.urls.push_back("tcp://" +
+                         HostPort{context_.common.public_host, bound.remote_port}.text());
   } else if (tunnel.kind == control::TunnelKind::sealed) {
     bound.urls.push_back(context_.common.public_url + "/sealed/" + tunnel.id);
   }
@@ -249,7 +251,8 @@ std::vector<std::string> AgentSession::urls_of(const std::string& tunnel) const 
   const auto found = tunnels_.find(tunnel);
   if (found == tunnels_.end()) return {};
   const Tunnel& held = found->second;
-  if (held.port) return {"tcp://" + HostPort{context_.common.public_host, held.port->port()}.text()};
+  if (held.port)
+    return {"tcp://" + HostPort{context_.common.public_host, held.port->port()}.text()};
   if (held.request.kind == control::TunnelKind::sealed) {
     return {context_.common.public_url + "/sealed/" + tunnel};
   }
@@ -268,7 +271,8 @@ std::vector<std::string> AgentSession::urls(const control::TunnelRequest& tunnel
   const bool tls = tunnel.kind == control::TunnelKind::tls;
   if (!tls && tunnel.kind != control::TunnelKind::http) return {};
   const auto url = [&](const std::string& host) {
-    return tls ? "tls://" + HostPort{host, context_.common.tls_port}.text() : context_.common.url_of(host) + "/";
+    return tls ? "tls://" + HostPort{host, context_.common.tls_port}.text()
+               : context_.common.url_of(host) + "/";
   };
   std::vector<std::string> urls;
   for (const std::string& host : tunnel.hosts) urls.push_back(url(host));

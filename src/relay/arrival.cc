@@ -121,8 +121,8 @@ void Arrival::become_agent(Bytes surplus) {
   context_.arrivals.release(*this);
 }
 
-void Arrival::begin_session(Context& context, std::unique_ptr<net::Transport> carrier,
-                            Leaving what, std::optional<Counted> waiting) {
+void Arrival::begin_session(Context& context, std::unique_ptr<net::Transport> carrier, Leaving what,
+                            std::optional<Counted> waiting) {
   AgentSession& agent = context.sessions.add(
       std::make_unique<AgentSession>(context, std::move(carrier), what.session, what.identity,
                                      std::move(what.seat), std::move(waiting)));

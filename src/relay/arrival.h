@@ -31,8 +31,8 @@ class Arrival final : private net::TransportOwner, private net::Deferred {
     Directory::Seat seat;
     std::string surplus;
   };
-  static void begin_session(Context& context, std::unique_ptr<net::Transport> carrier,
-                            Leaving what, std::optional<Counted> waiting);
+  static void begin_session(Context& context, std::unique_ptr<net::Transport> carrier, Leaving what,
+                            std::optional<Counted> waiting);
 
   Arrival(Context& context, std::unique_ptr<net::Transport> transport, Counted waiting,
           Time deadline);

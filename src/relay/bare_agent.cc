@@ -45,7 +45,8 @@ Result<void> claim(Context& context, const std::string& room, const store::Token
   if (*owned) return {};
   WritePaces& paces = context.common.write_paces;
   const Time now = context.shard.now();
-  if (!paces.write(token.id, now) || !paces.claim(token.id, 1, now)) return fail(Code::TOO_MANY_BINDS);
+  if (!paces.write(token.id, now) || !paces.claim(token.id, 1, now))
+    return fail(Code::TOO_MANY_BINDS);
   return context.store.claim(room, token.id, identity, false);
 }
 

@@ -109,8 +109,7 @@ Context::~Context() { *common.inboxes_[index]->context = nullptr; }
 std::size_t Context::place_of(const std::string& tunnel, control::TunnelKind kind,
                               std::size_t hops) const {
   if (common.shards.size() == 1 || hops >= common.shards.size()) return index;
-  const std::size_t turn =
-      hops > 0 ? index : common.directory.turn(tunnel, kind).value_or(index);
+  const std::size_t turn = hops > 0 ? index : common.directory.turn(tunnel, kind).value_or(index);
   if (turn != index || registry.well(tunnel, kind)) return turn;
   return common.directory.instead(tunnel, kind, index).value_or(index);
 }

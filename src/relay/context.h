@@ -1,6 +1,6 @@
 // What every part of the relay may reach: the shard, the registry, the store, the options, and the
-// lists that own connections, of the shard it is on; and what all shards share. Lives as long as the
-// relay. docs/adr/0005-shards.md
+// lists that own connections, of the shard it is on; and what all shards share. Lives as long as
+// the relay. docs/adr/0005-shards.md
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -164,8 +164,8 @@ struct Context {
   Registry registry;
   Rooms rooms;  // of the first: bare agents are there
   Tries tries;
-  AdminDoor door;                  // the first's, as is
-  HourlyLimit registrations{5};    // this …
+  AdminDoor door;                      // the first's, as is
+  HourlyLimit registrations{5};        // this …
   std::function<void()> ask_to_drain;  // … and this: somebody asks for what TERM does
   Metrics metrics;
   Journal& journal;
@@ -175,8 +175,8 @@ struct Context {
   std::string pin;  // "sha256:…" of the certificate's key
   bool draining = false;
 
-  // The shard that a visitor of the tunnel is to go to; where nobody serves it, this one. `hops`: so
-  // often has it been sent on; where it came to it stays, if there is an agent that answers.
+  // The shard that a visitor of the tunnel is to go to; where nobody serves it, this one. `hops`:
+  // so often has it been sent on; where it came to it stays, if there is an agent that answers.
   std::size_t place_of(const std::string& tunnel, control::TunnelKind kind, std::size_t hops) const;
 
   mux::MemoryShare memory;

@@ -12,9 +12,7 @@ constexpr auto kTurn = std::chrono::seconds(1);
 
 }  // namespace
 
-Journal::Journal(net::Shard& shard) : timer_(shard, [this] { turn(); }) {
-  timer_.arm_in(kTurn);
-}
+Journal::Journal(net::Shard& shard) : timer_(shard, [this] { turn(); }) { timer_.arm_in(kTurn); }
 
 Result<void> Journal::open_log(const std::string& path, store::ConnectionLog::Retention retention) {
   auto opened = store::ConnectionLog::open(path, retention);

@@ -1,5 +1,5 @@
-// One shard's part of a relay: its context, and the doors where it lets others in. Made by the first
-// shard's thread, then its own's; destroyed there, too.
+// One shard's part of a relay: its context, and the doors where it lets others in. Made by the
+// first shard's thread, then its own's; destroyed there, too.
 #pragma once
 
 #include <memory>

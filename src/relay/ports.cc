@@ -34,8 +34,7 @@ Ports::Lease::~Lease() {
   ports_.free_.push_back(port_);
 }
 
-Ports::Ports(PortRange range, ToShard to_shard)
-    : range_(range), to_shard_(std::move(to_shard)) {
+Ports::Ports(PortRange range, ToShard to_shard) : range_(range), to_shard_(std::move(to_shard)) {
   if (range.high == 0) return;
   for (std::uint32_t port = range.low; port <= range.high; ++port) {
     free_.push_back(static_cast<std::uint16_t>(port));

@@ -49,8 +49,8 @@ class Ports {
 
   // `wanted` 0: any. LEAT_PORT_REFUSED, or LEAT_PORT_TAKEN, be it by another tunnel or by another
   // program; of any, so many are tried as one call may take time for. A tunnel that several agents
-  // serve has one port: who asks for the same, or for any, shares it, and the first on_accept, which
-  // is called on the first one's shard.
+  // serve has one port: who asks for the same, or for any, shares it, and the first on_accept,
+  // which is called on the first one's shard.
   struct Place {
     std::size_t index;
     net::Shard& shard;
@@ -73,8 +73,7 @@ class Ports {
   // Recursive: whoever looks at a lease that is just being given back may be the last to hold it.
   mutable std::recursive_mutex mutex_;
   std::string host_;
-  absl::flat_hash_map<std::string, std::weak_ptr<Lease>>
-      leases_;                      // by tunnel, the first
+  absl::flat_hash_map<std::string, std::weak_ptr<Lease>> leases_;  // by tunnel, the first
   std::deque<std::uint16_t> free_;  // the one that was given back last at the end
 };
 

@@ -29,7 +29,8 @@ void Registry::publish(const std::string& id) const {
   const auto found = tunnels_.find(id);
   if (found == tunnels_.end()) return directory_.update(shard_, id, {}, 0, 0);
   const std::vector<Tunnel::Server>& servers = found->second.servers;
-  const auto healthy = std::ranges::count_if(servers, [](const auto& each) { return each.healthy; });
+  const auto healthy =
+      std::ranges::count_if(servers, [](const auto& each) { return each.healthy; });
   directory_.update(shard_, id, found->second.kind, servers.size(),
                     static_cast<std::size_t>(healthy));
 }

@@ -1,5 +1,5 @@
-// Which agents of a shard serve which tunnel now; the Directory has those of all shards. Tunnel ids,
-// room ids and names are one namespace.
+// Which agents of a shard serve which tunnel now; the Directory has those of all shards. Tunnel
+// ids, room ids and names are one namespace.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>

@@ -392,8 +392,9 @@ void RelayImpl::poll_drain() {
         session->close(Error{Code::DRAINING, "the relay is shutting down"});
       }
       // Not before: many of them take a go-away for the end of everything.
-      context.bare_agents.for_each(
-          [](BareAgent& agent) { agent.close(Error{Code::DRAINING, {}}); });
+      context.bare_agents.for_each([](BareAgent& agent) {
+        agent.close(Error{Code::DRAINING, {}});
+      });
     });
   }
   if (closing_ && present.agents == 0 && present.bare_agents == 0) {

@@ -22,8 +22,8 @@ namespace leat::relay {
 // which is taken out of the way before the service's first byte.
 class TcpVisitor final : private net::Splice::Owner, private mux::Sink {
  public:
-  // On the shard of an agent that serves the tunnel, wherever that is. No agent, or it has no stream
-  // to spare: the connection is reset.
+  // On the shard of an agent that serves the tunnel, wherever that is. No agent, or it has no
+  // stream to spare: the connection is reset.
   static void start(Context& context, Knock::Guest guest, const std::string& tunnel,
                     control::TunnelKind kind) {
     start(context, std::move(guest), tunnel, kind, 0);

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-
 namespace leat::relay {
 
 bool may_have_another(Context& context, const Account& account, std::string_view tunnel,

@@ -131,6 +131,7 @@ TEST_F(Files, RelayErrorsNameFileLineAndKey) {
       {"state_dir: ''\n", "leat.yaml:1: state_dir: expected a path, found nothing"},
       {"state_dir:\n", "leat.yaml:1: state_dir: expected a single value or a list, found nothing"},
       {"cert: ~\n", "leat.yaml:1: cert: expected a single value or a list, found nothing"},
+      {"threads: 0\n", "leat.yaml:1: threads: expected a number from 1 to 64, found \"0\""},
       {"log_level: loud\n",
        "leat.yaml:1: log_level: expected debug, info, warn, error or off, found \"loud\""},
       {"log_format: xml\n", "leat.yaml:1: log_format: expected text or json, found \"xml\""},
@@ -140,7 +141,7 @@ TEST_F(Files, RelayErrorsNameFileLineAndKey) {
        "domain, public_url, tcp_ports, open_rooms, agent_origins, memory, state_dir, cert, key, "
        "certs, wildcard, trusted_proxies, proxy_protocol, jwt_keys, jwt_audience, jwt_issuer, "
        "plans, admin_key_file, connection_days, connection_rows, connection_paths, "
-       "public_registration, send_governor, log_level, log_format"},
+       "public_registration, threads, send_governor, log_level, log_format"},
       {"just words\n", "leat.yaml:1: expected keys and their values, found a single value"},
       {"- a\n- b\n", "leat.yaml:1: expected keys and their values, found a list"},
       {"? [a, b]\n: c\n", "leat.yaml:1: expected a key, found a list"},

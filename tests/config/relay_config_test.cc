@@ -71,6 +71,7 @@ const std::vector<Case>& cases() {
       {"connection_rows", "0", [](const auto& c) { return c.connection_rows == 0u; }},
       {"connection_paths", "false", [](const auto& c) { return !c.connection_paths; }},
       {"public_registration", "true", [](const auto& c) { return c.public_registration; }},
+      {"threads", "3", [](const auto& c) { return c.threads == 3u; }},
       {"send_governor", "off", [](const auto& c) { return !c.send_governor; }},
       {"log_level", "warn", [](const auto& c) { return c.log_level == log::Level::warn; }},
       {"log_format", "json", [](const auto& c) { return c.log_format == log::Format::json; }},

@@ -257,8 +257,16 @@ class PlainDoor : public World {
     }
     ASSERT_TRUE(until(
         [&] { return std::ranges::all_of(slow, [](const auto& one) { return one->ready(); }); }));
-    // The relay takes its connections one after the other: behind this one it has taken them all.
+    // A shard takes its connections one after the other: behind this one it has taken them all.
     ASSERT_TRUE(admitted("127.0.0.5", ""));
+  }
+  // Several shards take them side by side, and the last of the others may still be counted.
+  bool soon_refused(const char* from, const std::string& first) {
+    for (int tries = 0; tries < 100; ++tries) {
+      if (!admitted(from, first)) return true;
+      pass(10ms);
+    }
+    return false;
   }
   bool admitted(const char* from, const std::string& first) {
     const auto guest = plain_visitor(from);
@@ -279,7 +287,7 @@ TEST_F(PlainDoor, AnAddressHasItsShare) {
   regular->get("/tunnel/web/");
   ASSERT_TRUE(until([&] { return regular->has("hello"); }));
   fill("127.0.0.1", "GET / HT");
-  EXPECT_FALSE(admitted("127.0.0.1", ""));
+  EXPECT_TRUE(soon_refused("127.0.0.1", ""));
   EXPECT_TRUE(admitted("127.0.0.4", ""));
   regular->forget().get("/tunnel/web/");
   ASSERT_TRUE(until([&] { return regular->has("hello"); })) << "who is in stays in";
@@ -299,7 +307,7 @@ TEST_F(PlainDoor, BehindAProxyHeaderTheAddressInItCounts) {
   const std::string greedy = "PROXY TCP4 192.0.2.1 192.0.2.9 1 2\r\n";
   const std::string other = "PROXY TCP4 192.0.2.2 192.0.2.9 1 2\r\n";
   fill("127.0.0.3", greedy + "GET / HT");
-  EXPECT_FALSE(admitted("127.0.0.3", greedy));
+  EXPECT_TRUE(soon_refused("127.0.0.3", greedy));
   EXPECT_TRUE(admitted("127.0.0.3", other));
   // One that is trusted to say in a field whom it speaks for.
   EXPECT_TRUE(admitted("127.0.0.3", "PROXY TCP4 127.0.0.2 192.0.2.9 1 2\r\n"));

@@ -173,11 +173,15 @@ TEST_F(Shared, ARequestWhoseAgentDiesIsPutToTheOther) {
     visitors.push_back(visitor());
     visitors.back()->get("/tunnel/web/", "Connection: close\r\n");
   }
+  const auto asked = [&] { return a->streams.size() + b->streams.size(); };
+  ASSERT_TRUE(until([&] { return asked() == 8; }));
   const auto poster = visitor(), second_poster = visitor();
   for (Visitor* each : {poster.get(), second_poster.get()}) {
+    const std::size_t before = asked();
     each->send(
         "POST /tunnel/web/ HTTP/1.1\r\nHost: relay.test\r\nConnection: close\r\n"
         "Content-Length: 0\r\n\r\n");
+    ASSERT_TRUE(until([&] { return asked() == before + 1; }));
   }
   ASSERT_TRUE(until([&] { return a->streams.size() == 5 && b->streams.size() == 5; }));
   b.reset();
