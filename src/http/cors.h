@@ -1,34 +1,33 @@
 // Cross-origin requests (the Fetch Standard, "HTTP extensions") for services that know nothing of
-// them: the agent answers preflights of the origins its configuration names and says in answers
-// that their pages may read them. A service is then shown its own origin or none, as for any
-// visitor, so that it does not refuse what the configuration has allowed. Any other origin is left
-// to the service. Credentials of browsers (cookies) are never allowed.
+// them: preflights of the origins that a configuration names are answered for the service, and its
+// answers say that their pages may read them. Done by the agent; by the relay where visitors are
+// asked for a credential, which no preflight carries, and for answers of its own. Credentials of
+// browsers (cookies) are never allowed.
 #pragma once
 
 #include <optional>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
-#include "agent/service.h"
 #include "http/head.h"
 
-namespace leat::agent {
+namespace leat::http {
 
 class Cors {
  public:
-  explicit Cors(const Service& service) : allowed_(service.cors) {}
+  // "https://…" each, or "*".
+  explicit Cors(std::vector<std::string> allowed) : allowed_(std::move(allowed)) {}
 
   // The Origin of a request as its visitor sent it, if it is one of those allowed.
-  std::optional<std::string> origin(const http::Request& request) const;
+  std::optional<std::string> origin(const Request& request) const;
   // The answer to a preflight from an allowed origin; nullopt: `request` is none.
-  std::optional<http::Response> preflight(const http::Request& request,
-                                          const std::string& origin) const;
-  // Makes an answer readable for that origin.
-  void allow(http::Response& response, const std::string& origin) const;
+  static std::optional<Response> preflight(const Request& request, const std::string& origin);
+  // Makes an answer with these fields readable for that origin.
+  static void allow(Fields& fields, const std::string& origin);
 
  private:
   std::vector<std::string> allowed_;
 };
 
-}  // namespace leat::agent
+}  // namespace leat::http
