@@ -63,6 +63,9 @@ class Account {
   // One more request or connection: a code of the QUOTA_ family, or it has been counted, and
   // end_stream() follows.
   std::optional<Code> begin_stream(WallTime now);
+  // The same for one that is put to another agent: it takes a place, and was counted the first
+  // time.
+  std::optional<Code> begin_again();
   void end_stream() { --streams_; }
   // One more WebSocket message begins: QUOTA_MESSAGES, or it has been counted.
   std::optional<Code> begin_message(net::Meter::Direction from, WallTime now);
@@ -94,6 +97,7 @@ class Account {
     if (changes_ != nullptr && !std::exchange(changed_, true)) changes_->push_back(this);
   }
   std::uint64_t left(std::uint64_t used, const Plan::Limit& limit) const;
+  std::optional<Code> no_place() const;  // for one more stream, for whatever reason
 
   const std::string owner_;
   std::optional<Plan> plan_;

@@ -129,7 +129,7 @@ struct Context {
   Rooms rooms;
   Tries tries;
   AdminDoor door;
-  HourlyLimit registrations{5};
+  HourlyLimit registrations{5, 100};
   Metrics metrics;
   Journal journal;  // outlives the visits
   Ports ports;

@@ -158,6 +158,7 @@ void HttpVisitor::read_heads() {
 
 void HttpVisitor::handle(http::Request request) {
   waiting_.reset();
+  cors_fields_.clear();
   request_id_ = request_id_of(request);
   head_request_ = request.method == "HEAD";
   // An answer of our own reads no body, so that only a request without one leaves the connection
@@ -269,6 +270,7 @@ void HttpVisitor::show_dashboard(const Route& route, bool keep_alive) {
 // The answer to what is no request is not one to the request before it.
 void HttpVisitor::refuse_head(Code code) {
   head_request_ = false;
+  cors_fields_.clear();
   request_id_.clear();
   answer(code, false);
 }
@@ -307,7 +309,7 @@ void HttpVisitor::answer(int status, std::string_view body, bool keep_alive,
     text.append("Content-Type: ").append(type);
     text += "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   }
-  text += extra_fields;
+  text.append(extra_fields).append(cors_fields_);
   if (!request_id_.empty()) text += "X-Request-Id: " + request_id_ + "\r\n";
   text += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
   if (!head_request_) text += body;

@@ -58,7 +58,7 @@ class HttpVisitor final : private net::TransportOwner,
   void read_heads();
   void handle(http::Request request);
   bool is_room(const std::string& tunnel) const;
-  void open(http::Request request, Route route);
+  void open(http::Request request, Route route, bool again = false);
   void open_room(http::Request request, Route route);
   bool admit(http::Request& request, Route& route, const AgentSession& agent, bool keep_alive);
   void administer(const http::Request& request, const Route& route, bool keep_alive);
@@ -101,6 +101,7 @@ class HttpVisitor final : private net::TransportOwner,
   const AgentSession* agent_ = nullptr;  // to compare with; it may be gone
   std::string tunnel_;
   Access::Grant grant_;
+  std::string cors_fields_;           // with which a page of another origin may read our answers
   std::shared_ptr<Account> account_;  // of the tunnel's owner
 };
 

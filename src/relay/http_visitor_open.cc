@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/cors.h"
 #include "http/websocket_handshake.h"
 #include "proto/control.pb.h"
 #include "relay/agent_session.h"
@@ -21,6 +22,14 @@ bool repeatable(const http::Request& request) {
   const bool idempotent = method == "GET" || method == "HEAD" || method == "OPTIONS" ||
                           method == "PUT" || method == "DELETE";
   return idempotent && request.body == http::BodyKind::none && !request.upgrade;
+}
+
+std::string text_of(const http::Fields& fields) {
+  std::string text;
+  for (const http::Field& field : fields.all()) {
+    text.append(field.name).append(": ").append(field.value).append("\r\n");
+  }
+  return text;
 }
 
 }  // namespace
@@ -43,8 +52,24 @@ bool HttpVisitor::admit(http::Request& request, Route& route, const AgentSession
                        .address;
   agent_ = &agent;
   tunnel_ = route.tunnel;
+  const control::TunnelRequest* const bound = agent.bound(route.tunnel);
+  std::optional<std::string> origin;  // a page's that may read what is answered
+  if (bound != nullptr && !bound->cors.empty()) origin = http::Cors(bound->cors).origin(request);
+  if (origin) {
+    http::Fields fields;
+    http::Cors::allow(fields, *origin);
+    cors_fields_ = text_of(fields);
+  }
   const auto access = agent.access(route.tunnel);
   if (!access) return true;
+  // A browser shows no credential before it knows that it may (the Fetch Standard, CORS preflight):
+  // answered here, since strangers do not reach the agent.
+  const auto preflight = origin ? http::Cors::preflight(request, *origin) : std::nullopt;
+  if (preflight && access->asks() && access->allows(grant_.address)) {
+    cors_fields_ = text_of(preflight->fields);
+    answer(preflight->status, {}, keep_alive);
+    return false;
+  }
   const auto refused = access->admit(request, route.target, grant_.address, context_.tries,
                                      context_.shard.now(), grant_);
   if (!refused) return true;
@@ -75,7 +100,7 @@ void HttpVisitor::begin_visit(const http::Request& request, const Route& route,
                                         .target = route.target});
 }
 
-void HttpVisitor::open(http::Request request, Route route) {
+void HttpVisitor::open(http::Request request, Route route, bool again) {
   const bool keep_alive = request.keep_alive;
   const bool room = route.kind == Route::Kind::room;
   again_.reset();
@@ -127,7 +152,10 @@ void HttpVisitor::open(http::Request request, Route route) {
   if (plan != nullptr && plan->body && request.length > *plan->body) {
     return answer(Code::QUOTA_BODY, false);
   }
-  const auto quota = account_ ? account_->begin_stream(context_.accounting.now()) : std::nullopt;
+  std::optional<Code> quota;
+  if (account_) {
+    quota = again ? account_->begin_again() : account_->begin_stream(context_.accounting.now());
+  }
   if (quota) return answer(*quota, keep_alive && bodiless);
   const auto stream = bare != nullptr ? bare->open_stream() : agent->open_stream();
   if (!stream) {
@@ -177,7 +205,7 @@ void HttpVisitor::settle() {
         // place of this one, also where the plan has but one.
         exchange.reset();
         auto [request, route] = *std::exchange(again_, std::nullopt);
-        open(std::move(request), route);
+        open(std::move(request), route, true);
         // Answered here: nobody else looks at what has come behind it.
         if (state_ == State::head) context_.shard.defer(*this);
         return;

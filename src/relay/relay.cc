@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -76,6 +77,9 @@ namespace {
 constexpr auto kStorePoll = std::chrono::milliseconds(300);
 // How soon the end of a visitor's JWT is.
 constexpr auto kExpiryPoll = std::chrono::seconds(1);
+// For how long an app that registered itself may be unused, and how soon it goes then.
+constexpr auto kAppUnused = std::chrono::days(30);
+constexpr auto kAppSweep = std::chrono::hours(1);
 // How long the data plane may stand still because another process writes to the database.
 constexpr auto kStorePatience = std::chrono::milliseconds(20);
 constexpr auto kDrainPoll = std::chrono::milliseconds(20);
@@ -89,6 +93,7 @@ class RelayImpl final : public Relay {
         context_(shard, *store_, std::move(options)),
         store_timer_(shard, [this] { poll_store(); }),
         expiry_timer_(shard, [this] { poll_expiry(); }),
+        apps_timer_(shard, [this] { forget_apps(); }),
         drain_timer_(shard, [this] { poll_drain(); }),
         ask_timer_(shard, [this] { ask_(); }) {
     // Once whoever asks has been answered.
@@ -111,7 +116,10 @@ class RelayImpl final : public Relay {
   Result<std::vector<std::string>> reload(const Options& options) override;
   void drain(std::function<void()> done) override;
   void on_drain_asked(std::function<void()> ask) override { ask_ = std::move(ask); }
-  void set_plans(Plans plans) override { context_.accounting.set_plans(std::move(plans)); }
+  void set_plans(Plans plans) override {
+    context_.accounting.set_plans(std::move(plans));
+    mention_lost_plans();
+  }
   Result<void> reload_keys() override { return context_.credentials.reload(); }
 
  private:
@@ -125,8 +133,10 @@ class RelayImpl final : public Relay {
   Result<void> write_state();
   void forget_state();
   void open_journal();
+  void mention_lost_plans();
   void poll_store();
   void poll_expiry();
+  void forget_apps();
   void poll_drain();
 
   std::unique_ptr<store::Store> store_;
@@ -134,7 +144,7 @@ class RelayImpl final : public Relay {
   Context context_;
   Info info_;
   std::unique_ptr<net::Listener> tls_listener_, plain_listener_, admin_listener_;
-  net::Timer store_timer_, expiry_timer_, drain_timer_, ask_timer_;
+  net::Timer store_timer_, expiry_timer_, apps_timer_, drain_timer_, ask_timer_;
   std::function<void()> drained_, ask_ = [this] { drain([] {}); };
   Time drain_deadline_ = kNever;
   bool closing_ = false;
@@ -155,7 +165,7 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
   context_.names_first = names_lead_here();
   const Options& options = context_.options;
   // Shown once, so not made by a start that fails.
-  const Result<std::vector<store::TokenInfo>> tokens = store_->tokens();
+  const Result<std::vector<store::TokenInfo>> tokens = store_->tokens(0, 1);
   if (!tokens) return tl::unexpected(tokens.error());
   if (tokens->empty()) {
     Result<Secret> token = store_->create_token("first", options.plans.operators);
@@ -178,9 +188,12 @@ Result<void> RelayImpl::open(const std::string& certificate_file) {
         {{"plain_listen", info_.plain_listen->text()}});
   }
   open_journal();
+  mention_lost_plans();
   store_->set_patience(kStorePatience);
+  if (const auto aside = store_->checkpoint_aside(); !aside) return aside;
   store_timer_.arm_in(kStorePoll);
   expiry_timer_.arm_in(kExpiryPoll);
+  forget_apps();
   return write_state();
 }
 
@@ -303,6 +316,30 @@ void RelayImpl::open_journal() {
   if (!opened) log::write(log::Level::warn, "no connection log", opened.error());
 }
 
+// Owners of a plan that is not there any more have the default; or no limits, where that is none.
+void RelayImpl::mention_lost_plans() {
+  constexpr std::size_t kNamed = 10;
+  const auto tokens = store_->tokens();
+  if (!tokens) return;
+  const Plans& plans = context_.accounting.plans();
+  std::map<std::string, std::vector<std::string>> lost;
+  for (const store::TokenInfo& token : *tokens) {
+    if (token.revoked || check_plan(token.plan, plans.names())) continue;
+    lost[token.plan].push_back(token.name);
+  }
+  for (const auto& [plan, owners] : lost) {
+    std::string named;
+    for (std::size_t i = 0; i < std::min(owners.size(), kNamed); ++i) {
+      named.append(i == 0 ? "" : ", ").append(owners[i]);
+    }
+    if (owners.size() > kNamed) named += ", …";
+    log::warn("a plan is gone", {{"plan", plan},
+                                 {"owners", owners.size()},
+                                 {"named", named},
+                                 {"now", plans.fallback.empty() ? "no limits" : plans.fallback}});
+  }
+}
+
 // Before the end, for the next relay writes its own while this one drains.
 void RelayImpl::forget_state() {
   if (std::exchange(stated_, false)) ::unlink(state_file().c_str());
@@ -344,6 +381,18 @@ void RelayImpl::poll_expiry() {
       std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   context_.http_visitors.for_each([&](HttpVisitor& visitor) { visitor.expire(now); });
   expiry_timer_.arm_in(kExpiryPoll);
+}
+
+void RelayImpl::forget_apps() {
+  std::vector<std::int64_t> in_use;
+  for (const auto& [token, sessions] : context_.token_sessions) {
+    if (sessions > 0) in_use.push_back(token);
+  }
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  if (const auto gone = store_->forget_apps(now - kAppUnused, in_use); !gone) {
+    log::write(log::Level::warn, "unused apps are kept", gone.error());
+  }
+  apps_timer_.arm_in(kAppSweep);
 }
 
 // --- drain ---
