@@ -89,14 +89,24 @@ const loaders = {
     // A fortnight and the month.
     const since = new Date(Date.now() - 14 * 86_400_000).toISOString().slice(0, 7);
     const [usage, plans, tokens] = await Promise.all(
-      [api.get(`usage?since=${since}`), api.get('plans'), api.get('tokens')]);
-    showUsage(usage.usage, plans, tokens.tokens);
+      [api.get(`usage?since=${since}`), api.get('plans'), allTokens()]);
+    showUsage(usage.usage, plans, tokens);
   },
   async access() {
-    state.tokens = (await api.get('tokens')).tokens;
+    state.tokens = await allTokens();
     showTokens();
   },
 };
+
+async function allTokens() {
+  const all = [];
+  for (let next = ''; next !== null;) {
+    const page = await api.get(`tokens${next && `?cursor=${next}`}`);
+    all.push(...page.tokens);
+    ({ next } = page);
+  }
+  return all;
+}
 
 const NEEDS = {
   overview: ['status', 'agents', 'tunnels', 'recent'],
@@ -209,7 +219,7 @@ async function search(further) {
   else state.visits = [];
   // A page may be short and have a next one: the relay looks at so many rows at once.
   const before = state.visits.length;
-  for (let pages = 0; pages < 20; pages += 1) {
+  for (let pages = 0; pages < 200; pages += 1) {
     const page = await api.get(`connections?${asked}`);
     if (mine !== searches) return;
     state.visits.push(...page.connections);
@@ -252,7 +262,7 @@ function showUsage(usage, plans, tokens) {
 function showTokens() {
   const columns = [
     { name: 'Name', cell: (t) => [t.name, t.plan ? h('span', { class: 'chip' }, t.plan) : null] },
-    { name: 'Kind', cell: (t) => ({ token: 'token', jwt: 'JWT subject', agent: 'joined' })[t.kind], class: 'w' },
+    { name: 'Kind', cell: (t) => ({ token: 'token', jwt: 'JWT subject', agent: 'joined', app: 'app' })[t.kind], class: 'w' },
     { name: 'Made', cell: (t) => moment(t.created), class: 'w' },
     { name: 'Last used', cell: (t) => moment(t.last_used), class: 'w' },
     { name: '', cell: (t) => (t.revoked ? `revoked ${moment(t.revoked)}`

@@ -13,7 +13,7 @@ namespace {
 bool same_tunnel(const Service& a, const Service& b) {
   return a.id == b.id && a.kind == b.kind && a.is_public == b.is_public &&
          a.remote_port == b.remote_port && a.hosts == b.hosts && a.first_byte == b.first_byte &&
-         a.idle == b.idle && a.sealed == b.sealed && a.visitors == b.visitors;
+         a.idle == b.idle && a.sealed == b.sealed && a.visitors == b.visitors && a.cors == b.cors;
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ control::TunnelRequest Agent::Impl::request(std::size_t index) const {
   const Service& service = egress.service;
   const auto kind = service.sealed ? control::TunnelKind::sealed : service.kind;
   return {egress.id,          kind,         service.is_public, service.remote_port, service.hosts,
-          service.first_byte, service.idle, service.visitors};
+          service.first_byte, service.idle, service.visitors,  service.cors};
 }
 
 // Online means that every tunnel has its answer, so that who waits for it finds the URLs.

@@ -8,7 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "agent/cors.h"
 #include "agent/health.h"
 #include "agent/metrics.h"
 #include "agent/request_log.h"
@@ -16,6 +15,7 @@
 #include "agent/service.h"
 #include "agent/service_pool.h"
 #include "base/limits.h"
+#include "http/cors.h"
 #include "net/shard.h"
 #include "net/tls.h"
 
@@ -30,7 +30,7 @@ struct Egress {
         tls_owner(std::move(tls_context)),
         tls(tls_owner.get()),
         rewrite(service),
-        cors(service),
+        cors(service.cors),
         pool(shard),
         requests(std::move(request_log)),
         metrics(std::move(counters)),
@@ -56,7 +56,7 @@ struct Egress {
   const std::shared_ptr<const net::TlsContext> tls_owner;
   const net::TlsContext* const tls;
   const Rewrite rewrite;
-  const Cors cors;
+  const http::Cors cors;
   ServicePool pool;
   const std::shared_ptr<RequestLog> requests;
   const std::shared_ptr<Metrics> metrics;

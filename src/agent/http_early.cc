@@ -10,7 +10,7 @@ void HttpExchange::begin_early() {
   if (over_ || (response_ != Response::head && response_ != Response::waiting)) return;
   if (!early_->begun()) {
     http::Response response = early_->begin();
-    if (cors_origin_) egress_.cors.allow(response, *cors_origin_);
+    if (cors_origin_) egress_.cors.allow(response.fields, *cors_origin_);
     http::serialise(response, text_);
     line_.status = response.status;
   }

@@ -132,7 +132,7 @@ void HttpExchange::take_response() {
   }
   egress_.rewrite.response(*response);
   if (cors_origin_ && !response->interim() && !switched) {
-    egress_.cors.allow(*response, *cors_origin_);
+    egress_.cors.allow(response->fields, *cors_origin_);
   }
   http::serialise(*response, text_);
   if (response->interim()) return;
@@ -174,7 +174,7 @@ void HttpExchange::answer_with(Code code) {
   response.reason = http::reason_phrase(response.status);
   response.fields.add("Content-Type", "application/json");
   response.fields.add("Cache-Control", "no-store");
-  if (cors_origin_) egress_.cors.allow(response, *cors_origin_);
+  if (cors_origin_) egress_.cors.allow(response.fields, *cors_origin_);
   answer_own(response, Error::json(code, request_id_));
 }
 

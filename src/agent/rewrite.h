@@ -20,7 +20,7 @@ class Rewrite {
   // what it is, so that the service can still tell a foreign page from its own (threat 21).
   void request(http::Request& request, std::string_view visitor_host) const;
 
-  // A page of another origin whose requests the configuration allows (agent/cors.h): under
+  // A page of another origin whose requests the configuration allows (http/cors.h): under
   // `rewrite` the service is shown its own. Before request().
   void disguise(http::Request& request) const;
 

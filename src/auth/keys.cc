@@ -117,7 +117,7 @@ KeyPtr rsa_key(const std::string& modulus, const std::string& exponent) {
   };
   const NumberPtr n = number(modulus), e = number(exponent);
   const BuilderPtr builder(OSSL_PARAM_BLD_new());
-  if (!builder || !n || !e || BN_is_odd(e.get()) == 0 || BN_is_one(e.get()) ||
+  if (!builder || !n || !e ||
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get()) != 1 ||
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get()) != 1) {
     return nullptr;
@@ -138,11 +138,18 @@ KeyPtr ec_key(const std::string& x, const std::string& y) {
   return from_parameters("EC", builder.get());
 }
 
+bool has_small_exponent(const EVP_PKEY* key) {
+  BIGNUM* raw = nullptr;
+  if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &raw) != 1) return false;
+  const NumberPtr exponent(raw);
+  return BN_is_odd(raw) == 1 && BN_is_one(raw) == 0 && BN_num_bits(raw) <= kRsaExponentBits;
+}
+
 // What a key of this type verifies; nullopt: nothing we have, or a key too weak for it.
 std::optional<Algorithm> algorithm_of(EVP_PKEY* key) {
   if (EVP_PKEY_is_a(key, "RSA") == 1) {
     const int bits = EVP_PKEY_get_bits(key);
-    if (bits < kRsaBitsMin || bits > kRsaBitsMax) return std::nullopt;
+    if (bits < kRsaBitsMin || bits > kRsaBitsMax || !has_small_exponent(key)) return std::nullopt;
     return Algorithm::rs256;
   }
   if (EVP_PKEY_is_a(key, "EC") == 1) {
@@ -239,6 +246,10 @@ Key::Key(Algorithm algorithm, std::string id, EVP_PKEY* key)
 Key::Key(std::string id, Secret secret)
     : algorithm_(Algorithm::hs256), id_(std::move(id)), secret_(std::move(secret)) {}
 
+int Key::rsa_bits() const {
+  return algorithm_ == Algorithm::rs256 ? EVP_PKEY_get_bits(key_.get()) : 0;
+}
+
 bool Key::verify(Bytes message, Bytes signature) const {
   switch (algorithm_) {
     case Algorithm::hs256:
@@ -305,7 +316,7 @@ Result<void> KeySet::add_pem(std::string_view text) {
   return result;
 }
 
-Result<KeySet> KeySet::parse(std::string_view text) {
+Result<KeySet> KeySet::parse(std::string_view text, const KeyBounds& bounds) {
   constexpr std::string_view kBlank = " \t\r\n", kByteOrderMark = "\xef\xbb\xbf";
   if (text.size() > kKeyFile) return fail(Code::KEY_FILE, "larger than 64 KiB");
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
@@ -327,6 +338,14 @@ Result<KeySet> KeySet::parse(std::string_view text) {
   if (!added) return tl::unexpected(added.error());
   if (set.keys_.empty()) {
     return fail(Code::KEY_FILE, "no key that verifies HS256, RS256, ES256 or EdDSA");
+  }
+  if (set.keys_.size() > bounds.keys) {
+    return fail(Code::KEY_FILE, "more than " + std::to_string(bounds.keys) + " keys");
+  }
+  for (const Key& key : set.keys_) {
+    if (key.rsa_bits() <= bounds.rsa_bits) continue;
+    return fail(Code::KEY_FILE,
+                "an RSA key of more than " + std::to_string(bounds.rsa_bits) + " bits");
   }
   return set;
 }

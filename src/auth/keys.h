@@ -27,6 +27,15 @@ inline constexpr std::size_t kKeys = 64;            // in one file
 inline constexpr std::size_t kSecretMin = 32;       // bytes: RFC 7518 §3.2
 inline constexpr int kRsaBitsMin = 2048;            // RFC 7518 §3.3
 inline constexpr int kRsaBitsMax = 8192;            // a longer one costs too much to verify
+inline constexpr int kRsaExponentBits = 32;         // and so does a larger exponent
+
+// What verifying may cost, where keys come from somebody else: a token without "kid" is tried with
+// every key of its algorithm.
+struct KeyBounds {
+  std::size_t keys = kKeys;
+  int rsa_bits = kRsaBitsMax;
+};
+inline constexpr KeyBounds kGuestKeys{8, 4096};
 
 class Key {
  public:
@@ -36,6 +45,7 @@ class Key {
   Algorithm algorithm() const { return algorithm_; }
   const std::string& id() const { return id_; }  // "kid"; empty: none
   bool verify(Bytes message, Bytes signature) const;
+  int rsa_bits() const;  // 0: it is none of RSA
 
  private:
   struct Free {
@@ -53,8 +63,8 @@ class KeySet {
   // kSecretMin printable ASCII characters or more that is no form of a public key; a secret of
   // other bytes is written as a JWK. A byte order mark and white space around it all are left out,
   // and so are keys of a JWKS that are not for verifying, or of algorithms we do not have; no key
-  // that is left is LEAT_KEY_FILE.
-  static Result<KeySet> parse(std::string_view text);
+  // that is left, or one beyond the bounds, is LEAT_KEY_FILE.
+  static Result<KeySet> parse(std::string_view text, const KeyBounds& bounds = {});
   // The same of a file, which must have mode 0600 if there is a secret in it.
   static Result<KeySet> load(const std::string& path);
 

@@ -29,7 +29,9 @@ struct Plan {
 
 struct Plans {
   std::vector<Plan> all;
-  std::string fallback;  // of owners that have none, or one that is not there; empty: no limits
+  // Of owners that have none, or one that is not there; empty, which no file may leave it: no
+  // limits.
+  std::string fallback;
   // Of the token and the join code that the relay makes by itself, which are its operator's; empty:
   // as others.
   std::string operators;

@@ -35,7 +35,14 @@ bool wants_token(const relay::Options& options) {
          });
 }
 
+// What is no terminal is most likely a log, which others read: no credential is printed there.
+// Where the first token is then, readable by its owner alone.
+std::string first_token_file(const relay::Options& options) {
+  return options.state_dir + "/first-token";
+}
+
 void show(const relay::Info& info, const relay::Options& options) {
+  const bool seen = ::isatty(STDOUT_FILENO) == 1;
   std::vector<BoxLine> lines = {{"address", info.public_url}, {"listening", info.listen.text()}};
   if (info.plain_listen) lines.push_back({"plain HTTP", info.plain_listen->text()});
   if (info.admin_listen) {
@@ -63,7 +70,7 @@ void show(const relay::Info& info, const relay::Options& options) {
         "\nStart it with --domain YOUR-PUBLIC-NAME-OR-IP.\n";
   }
   const std::string command = "leat http 11434 " + agent_door(info, options).flags();
-  if (info.first_token) {
+  if (info.first_token && seen) {
     out +=
         "\nA token was made; it is shown this once. At home, for a service on port 11434:\n\n  "
         "LEAT_TOKEN=";
@@ -71,14 +78,29 @@ void show(const relay::Info& info, const relay::Options& options) {
   } else {
     out += "\nAt home, with a token in LEAT_TOKEN, for a service on port 11434:\n\n  " + command +
            "\n\n";
-    if (wants_token(options)) {
+    if (info.first_token) {
+      const std::string path = first_token_file(options);
+      const std::string text = std::string(info.first_token->reveal()) + "\n";
+      const Result<void> kept = write_file(path, text, 0600, Code::STATE_DIR);
+      if (kept) {
+        out += "A token was made; it is in " + path +
+               ", which only you may read. It is not needed here.\n\n";
+      } else {
+        log::write(log::Level::warn, "the first token was not kept", kept.error());
+      }
+    } else if (wants_token(options)) {
       out +=
           "No token that is in force has been used yet. This makes one:\n\n  leat token create "
           "--state-dir " +
           options.state_dir + " --name laptop\n\n";
     }
   }
-  if (info.join_code) out += invitation_text(agent_door(info, options), *info.join_code);
+  if (seen && info.join_code) {
+    out += invitation_text(agent_door(info, options), *info.join_code);
+  } else {
+    out +=
+        "To let one machine join:\n\n  leat token invite --state-dir " + options.state_dir + "\n\n";
+  }
   print(out);
 }
 

@@ -94,6 +94,14 @@ Result<relay::Options> relay_options(const RelayArguments& arguments) {
   out.wildcard = config->wildcard;
   if (config->trusted_proxies) out.trusted_proxies = *config->trusted_proxies;
   if (config->proxy_protocol) out.proxy_protocol = *config->proxy_protocol;
+  if (config->admin_key_file && !config->admin_listen) {
+    return fail(Code::USAGE, "--admin-key-file: needs --admin-listen, say 127.0.0.1:9090");
+  }
+  if (config->public_registration && !config->plans) {
+    return fail(Code::USAGE,
+                "--public-registration: needs --plans: strangers get the default plan, and without "
+                "plans no limits");
+  }
   if (config->admin_key_file) {
     auto key = admin_key(*config->admin_key_file);
     if (!key) return tl::unexpected(key.error());

@@ -91,6 +91,9 @@ Result<Plans> read_plans(const std::string& path) {
     }
   }
   if (out.all.empty()) return fail(Code::CONFIG, path + ": no plans");
+  if (out.fallback.empty()) {
+    return fail(Code::CONFIG, path + ": default is missing: the plan of owners that have none");
+  }
   const std::pair<const char*, const std::string&> named[] = {{"default", out.fallback},
                                                               {"operator", out.operators}};
   for (const auto& each : named) {

@@ -182,6 +182,7 @@ bool Client::ask(std::size_t index) {
   for (const std::string& host : tunnel.hosts) bind.add_hosts(host);
   bind.set_first_byte_ms(static_cast<std::uint32_t>(tunnel.first_byte.count()));
   bind.set_idle_ms(static_cast<std::uint32_t>(tunnel.idle.count()));
+  for (const std::string& origin : tunnel.cors) bind.add_cors(origin);
   to_wire(tunnel.visitors, bind);
   if (message.ByteSizeLong() > limits::kControlMessage) return false;
   asked_[++last_request_] = index;

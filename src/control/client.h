@@ -62,6 +62,7 @@ struct TunnelRequest {
   std::chrono::milliseconds first_byte{0};  // http: 0 is limits::kFirstByte …
   std::chrono::milliseconds idle{0};        // … and limits::kIdleBody
   VisitorPolicy visitors = {};
+  std::vector<std::string> cors = {};  // http: origins whose pages may use it, or "*"
 };
 
 struct TunnelBound {

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kNameText = 255;
+constexpr std::size_t kOrigins = 16;  // whose pages may use one tunnel, by name
 constexpr std::size_t kReasonText = 2048;
 
 std::chrono::milliseconds idle(std::uint32_t asked) {
@@ -148,6 +149,13 @@ void Server::on_bind(const proto::Bind& bind) {
     if (valid_host_name(host)) continue;
     return refused(request, {Code::BAD_HOST, printable(host, kNameText)});
   }
+  if (static_cast<std::size_t>(bind.cors_size()) > kOrigins) {
+    return refused(request, {Code::BAD_POLICY, "more than 16 origins of one tunnel"});
+  }
+  for (const std::string& origin : bind.cors()) {
+    if (origin.size() <= kNameText) continue;
+    return refused(request, {Code::BAD_POLICY, "an origin is too long"});
+  }
   events_.on_bind(request, {bind.tunnel(),
                             *kind,
                             bind.public_(),
@@ -155,7 +163,8 @@ void Server::on_bind(const proto::Bind& bind) {
                             {bind.hosts().begin(), bind.hosts().end()},
                             idle(bind.first_byte_ms()),
                             idle(bind.idle_ms()),
-                            std::move(*policy)});
+                            std::move(*policy),
+                            {bind.cors().begin(), bind.cors().end()}});
 }
 
 void Server::on_unbind(const std::string& tunnel) {

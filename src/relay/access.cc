@@ -161,7 +161,7 @@ Result<std::shared_ptr<const Access>> Access::make(const control::VisitorPolicy&
     access->allow_.push_back(*network);
   }
   if (!policy.jwt_keys.empty()) {
-    auto keys = auth::KeySet::parse(policy.jwt_keys.reveal());
+    auto keys = auth::KeySet::parse(policy.jwt_keys.reveal(), auth::kGuestKeys);
     if (!keys) return fail(Code::BAD_POLICY, "keys: " + keys.error().detail);
     access->keys_ = std::move(*keys);
   }
@@ -218,11 +218,21 @@ bool Access::check_bearer(std::string_view token, Grant& grant) const {
   const auto now =
       std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   const auth::Expectations expected{.audience = policy_.jwt_audience, .issuer = policy_.jwt_issuer};
-  const auto claims = auth::verify_jwt(token, *keys_, expected, now);
-  if (!claims) return false;
-  grant.until = claims->expires + expected.leeway;
+  auto known = verified_.find(hash);
+  if (known == verified_.end() || known->second.until <= now) {
+    const auto claims = auth::verify_jwt(token, *keys_, expected, now);
+    if (!claims) return false;
+    if (known == verified_.end() && verified_.size() >= kVerified) {
+      verified_.erase(verified_.begin());
+    }
+    known = verified_
+                .insert_or_assign(
+                    hash, Verified{claims->expires + expected.leeway, "jwt:" + claims->subject})
+                .first;
+  }
+  grant.until = known->second.until;
   grant.jwt = Secret(std::string(token));
-  grant.name = "jwt:" + claims->subject;
+  grant.name = known->second.name;
   return true;
 }
 

@@ -62,7 +62,8 @@ class Access {
   std::optional<Code> admit(http::Request& request, std::string& target, std::string_view address,
                             Tries& tries, Time now, Grant& grant) const;
   bool allows(std::string_view address) const;
-  // Costs a signature where a JWT let it in.
+  bool asks() const { return policy_.asks(); }  // for a credential
+  // May cost a signature where a JWT let it in.
   bool still_grants(const Grant& grant) const;
   // Fields of a 401, each line ending in CRLF.
   std::string challenge() const;
@@ -74,6 +75,13 @@ class Access {
   std::vector<Cidr> allow_;
   control::VisitorPolicy policy_;
   std::optional<auth::KeySet> keys_;
+  // JWTs that were good, by their hash: who comes again costs no signature. Used by one thread.
+  static constexpr std::size_t kVerified = 32;
+  struct Verified {
+    std::chrono::seconds until;
+    std::string name;
+  };
+  mutable absl::flat_hash_map<Sha256, Verified> verified_;
 };
 
 }  // namespace leat::relay

@@ -75,10 +75,22 @@ void Account::set_plan(const Plan* plan) {
   set(agent_messages_, &Plan::agent_messages_per_minute, kMinute);
 }
 
-std::optional<Code> Account::begin_stream(WallTime now) {
-  const Lock lock(mutex_);
+std::optional<Code> Account::no_place() const {
   if (const auto code = find_spent()) return code;
   if (plan_ && plan_->streams && streams_ >= *plan_->streams) return Code::QUOTA_STREAMS;
+  return std::nullopt;
+}
+
+std::optional<Code> Account::begin_again() {
+  const Lock lock(mutex_);
+  if (const auto code = no_place()) return code;
+  ++streams_;
+  return std::nullopt;
+}
+
+std::optional<Code> Account::begin_stream(WallTime now) {
+  const Lock lock(mutex_);
+  if (const auto code = no_place()) return code;
   if (requests_.available(now) == 0) return Code::QUOTA_REQUESTS;
   requests_.take(1, now);
   ++streams_;

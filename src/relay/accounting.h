@@ -90,6 +90,9 @@ class Account : public std::enable_shared_from_this<Account> {
   // One more request or connection: a code of the QUOTA_ family, or it has been counted, and
   // end_stream() follows.
   std::optional<Code> begin_stream(WallTime now);
+  // The same for one that is put to another agent: it takes a place, and was counted the first
+  // time.
+  std::optional<Code> begin_again();
   void end_stream();
   // One more WebSocket message begins: QUOTA_MESSAGES, or it has been counted.
   std::optional<Code> begin_message(net::Meter::Direction from, WallTime now);
@@ -124,7 +127,7 @@ class Account : public std::enable_shared_from_this<Account> {
   using Lock = std::lock_guard<std::mutex>;
   // Something is to be written or told.
   void touch() {
-    if (changed_.load(std::memory_order_relaxed) || changes_ == nullptr) return;
+    if (changed_ || changes_ == nullptr) return;
     if (!changed_.exchange(true)) changes_->add(shared_from_this());
   }
   // These with the lock held.
@@ -134,6 +137,7 @@ class Account : public std::enable_shared_from_this<Account> {
   store::Usage with_loose(store::Usage usage) const;
   void count(net::Meter::Direction direction, std::uint64_t n);
   void gather();
+  std::optional<Code> no_place() const;  // for one more stream, for whatever reason
 
   const std::string owner_;
   mutable std::mutex mutex_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -42,6 +43,8 @@ std::string kind_name(store::TokenInfo::Kind kind) {
       return "agent";
     case store::TokenInfo::Kind::jwt:
       return "jwt";
+    case store::TokenInfo::Kind::app:
+      return "app";
   }
   return {};
 }
@@ -70,6 +73,17 @@ std::vector<BareAgent*> bare_agents_of(Context& context, const std::string& iden
   std::vector<BareAgent*> found = bare_agents(context);
   std::erase_if(found, [&](BareAgent* agent) { return hex(agent->identity()) != identity; });
   return found;
+}
+
+// Of a parameter that is a number above 0; nullopt: it is something else.
+std::optional<std::int64_t> number(const AdminRequest& request, const char* name,
+                                   std::int64_t otherwise) {
+  const std::string text = request.parameter(name);
+  if (text.empty()) return otherwise;
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool good = error == std::errc() && end == text.data() + text.size() && value > 0;
+  return good ? std::optional(value) : std::nullopt;
 }
 
 const Error kCut{Code::REVOKED, "by the operator"};
@@ -250,8 +264,12 @@ Result<AdminAnswer> release_tunnel(Context& context, const AdminRequest& request
   return AdminAnswer{204, {}};
 }
 
-Result<AdminAnswer> get_tokens(Context& context, const AdminRequest&) {
-  const auto all = context.store.tokens();
+Result<AdminAnswer> get_tokens(Context& context, const AdminRequest& request) {
+  constexpr std::int64_t kPage = 500;
+  const auto after = number(request, "cursor", 0), limit = number(request, "limit", kPage);
+  if (!after || !limit) return fail(Code::ADMIN_PARAMETER);
+  const std::int64_t most = std::min(*limit, kPage);
+  const auto all = context.store.tokens(*after, most);
   if (!all) return tl::unexpected(all.error());
   Json tokens = Json::array();
   for (const store::TokenInfo& token : *all) {
@@ -262,7 +280,9 @@ Result<AdminAnswer> get_tokens(Context& context, const AdminRequest&) {
                       {"last_used", rfc3339_or_null(token.last_used)},
                       {"revoked", rfc3339_or_null(token.revoked)}});
   }
-  return answer({{"tokens", std::move(tokens)}});
+  const bool whole = static_cast<std::int64_t>(all->size()) == most;
+  return answer({{"tokens", std::move(tokens)},
+                 {"next", whole ? Json(std::to_string(all->back().id)) : Json(nullptr)}});
 }
 
 Result<AdminAnswer> create_token(Context& context, const AdminRequest& request) {
@@ -334,6 +354,7 @@ Result<AdminAnswer> get_usage(Context& context, const AdminRequest& request) {
 
 constexpr std::array<std::string_view, 1> kPlan = {"plan"};
 constexpr std::array<std::string_view, 2> kNameAndPlan = {"name", "plan"};
+constexpr std::array<std::string_view, 2> kPages = {"cursor", "limit"};
 constexpr std::array<std::string_view, 2> kOwnerAndSince = {"owner", "since"};
 
 constexpr std::array<std::string_view, 7> kConnections = {"tunnel", "address", "text", "since",
@@ -355,7 +376,7 @@ constexpr AdminHandler kHandlers[] = {
     {"POST", "/api/v1/agents/{identity}/drain", {}, drain_agent},
     {"GET", "/api/v1/tunnels", {}, get_tunnels},
     {"DELETE", "/api/v1/tunnels/{id}", {}, release_tunnel},
-    {"GET", "/api/v1/tokens", {}, get_tokens},
+    {"GET", "/api/v1/tokens", kPages, get_tokens},
     {"POST", "/api/v1/tokens", kNameAndPlan, create_token},
     {"PATCH", "/api/v1/tokens/{name}", kPlan, change_token},
     {"DELETE", "/api/v1/tokens/{name}", {}, revoke_token},

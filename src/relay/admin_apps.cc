@@ -71,7 +71,7 @@ Result<AdminAnswer> register_app(Context& context, const AdminRequest& request) 
     return fail(Code::REGISTER_LIMIT);
   }
   const std::string name = "app-" + random_id();
-  const auto token = context.store.create_token(name);
+  const auto token = context.store.create_app(name);
   if (!token) return tl::unexpected(token.error());
   log::info("app registered", {{"credential", name}, {"address", request.address}});
   return answer({{"name", name}, {"token", token->reveal()}}, 201);

@@ -117,21 +117,14 @@ Result<void> AdminDoor::admit(const http::Request& request, const Secret& key,
 }
 
 bool HourlyLimit::take(std::string_view address, Time now) {
-  const Time hour_ago = now - std::chrono::hours(1);
-  const auto is_over = [&](Time when) { return when <= hour_ago; };
-  if (taken_.size() >= kAddresses) {
-    absl::erase_if(taken_, [&](const auto& entry) { return is_over(entry.second.back()); });
+  std::erase_if(taken_, [&](const Taken& one) { return now - one.when >= std::chrono::hours(1); });
+  std::string customer = customer_of(address);
+  const auto same = [&](const Taken& one) { return one.customer == customer; };
+  if (taken_.size() >= all_ ||
+      static_cast<std::size_t>(std::ranges::count_if(taken_, same)) >= each_) {
+    return false;
   }
-  const std::string customer = customer_of(address);
-  const auto found = taken_.find(customer);
-  if (found == taken_.end()) {
-    if (taken_.size() >= kAddresses) return false;
-    taken_[customer] = {now};
-    return true;
-  }
-  std::erase_if(found->second, is_over);
-  if (found->second.size() >= each_) return false;
-  found->second.push_back(now);
+  taken_.push_back({std::move(customer), now});
   return true;
 }
 

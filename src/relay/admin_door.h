@@ -4,8 +4,6 @@
 // read, because cookies do not know ports. Also how many apps one address may register.
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
-
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -52,17 +50,19 @@ class AdminDoor {
   std::vector<Kept> sessions_;  // the oldest first
 };
 
-// So many an hour from an address (of IPv6 its /64), all told for at most kAddresses of them;
-// beyond those nobody new is served.
+// So many an hour from an address (of IPv6 its /64), and from all together.
 class HourlyLimit {
  public:
-  explicit HourlyLimit(std::size_t each) : each_(each) {}
+  HourlyLimit(std::size_t each, std::size_t all) : each_(each), all_(all) {}
   bool take(std::string_view address, Time now);
 
  private:
-  static constexpr std::size_t kAddresses = 4096;
-  const std::size_t each_;
-  absl::flat_hash_map<std::string, std::vector<Time>> taken_;
+  struct Taken {
+    std::string customer;
+    Time when;
+  };
+  const std::size_t each_, all_;
+  std::vector<Taken> taken_;  // of the last hour
 };
 
 }  // namespace leat::relay

@@ -60,7 +60,7 @@ void AgentSession::answer_binds() {
     if (known && !may_have_another(context_, *account_, asked.tunnel.id, wanted)) {
       known = leat::fail(Code::QUOTA_TUNNELS);
     }
-    if (known) wanted.insert(asked.tunnel.id);
+    const bool first = known && wanted.insert(asked.tunnel.id).second;
     if (!known) {
       asked.allowed = tl::unexpected(known.error());
     } else if (!*known) {
@@ -69,6 +69,14 @@ void AgentSession::answer_binds() {
       if (!*may_write || !paces.claim(token_id_, of_this.size(), now)) {
         asked.allowed = leat::fail(Code::TOO_MANY_BINDS);
         continue;
+      }
+      if (asked.tunnel.kind == control::TunnelKind::tcp && first) {
+        auto lent = lend(asked.tunnel);  // another program may have it
+        if (!lent) {
+          asked.allowed = tl::unexpected(lent.error());
+          continue;
+        }
+        asked.port = std::move(*lent);
       }
       unwritten.insert(unwritten.end(), of_this.size(), &asked);
       claims.insert(claims.end(), of_this.begin(), of_this.end());
@@ -146,8 +154,7 @@ std::vector<store::Claim> AgentSession::claims_of(const Asked& asked) const {
 }
 
 void AgentSession::answer(const Asked& asked) {
-  const Result<control::TunnelBound> result =
-      asked.allowed.and_then([&] { return bind(asked.tunnel); });
+  const Result<control::TunnelBound> result = asked.allowed.and_then([&] { return bind(asked); });
   if (!result) {
     log::write(log::Level::warn, "tunnel refused", result.error(),
                {{"tunnel", asked.tunnel.id}, {"credential", credential_name_}});
@@ -162,7 +169,19 @@ void AgentSession::answer(const Asked& asked) {
   context_.registry.announce(result->id);
 }
 
-Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tunnel) {
+Result<std::shared_ptr<Ports::Lease>> AgentSession::lend(const control::TunnelRequest& tunnel) {
+  return context_.ports.lend({context_.index, context_.shard}, tunnel.id, tunnel.remote_port,
+                             [&context = context_, id = tunnel.id](net::Fd socket) {
+                               Knock::start(context, std::move(socket), Knock::Door::tcp,
+                                            [&context, id](Knock::Guest guest) {
+                                              TcpVisitor::start(context, std::move(guest), id,
+                                                                control::TunnelKind::tcp);
+                                            });
+                             });
+}
+
+Result<control::TunnelBound> AgentSession::bind(const Asked& asked) {
+  const control::TunnelRequest& tunnel = asked.tunnel;
   if (const Result<void> set = set_access(tunnel); !set) return tl::unexpected(set.error());
   control::TunnelBound bound{tunnel.id, urls(tunnel), 0};
   Tunnel held{tunnel, nullptr, {}, {context_.common.directory, *account_, tunnel.id}};
@@ -171,14 +190,7 @@ Result<control::TunnelBound> AgentSession::bind(const control::TunnelRequest& tu
     // Bound again: its port is given back first, and it is nobody's should there be no other.
     tunnels_.erase(tunnel.id);
     context_.registry.unbind(tunnel.id, this);
-    auto lent = context_.ports.lend(
-        {context_.index, context_.shard}, tunnel.id, tunnel.remote_port,
-        [&context = context_, id = tunnel.id](net::Fd socket) {
-          Knock::start(context, std::move(socket), Knock::Door::tcp,
-                       [&context, id](Knock::Guest guest) {
-                         TcpVisitor::start(context, std::move(guest), id, control::TunnelKind::tcp);
-                       });
-        });
+    auto lent = asked.port ? asked.port : lend(tunnel);
     if (!lent) {
       forget_access(tunnel.id);
       return tl::unexpected(lent.error());

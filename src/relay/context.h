@@ -165,7 +165,7 @@ struct Context {
   Rooms rooms;  // of the first: bare agents are there
   Tries tries;
   AdminDoor door;                      // the first's, as is
-  HourlyLimit registrations{5};        // this …
+  HourlyLimit registrations{5, 100};   // this …
   std::function<void()> ask_to_drain;  // … and this: somebody asks for what TERM does
   Metrics metrics;
   Journal& journal;

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace leat::relay {
 
@@ -21,6 +22,12 @@ class Crowd {
     const std::lock_guard lock(mutex_);
     const auto found = of_.find(key);
     return found == of_.end() ? 0 : found->second;
+  }
+  std::vector<std::string> keys() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> keys;
+    for (const auto& [key, count] : of_) keys.push_back(key);
+    return keys;
   }
 
  private:

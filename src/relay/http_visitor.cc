@@ -153,6 +153,7 @@ void HttpVisitor::read_heads() {
           return refuse_head(head_error(reader_.head().error()));
         }
         hops_ = 0;
+        counted_ = false;
         handle(std::move(*request));
       }
     }
@@ -161,6 +162,7 @@ void HttpVisitor::read_heads() {
 
 void HttpVisitor::handle(http::Request request) {
   waiting_.reset();
+  cors_fields_.clear();
   request_id_ = request_id_of(request);
   head_request_ = request.method == "HEAD";
   // An answer of our own reads no body, so that only a request without one leaves the connection
@@ -237,7 +239,7 @@ void HttpVisitor::depart() {
   state_ = State::over;
   auto [shard, request] = *std::exchange(moving_, std::nullopt);
   const auto passage = std::make_shared<Passage>(Passage{
-      std::move(transport_), std::move(request), reader_.release_held(), tunnels_, hops_ + 1});
+      std::move(transport_), std::move(request), reader_.release_held(), tunnels_, hops_ + 1, counted_});
   context_.common.post(shard, [passage](Context& there) { arrive(there, std::move(*passage)); });
   context_.http_visitors.release(*this);
 }
@@ -248,6 +250,7 @@ void HttpVisitor::arrive(Context& context, Passage passage) {
   if (!visitor.transport_->join(context.shard)) return visitor.end(true);
   visitor.reader_.hold(std::move(passage.held));
   visitor.hops_ = passage.hops;
+  visitor.counted_ = passage.counted;
   visitor.handle(std::move(passage.request));
   if (visitor.state_ == State::head) context.shard.defer(visitor);
 }
@@ -306,6 +309,7 @@ void HttpVisitor::show_dashboard(const Route& route, bool keep_alive) {
 // The answer to what is no request is not one to the request before it.
 void HttpVisitor::refuse_head(Code code) {
   head_request_ = false;
+  cors_fields_.clear();
   request_id_.clear();
   answer(code, false);
 }
@@ -344,7 +348,7 @@ void HttpVisitor::answer(int status, std::string_view body, bool keep_alive,
     text.append("Content-Type: ").append(type);
     text += "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   }
-  text += extra_fields;
+  text.append(extra_fields).append(cors_fields_);
   if (!request_id_.empty()) text += "X-Request-Id: " + request_id_ + "\r\n";
   text += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
   if (!head_request_) text += body;

@@ -62,6 +62,7 @@ class HttpVisitor final : private net::TransportOwner,
     std::string held;
     bool tunnels;
     std::size_t hops;
+    bool counted;
   };
   static void arrive(Context& context, Passage passage);
   bool goes_to(std::size_t shard, http::Request& request);
@@ -105,6 +106,7 @@ class HttpVisitor final : private net::TransportOwner,
   State state_ = State::head;
   bool tunnels_;
   std::size_t hops_ = 0;  // of the current request, from shard to shard
+  bool counted_ = false;  // it has been, in its owner's account
   std::optional<std::pair<std::size_t, http::Request>> moving_;
   Duration first_byte_{}, idle_{};  // how long the exchange may rest, before its answer and in it
   bool closing_ = false;            // the exchange, see HttpExchange::closing()
@@ -117,6 +119,7 @@ class HttpVisitor final : private net::TransportOwner,
   const AgentSession* agent_ = nullptr;  // to compare with; it may be gone
   std::string tunnel_;
   Access::Grant grant_;
+  std::string cors_fields_;           // with which a page of another origin may read our answers
   std::shared_ptr<Account> account_;  // of the tunnel's owner
 };
 

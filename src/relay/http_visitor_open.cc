@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/cors.h"
 #include "http/websocket_handshake.h"
 #include "proto/control.pb.h"
 #include "relay/agent_session.h"
@@ -21,6 +22,14 @@ bool repeatable(const http::Request& request) {
   const bool idempotent = method == "GET" || method == "HEAD" || method == "OPTIONS" ||
                           method == "PUT" || method == "DELETE";
   return idempotent && request.body == http::BodyKind::none && !request.upgrade;
+}
+
+std::string text_of(const http::Fields& fields) {
+  std::string text;
+  for (const http::Field& field : fields.all()) {
+    text.append(field.name).append(": ").append(field.value).append("\r\n");
+  }
+  return text;
 }
 
 }  // namespace
@@ -43,8 +52,24 @@ bool HttpVisitor::admit(http::Request& request, Route& route, const AgentSession
                        .address;
   agent_ = &agent;
   tunnel_ = route.tunnel;
+  const control::TunnelRequest* const bound = agent.bound(route.tunnel);
+  std::optional<std::string> origin;  // a page's that may read what is answered
+  if (bound != nullptr && !bound->cors.empty()) origin = http::Cors(bound->cors).origin(request);
+  if (origin) {
+    http::Fields fields;
+    http::Cors::allow(fields, *origin);
+    cors_fields_ = text_of(fields);
+  }
   const auto access = agent.access(route.tunnel);
   if (!access) return true;
+  // A browser shows no credential before it knows that it may (the Fetch Standard, CORS preflight):
+  // answered here, since strangers do not reach the agent.
+  const auto preflight = origin ? http::Cors::preflight(request, *origin) : std::nullopt;
+  if (preflight && access->asks() && access->allows(grant_.address)) {
+    cors_fields_ = text_of(preflight->fields);
+    answer(preflight->status, {}, keep_alive);
+    return false;
+  }
   const auto refused = access->admit(request, route.target, grant_.address, context_.tries,
                                      context_.shard.now(), grant_);
   if (!refused) return true;
@@ -140,7 +165,11 @@ void HttpVisitor::open(http::Request request, Route route) {
   if (plan != nullptr && plan->body && request.length > *plan->body) {
     return answer(Code::QUOTA_BODY, false);
   }
-  const auto quota = account_ ? account_->begin_stream(context_.accounting.now()) : std::nullopt;
+  std::optional<Code> quota;
+  if (account_) {
+    const WallTime now = context_.accounting.now();
+    quota = std::exchange(counted_, true) ? account_->begin_again() : account_->begin_stream(now);
+  }
   if (quota) return answer(*quota, keep_alive && bodiless);
   const auto stream = bare != nullptr ? bare->open_stream() : agent->open_stream();
   if (!stream) {

@@ -225,6 +225,10 @@ std::string metrics_text(Context& context) {
               static_cast<double>(metrics.agents_joined));
   text.single("leat_agent_reconnects_total", "counter", "Of those: that had been here before.",
               static_cast<double>(metrics.reconnects));
+  if (const store::ConnectionLog* log = context.journal.log()) {
+    text.single("leat_connection_log_dropped_total", "counter",
+                "Visits that the disk could not take.", static_cast<double>(log->dropped()));
+  }
   write_traffic(metrics, text);
   write_refusals(metrics, text);
   return text.take();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
@@ -34,6 +35,9 @@ namespace {
 constexpr auto kStorePoll = std::chrono::milliseconds(300);
 // How soon the end of a visitor's JWT is.
 constexpr auto kExpiryPoll = std::chrono::seconds(1);
+// For how long an app that registered itself may be unused, and how soon it goes then.
+constexpr auto kAppUnused = std::chrono::days(30);
+constexpr auto kAppSweep = std::chrono::hours(1);
 // How long the data plane may stand still because another process writes to the database.
 constexpr auto kStorePatience = std::chrono::milliseconds(20);
 constexpr auto kDrainPoll = std::chrono::milliseconds(20);
@@ -76,7 +80,10 @@ class RelayImpl final : public Relay {
   Result<std::vector<std::string>> reload(const Options& options) override;
   void drain(std::function<void()> done) override;
   void on_drain_asked(std::function<void()> ask) override { ask_ = std::move(ask); }
-  void set_plans(Plans plans) override { common_->accounting.set_plans(std::move(plans)); }
+  void set_plans(Plans plans) override {
+    common_->accounting.set_plans(std::move(plans));
+    mention_lost_plans();
+  }
   Result<void> reload_keys() override;
 
  private:
@@ -93,8 +100,10 @@ class RelayImpl final : public Relay {
   Result<void> write_state();
   void forget_state();
   void open_journal();
+  void mention_lost_plans();
   void poll_store();
   void poll_expiry();
+  void forget_apps();
   void poll_drain();
 
   net::Shard& shard_;
@@ -107,6 +116,7 @@ class RelayImpl final : public Relay {
   Info info_;
   net::Timer store_timer_{shard_, [this] { poll_store(); }};
   net::Timer expiry_timer_{shard_, [this] { poll_expiry(); }};
+  net::Timer apps_timer_{shard_, [this] { forget_apps(); }};
   net::Timer drain_timer_{shard_, [this] { poll_drain(); }};
   net::Timer ask_timer_{shard_, [this] { ask_(); }};
   std::function<void()> drained_, ask_ = [this] { drain([] {}); };
@@ -151,6 +161,7 @@ Result<void> RelayImpl::start_workers() {
     context.tls = first().tls;
     context.pin = first().pin;
     context.store.set_patience(kStorePatience);
+    if (const auto aside = context.store.checkpoint_aside(); !aside) return aside;
     if (const auto loaded = context.credentials.reload(false); !loaded) return loaded;
     if (const auto shared = worker->part->share_doors(*part_); !shared) return shared;
   }
@@ -184,7 +195,7 @@ Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate
   common_->names_first = names_lead_here();
   const Options& options = this->options();
   // Shown once, so not made by a start that fails.
-  const Result<std::vector<store::TokenInfo>> tokens = store().tokens();
+  const Result<std::vector<store::TokenInfo>> tokens = store().tokens(0, 1);
   if (!tokens) return tl::unexpected(tokens.error());
   if (tokens->empty()) {
     Result<Secret> token = store().create_token("first", options.plans.operators);
@@ -207,10 +218,13 @@ Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate
         {{"plain_listen", info_.plain_listen->text()}});
   }
   open_journal();
+  mention_lost_plans();
   store().set_patience(kStorePatience);
+  if (const auto aside = store().checkpoint_aside(); !aside) return aside;
   if (Result<void> started = start_workers(); !started) return started;
   store_timer_.arm_in(kStorePoll);
   expiry_timer_.arm_in(kExpiryPoll);
+  forget_apps();
   return write_state();
 }
 
@@ -286,6 +300,30 @@ void RelayImpl::open_journal() {
   if (!opened) log::write(log::Level::warn, "no connection log", opened.error());
 }
 
+// Owners of a plan that is not there any more have the default; or no limits, where that is none.
+void RelayImpl::mention_lost_plans() {
+  constexpr std::size_t kNamed = 10;
+  const auto tokens = store().tokens();
+  if (!tokens) return;
+  const Plans plans = common_->accounting.plans();
+  std::map<std::string, std::vector<std::string>> lost;
+  for (const store::TokenInfo& token : *tokens) {
+    if (token.revoked || check_plan(token.plan, plans.names())) continue;
+    lost[token.plan].push_back(token.name);
+  }
+  for (const auto& [plan, owners] : lost) {
+    std::string named;
+    for (std::size_t i = 0; i < std::min(owners.size(), kNamed); ++i) {
+      named.append(i == 0 ? "" : ", ").append(owners[i]);
+    }
+    if (owners.size() > kNamed) named += ", …";
+    log::warn("a plan is gone", {{"plan", plan},
+                                 {"owners", owners.size()},
+                                 {"named", named},
+                                 {"now", plans.fallback.empty() ? "no limits" : plans.fallback}});
+  }
+}
+
 // Before the end, for the next relay writes its own while this one drains.
 void RelayImpl::forget_state() {
   if (std::exchange(stated_, false)) ::unlink(state_file().c_str());
@@ -334,6 +372,18 @@ void RelayImpl::poll_expiry() {
     });
   }
   expiry_timer_.arm_in(kExpiryPoll);
+}
+
+void RelayImpl::forget_apps() {
+  std::vector<std::int64_t> in_use;
+  for (const std::string& token : common_->token_sessions.keys()) {
+    in_use.push_back(std::stoll(token));
+  }
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  if (const auto gone = store().forget_apps(now - kAppUnused, in_use); !gone) {
+    log::write(log::Level::warn, "unused apps are kept", gone.error());
+  }
+  apps_timer_.arm_in(kAppSweep);
 }
 
 // --- drain ---

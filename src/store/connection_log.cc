@@ -19,7 +19,7 @@ constexpr auto kWriteEvery = std::chrono::seconds(1);
 constexpr auto kPruneEvery = std::chrono::minutes(1);
 constexpr std::int64_t kPruneAtOnce = 1000;        // rows in one transaction
 constexpr std::size_t kBatch = 1000;               // rows that are written without waiting longer
-constexpr std::int64_t kLookedAt = 20'000;         // rows, by one find()
+constexpr std::int64_t kLookedAt = 2'000;          // rows, by one find(): some milliseconds
 constexpr std::int64_t kApplication = 0x6c65616c;  // "leal"
 constexpr auto kPatience = std::chrono::milliseconds(100);
 

@@ -169,6 +169,41 @@ Result<std::optional<TokenInfo>> SqliteStore::find_name(std::string_view name) {
   return *row ? std::optional(token_info(query)) : std::nullopt;
 }
 
+// --- apps ---
+
+Result<Secret> SqliteStore::create_app(std::string_view name) { return create(name, "app", {}); }
+
+Result<void> SqliteStore::forget_apps(std::chrono::sys_seconds before,
+                                      const std::vector<std::int64_t>& in_use) {
+  if (const auto begun = database_.run("BEGIN IMMEDIATE"); !begun) return begun;
+  Result<void> done = forget_apps_in_transaction(before.time_since_epoch().count(), in_use);
+  if (done) done = database_.run("COMMIT");
+  if (!done) (void)database_.run("ROLLBACK");
+  return done;
+}
+
+Result<void> SqliteStore::forget_apps_in_transaction(std::int64_t before,
+                                                     const std::vector<std::int64_t>& in_use) {
+#define LEAT_UNUSED_APPS \
+  " FROM token WHERE kind = 'app' AND max(created, ifnull(last_used, 0)) < ?1"
+  // A session may last for longer than a credential is remembered unused.
+  auto touch = database_.prepare("UPDATE token SET last_used = ?2 WHERE id = ?1 AND kind = 'app'");
+  if (!touch) return tl::unexpected(touch.error());
+  for (const std::int64_t token : in_use) {
+    if (const auto used = Query(database_, *touch, token, now()).run(); !used) return used;
+  }
+  for (const char* sql : {"DELETE FROM tunnel WHERE token IN (SELECT id" LEAT_UNUSED_APPS ")",
+                          "DELETE FROM usage WHERE owner IN (SELECT name" LEAT_UNUSED_APPS ")",
+                          "DELETE FROM bucket WHERE owner IN (SELECT name" LEAT_UNUSED_APPS ")",
+                          "DELETE" LEAT_UNUSED_APPS}) {
+    auto statement = database_.prepare(sql);
+    if (!statement) return tl::unexpected(statement.error());
+    if (const auto gone = Query(database_, *statement, before).run(); !gone) return gone;
+  }
+#undef LEAT_UNUSED_APPS
+  return {};
+}
+
 // --- subjects ---
 
 Result<TokenInfo> SqliteStore::subject(std::string_view subject, std::string_view plan) {

@@ -60,6 +60,24 @@ void Database::set_patience(std::chrono::milliseconds time) {
   sqlite3_busy_timeout(handle_.get(), static_cast<int>(time.count()));
 }
 
+void Database::on_commit(std::function<void(int pages)> told) {
+  told_ = std::make_unique<std::function<void(int)>>(std::move(told));
+  constexpr auto kCall = +[](void* self, sqlite3*, const char*, int pages) {
+    (*static_cast<std::function<void(int)>*>(self))(pages);
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(handle_.get(), *told_ ? kCall : nullptr, told_.get());
+}
+
+Result<int> Database::checkpoint() {
+  int pages = 0, done = 0;
+  if (sqlite3_wal_checkpoint_v2(handle_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &pages, &done) !=
+      SQLITE_OK) {
+    return tl::unexpected(error());
+  }
+  return pages - done;
+}
+
 Error Database::error() const {
   std::string detail = path_ + ": " + sqlite3_errmsg(handle_.get());
   const int code = sqlite3_errcode(handle_.get()) & 0xff;  // without the extension

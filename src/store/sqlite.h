@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,11 +45,18 @@ class Database {
   void set_patience(std::chrono::milliseconds time);  // with other writers
   Error error() const;                                // of the last call that failed
 
+  // After each commit, with the pages that the write-ahead log has; SQLite makes no checkpoint of
+  // its own then.
+  void on_commit(std::function<void(int pages)> told);
+  // Brings the log into the database as far as nobody has to wait; the pages that are left.
+  Result<int> checkpoint();
+
  private:
   struct Close {
     void operator()(sqlite3* handle) const;
   };
   std::string path_;
+  std::unique_ptr<std::function<void(int)>> told_;  // SQLite has its address
   std::unique_ptr<sqlite3, Close> handle_;
 };
 

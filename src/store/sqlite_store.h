@@ -4,12 +4,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/crypto_util.h"
+#include "store/checkpointer.h"
 #include "store/sqlite.h"
 #include "store/store.h"
 
@@ -43,16 +45,21 @@ class Durably {
 
 class SqliteStore final : public Store {
  public:
-  SqliteStore(Database database, std::chrono::milliseconds patience)
-      : database_(std::move(database)), patience_(patience) {}
+  SqliteStore(std::string path, Database database, std::chrono::milliseconds patience)
+      : path_(std::move(path)), database_(std::move(database)), patience_(patience) {}
   Result<void> prepare();
 
   void set_patience(std::chrono::milliseconds patience) override {
     patience_ = patience;
     database_.set_patience(patience);
   }
+  Result<void> checkpoint_aside() override;
   Result<Secret> create_token(std::string_view name, std::string_view plan) override;
-  Result<std::vector<TokenInfo>> tokens() override;
+  Result<Secret> create_app(std::string_view name) override;
+  Result<void> forget_apps(std::chrono::sys_seconds before,
+                           const std::vector<std::int64_t>& in_use) override;
+  using Store::create_token, Store::tokens;
+  Result<std::vector<TokenInfo>> tokens(std::int64_t after, std::int64_t limit) override;
   Result<void> revoke_token(std::string_view name) override;
   Result<std::optional<TokenInfo>> verify(const Secret& token) override;
   Result<bool> is_live(std::int64_t token) override;
@@ -81,6 +88,9 @@ class SqliteStore final : public Store {
   bool changed() override;
 
  private:
+  Result<Secret> create(std::string_view name, std::string_view kind, std::string_view plan);
+  Result<void> forget_apps_in_transaction(std::int64_t before,
+                                          const std::vector<std::int64_t>& in_use);
   Result<bool> add(std::string_view name, const Sha256& hash, std::string_view kind,
                    std::string_view plan, Bytes identity);
   Result<std::optional<TokenInfo>> find_name(std::string_view name);
@@ -92,8 +102,10 @@ class SqliteStore final : public Store {
   Result<void> write(const Claim& claim, std::int64_t token, const PublicKey& identity,
                      std::int64_t& owned);
 
+  const std::string path_;
   Database database_;
   std::chrono::milliseconds patience_;
+  std::unique_ptr<Checkpointer> checkpointer_;
   // Finalised before the database is closed.
   Statement create_token_, list_tokens_, revoke_token_, find_token_, touch_token_, token_live_;
   Statement find_claim_, count_, find_own_, find_owned_, claim_, find_generated_, release_,

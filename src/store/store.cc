@@ -50,6 +50,7 @@ TokenInfo token_info(const Query& row) {
   const std::string kind = row.text(5), identity = row.blob(7);
   token.kind = kind == "jwt"     ? TokenInfo::Kind::jwt
                : kind == "agent" ? TokenInfo::Kind::agent
+               : kind == "app"   ? TokenInfo::Kind::app
                                  : TokenInfo::Kind::token;
   token.plan = row.text(6);
   if (identity.size() == std::tuple_size_v<PublicKey>) {
@@ -72,7 +73,7 @@ Result<void> SqliteStore::prepare() {
       {create_token_,
        "INSERT INTO token (name, hash, created, kind, plan, identity)"
        " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
-      {list_tokens_, "SELECT " LEAT_TOKEN_COLUMNS " FROM token ORDER BY id"},
+      {list_tokens_, "SELECT " LEAT_TOKEN_COLUMNS " FROM token WHERE id > ?1 ORDER BY id LIMIT ?2"},
       {revoke_token_, "UPDATE token SET revoked = ?2 WHERE name = ?1 AND revoked IS NULL"},
       {find_token_, "SELECT " LEAT_TOKEN_COLUMNS " FROM token WHERE hash = ?1 AND revoked IS NULL"},
       {touch_token_, "UPDATE token SET last_used = ?2 WHERE id = ?1"},
@@ -134,12 +135,17 @@ Result<void> SqliteStore::prepare() {
 // --- tokens ---
 
 Result<Secret> SqliteStore::create_token(std::string_view name, std::string_view plan) {
+  return create(name, "token", plan);
+}
+
+Result<Secret> SqliteStore::create(std::string_view name, std::string_view kind,
+                                   std::string_view plan) {
   if (!valid_token_name(name)) {
     return fail(Code::USAGE, std::string(kTokenNameRule));
   }
   const Secret token = make_token();
   const Durably durably(database_);
-  const auto added = add(name, hash_of(token), "token", plan, {});
+  const auto added = add(name, hash_of(token), kind, plan, {});
   if (!added) return tl::unexpected(added.error());
   if (!*added) return fail(Code::TOKEN_EXISTS, std::string(name));
   return token;
@@ -153,9 +159,9 @@ Result<bool> SqliteStore::add(std::string_view name, const Sha256& hash, std::st
   return database_.rows_changed() != 0;
 }
 
-Result<std::vector<TokenInfo>> SqliteStore::tokens() {
+Result<std::vector<TokenInfo>> SqliteStore::tokens(std::int64_t after, std::int64_t limit) {
   std::vector<TokenInfo> all;
-  Query query(database_, list_tokens_);
+  Query query(database_, list_tokens_, after, limit);
   auto row = query.step();
   for (; row && *row; row = query.step()) all.push_back(token_info(query));
   if (!row) return tl::unexpected(row.error());
@@ -278,7 +284,14 @@ Result<bool> SqliteStore::release(std::string_view tunnel) {
   return database_.rows_changed() != 0;
 }
 
-// --- other processes ---
+// --- other threads and processes ---
+
+Result<void> SqliteStore::checkpoint_aside() {
+  auto started = Checkpointer::start(path_, database_);
+  if (!started) return tl::unexpected(started.error());
+  checkpointer_ = std::move(*started);
+  return {};
+}
 
 bool SqliteStore::changed() {
   Query query(database_, data_version_);
@@ -331,7 +344,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path,
   }
   auto database = open_database(path, patience);
   if (!database) return tl::unexpected(database.error());
-  auto store = std::make_unique<SqliteStore>(std::move(*database), patience);
+  auto store = std::make_unique<SqliteStore>(path, std::move(*database), patience);
   if (const auto prepared = store->prepare(); !prepared) return tl::unexpected(prepared.error());
   return store;
 }

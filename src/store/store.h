@@ -23,6 +23,7 @@ struct TokenInfo {
     token,
     agent,  // made for a join code
     jwt,    // stands for a subject, whatever its tokens
+    app,    // registered by itself; goes when nobody uses it
   };
 
   std::int64_t id = 0;  // never 0, never used twice
@@ -90,6 +91,9 @@ class Store {
       const std::string& path, std::chrono::milliseconds patience = std::chrono::milliseconds(500));
   // From now on. A relay's traffic waits with every write, and who is refused asks again.
   virtual void set_patience(std::chrono::milliseconds patience) = 0;
+  // From now on a thread brings into the database what its log has gathered, so that of the writes
+  // here only those wait for the disk that must not be lost: names, credentials, revocations.
+  virtual Result<void> checkpoint_aside() = 0;
   virtual ~Store() = default;
 
   // "leat_" and 256 random bits in base64url; only their hash is kept, so this is the one time they
@@ -97,7 +101,15 @@ class Store {
   // 1 to 64 of a-z, A-Z, 0-9 and "._@-".
   virtual Result<Secret> create_token(std::string_view name, std::string_view plan) = 0;
   Result<Secret> create_token(std::string_view name) { return create_token(name, {}); }
-  virtual Result<std::vector<TokenInfo>> tokens() = 0;  // oldest first, revoked ones included
+  // The same for an app that asks for itself: with the default plan, and for as long as it is used.
+  virtual Result<Secret> create_app(std::string_view name) = 0;
+  // Apps that were last used, or made, before then go, and with them their names and accounts; not
+  // those in `in_use`, ids of tokens.
+  virtual Result<void> forget_apps(std::chrono::sys_seconds before,
+                                   const std::vector<std::int64_t>& in_use) = 0;
+  // Oldest first, revoked ones included; with ids above `after`, so many.
+  virtual Result<std::vector<TokenInfo>> tokens(std::int64_t after, std::int64_t limit) = 0;
+  Result<std::vector<TokenInfo>> tokens() { return tokens(0, INT64_MAX); }
   virtual Result<void> revoke_token(std::string_view name) = 0;  // LEAT_NO_SUCH_TOKEN
 
   // nullopt: no such token, or revoked. Notes the use where the database can be written.

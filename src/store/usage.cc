@@ -39,8 +39,8 @@ Result<std::int64_t> SqliteStore::bucket(std::string_view owner) {
   return *row ? query.integer(0) : 0;
 }
 
-// A relay's traffic waits with this, so it waits for no disk (synchronous = NORMAL) and for no
-// other process: what could not be written is settled the next time.
+// A relay's traffic waits with this, so it waits for no disk (synchronous = NORMAL, Checkpointer)
+// and for no other process: what could not be written is settled the next time.
 Result<void> SqliteStore::settle(const std::vector<UsageRow>& added,
                                  const std::vector<Bucket>& buckets) {
   database_.set_patience({});

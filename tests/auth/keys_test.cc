@@ -140,6 +140,25 @@ TEST(Keys, WhatLooksLikeAPublicKeyIsNoSecret) {
   EXPECT_TRUE(KeySet::parse("TUZrd0V3WUhLb1pJemowQ0FRWUlLb1pJemowREFRY0RRZ0FF\n"));
 }
 
+std::string rsa_jwk(std::size_t bytes, const std::string& exponent = std::string("\1\0\1", 3)) {
+  return R"({"kty":"RSA","e":")" + encode(exponent) + R"(","n":")" +
+         encode(std::string(bytes, '\xff')) + "\"}";
+}
+
+// What others bring may cost less than what the operator chose.
+TEST(Keys, OfGuestsAreFewAndShort) {
+  std::string nine;
+  for (int i = 0; i < 9; ++i) nine += (i == 0 ? "" : ",") + rsa_jwk(256);
+  const std::string many = R"({"keys":[)" + nine + "]}", longer = rsa_jwk(513);
+  EXPECT_TRUE(KeySet::parse(many));
+  EXPECT_TRUE(KeySet::parse(longer));
+  EXPECT_EQ(KeySet::parse(many, kGuestKeys).error().detail, "more than 8 keys");
+  EXPECT_EQ(KeySet::parse(longer, kGuestKeys).error().detail, "an RSA key of more than 4096 bits");
+  EXPECT_TRUE(
+      KeySet::parse(R"({"keys":[)" + nine.substr(rsa_jwk(256).size() + 1) + "]}", kGuestKeys));
+  EXPECT_TRUE(KeySet::parse(rsa_jwk(512), kGuestKeys));
+}
+
 TEST(Keys, AJwksIsReadStrictly) {
   const std::string good = R"({"kty":"oct","kid":"a","k":")" + encode(std::string(32, 'x')) + "\"}";
   EXPECT_EQ(KeySet::parse(good).value().keys().front().id(), "a") << "a single JWK";
@@ -162,6 +181,8 @@ TEST(Keys, AJwksIsReadStrictly) {
                  "no key");
   expect_refused(R"({"kty":"RSA","e":"AQAB","n":")" + encode(std::string(2000, '\xff')) + "\"}",
                  "no key");
+  expect_refused(rsa_jwk(256, std::string("\1\0\0\0\1", 5)), "no key");  // an exponent of 33 bits
+  EXPECT_TRUE(KeySet::parse(rsa_jwk(256, std::string(4, '\xff'))));
   expect_refused(R"({"kty":"OKP","crv":"Ed25519","x":"AAAA"})", "no key");
 }
 

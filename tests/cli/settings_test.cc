@@ -64,6 +64,21 @@ TEST_F(Settings, FlagBeforeEnvironmentBeforeFileBeforeDefault) {
   EXPECT_EQ(relay({})->listen.text(), "127.0.0.1:2");
 }
 
+TEST_F(Settings, WhatIsOfNoUseAloneIsRefused) {
+  const std::string key = file("admin.key", "an-admin-key-of-mine\n");
+  const std::string plans = file("plans.yaml", "default: a\nplans:\n  - name: a\n");
+  const auto keyed = relay({"--admin-key-file", key});
+  ASSERT_FALSE(keyed);
+  EXPECT_EQ(keyed.error().code, Code::USAGE);
+  EXPECT_THAT(keyed.error().detail, HasSubstr("needs --admin-listen"));
+  EXPECT_TRUE(relay({"--admin-key-file", key, "--admin-listen", "127.0.0.1:0"}));
+  const auto open = relay({"--public-registration"});
+  ASSERT_FALSE(open);
+  EXPECT_EQ(open.error().code, Code::USAGE);
+  EXPECT_THAT(open.error().detail, HasSubstr("needs --plans"));
+  EXPECT_TRUE(relay({"--public-registration", "--plans", plans}));
+}
+
 TEST_F(Settings, RelayDefaults) {
   const Variable listen("LEAT_LISTEN", nullptr);
   const auto options = relay({});

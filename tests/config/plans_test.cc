@@ -46,7 +46,8 @@ TEST(Plans, WhatIsWrongIsNamed) {
       {"plans: free\n", "expected a list"},
       {"plans:\n  - tunnels: 1\n", "name is missing"},
       {"plans:\n  - name: a\n  - name: a\n", "another plan is called a"},
-      {"operator: b\nplans:\n  - name: a\n", "operator: no plan is called b"},
+      {"plans:\n  - name: a\n", "default is missing"},
+      {"default: a\noperator: b\nplans:\n  - name: a\n", "operator: no plan is called b"},
       {"default: b\nplans:\n  - name: a\n", "no plan is called b"},
       {"plans:\n  - name: a\n    tunnels: many\n", ":3: plans[0].tunnels: expected a whole number"},
       {"plans:\n  - name: a\n    tunnels: -1\n", "expected a whole number"},
@@ -60,8 +61,7 @@ TEST(Plans, WhatIsWrongIsNamed) {
     ASSERT_FALSE(refused) << each.text;
     EXPECT_THAT(refused.error().detail, testing::HasSubstr(each.why));
   }
-  const auto plans = read("plans:\n  - name: a\n    tunnels: unlimited\n").value();
-  EXPECT_EQ(plans.find("b"), nullptr) << "no default: no limits";
+  EXPECT_TRUE(read("default: a\nplans:\n  - name: a\n    tunnels: unlimited\n"));
 }
 
 }  // namespace

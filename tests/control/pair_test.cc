@@ -54,7 +54,7 @@ TEST(ControlPair, FromHelloToDrain) {
                                       "bind 4 more http 0 public", "unbind chat", "leave"}));
 }
 
-TEST(ControlPair, HostsAndTimesArriveAsTheyWereAskedFor) {
+TEST(ControlPair, HostsTimesAndOriginsArriveAsTheyWereAskedFor) {
   using std::chrono::milliseconds;
   ClientLog agent;
   ServerLog relay;
@@ -65,6 +65,7 @@ TEST(ControlPair, HostsAndTimesArriveAsTheyWereAskedFor) {
                       {"shop.example", "www.shop.example"},
                       milliseconds(1500),
                       std::chrono::hours(168)};
+  asked.cors = {"https://chat.example", "https://www.chat.example:8443"};
   Client client(agent, key(), Secret("t0ken"), "attic", {asked, {}});
   Server server(relay, key());
   relay.on_hello_then = [&] { server.welcome("s1", "home"); };
@@ -80,6 +81,7 @@ TEST(ControlPair, HostsAndTimesArriveAsTheyWereAskedFor) {
   EXPECT_EQ(arrived[0].hosts, asked.hosts);
   EXPECT_EQ(arrived[0].first_byte, asked.first_byte);
   EXPECT_EQ(arrived[0].idle, asked.idle);
+  EXPECT_EQ(arrived[0].cors, asked.cors);
   EXPECT_TRUE(arrived[1].hosts.empty());
   EXPECT_EQ(arrived[1].first_byte, milliseconds(0)) << "as the relay says";
   EXPECT_EQ(arrived[1].idle, milliseconds(0));

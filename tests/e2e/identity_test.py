@@ -52,9 +52,9 @@ class Join(harness.Case):
     def join(self, url):
         return run_leat("join", url, "--state-dir", self.joined_folder(), env=self.env)
 
-    def test_a_code_that_the_relay_printed_joins_once(self):
+    def test_a_code_joins_once(self):
         relay = self.relay()
-        url = self.url(relay.process.log())
+        url = self.url(run_leat("token", "invite", "--state-dir", relay.folder).stdout)
         made = self.join(url)
         self.assertEqual(made.returncode, 0, made.stderr)
         kept = self.joined_folder() / "credential.json"
@@ -92,7 +92,7 @@ class Join(harness.Case):
         good = state and state["pid"] == process.pid and state["state"] == "online"
         return state if good else None
 
-    def test_at_a_terminal_there_is_a_qr_code_too(self):
+    def test_at_a_terminal_the_relay_prints_a_code_and_a_qr_code(self):
         master, slave = pty.openpty()
         shown = []
 
@@ -106,6 +106,19 @@ class Join(harness.Case):
                            stdout=slave, env={"TERM": "xterm", "NO_COLOR": ""})
         wait_until(lambda: b"leat join https://" in b"".join(shown) and "█" in b"".join(shown).decode(errors="ignore"),
                    "an invitation for people and for cameras", alive=[relay])
+        text = b"".join(shown).decode(errors="ignore")
+        self.assertRegex(text, "LEAT_TOKEN=leat_")
+        self.assertEqual(self.join(self.url(text)).returncode, 0)
+
+    def test_elsewhere_the_first_token_is_in_a_file(self):
+        relay = self.relay()
+        log = relay.process.log()
+        self.assertNotIn("leat_", log)
+        self.assertNotIn("/join#", log)
+        kept = relay.folder / "first-token"
+        self.assertIn(str(kept), log)
+        self.assertEqual(stat.S_IMODE(kept.stat().st_mode), 0o600)
+        self.agent(relay, "http", self.origin().address, token=kept.read_text().strip())
 
     def test_an_invitation_names_the_credential(self):
         relay = self.relay()
@@ -129,7 +142,7 @@ class Join(harness.Case):
 
     def test_another_key_is_no_relay_to_join(self):
         relay = self.relay()
-        url = self.url(relay.process.log())
+        url = self.url(run_leat("token", "invite", "--state-dir", relay.folder).stdout)
         wrong = url.rsplit(".", 1)[0] + "." + encode(b"x" * 32)
         refused = self.join(wrong)
         self.assertIn("LEAT_PIN_MISMATCH", refused.stderr)
@@ -327,7 +340,7 @@ class Operator(harness.Case):
         for text in ("", "\n", "short\n"):
             self.key.write_text(text)
             ended = run_leat("relay", "--listen", "127.0.0.1:0", "--state-dir", self.folder / "r",
-                             "--admin-key-file", self.key)
+                             "--admin-listen", "127.0.0.1:0", "--admin-key-file", self.key)
             self.assertNotEqual(ended.returncode, 0)
             self.assertIn("LEAT_KEY_FILE", ended.stderr)
 

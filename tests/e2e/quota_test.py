@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -283,6 +284,12 @@ class Scraped(Operated):
                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SOON * 3,
                                      check=False)
             self.assertEqual((checked.returncode, checked.stdout), (0, b""))
+        page = (harness.ROOT / "docs/operators.md").read_text()
+        rules = self.folder / "rules.yml"
+        rules.write_text(re.search(r"```yaml\n(groups:.*?)```", page, re.S).group(1))
+        checked = subprocess.run([promtool, "check", "rules", rules], stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, timeout=SOON * 3, check=False)
+        self.assertEqual(checked.returncode, 0, checked.stdout)
 
     def test_prometheus_scrapes_both(self):
         prometheus = os.environ.get("LEAT_PROMETHEUS")

@@ -263,6 +263,33 @@ TEST_F(Doors, OnlyWhoHasTheTokenGetsIn) {
   ASSERT_TRUE(until([&] { return stranger->has("LEAT_VISITOR_REFUSED") || stranger->over(); }));
 }
 
+TEST_F(Doors, PagesOfAllowedOriginsMayComeWithACredential) {
+  control::TunnelRequest request = guarded(tokens());
+  request.cors = {"https://page.test"};
+  const auto agent = online({request});
+  answer_all(*agent, kHello);
+  const auto browser = visitor();
+  const std::string page = "Origin: https://page.test\r\n";
+  const std::string asks =
+      "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n";
+  const auto ask = [&](const std::string& method, const std::string& fields) {
+    browser->forget().send(method + " /tunnel/web/ HTTP/1.1\r\nHost: relay.test\r\n" + fields +
+                           "\r\n");
+    EXPECT_TRUE(until([&] { return browser->has("\r\n\r\n") || browser->over(); }));
+    return browser->text().substr(9, 3);
+  };
+  EXPECT_EQ(ask("OPTIONS", page + asks), "204");
+  EXPECT_TRUE(browser->has("Access-Control-Allow-Origin: https://page.test\r\n"));
+  EXPECT_TRUE(browser->has("Access-Control-Allow-Headers: authorization\r\n"));
+  EXPECT_TRUE(agent->streams.empty()) << "strangers do not reach the agent";
+  EXPECT_EQ(ask("GET", page), "401");
+  EXPECT_TRUE(browser->has("Access-Control-Allow-Origin: https://page.test\r\n"));
+  EXPECT_EQ(ask("OPTIONS", page), "401") << "no preflight";
+  EXPECT_EQ(ask("OPTIONS", "Origin: https://evil.test\r\n" + asks), "401");
+  EXPECT_FALSE(browser->has("Access-Control-"));
+  EXPECT_EQ(ask("GET", page + "Authorization: Bearer " + kToken + "\r\n"), "200");
+}
+
 TEST_F(Doors, GuessesAtOneTunnelShutNobodyOutOfAnother) {
   const VisitorPolicy policy{.users = {named("ann", "ann:correct horse")}};
   const auto agent = online({guarded(policy), guarded(policy, "other")});

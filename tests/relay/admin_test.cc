@@ -143,6 +143,24 @@ TEST_F(Admin, HostsGoWithTheirTunnelAndTunnelsWithTheirHost) {
   expect_served("kept");
 }
 
+TEST_F(Admin, TokensComeInPages) {
+  for (const char* name : {"b", "c"}) {
+    ASSERT_EQ(ask("POST", std::string("/api/v1/tokens?name=") + name).status, 201);
+  }
+  std::vector<std::string> names;
+  std::string next;
+  for (int pages = 0; pages < 3; ++pages) {
+    const json page = ask("GET", "/api/v1/tokens?limit=2" + next).object();
+    for (const json& each : page.at("tokens")) names.push_back(each.at("name"));
+    if (page.at("next").is_null()) break;
+    next = "&cursor=" + page.at("next").get<std::string>();
+  }
+  EXPECT_THAT(names, testing::ElementsAre("first", "b", "c"));
+  for (const char* bad : {"limit=0", "limit=x", "cursor=-1", "cursor=1x"}) {
+    EXPECT_EQ(ask("GET", std::string("/api/v1/tokens?") + bad).status, 400) << bad;
+  }
+}
+
 TEST_F(Admin, TokensAreMadeListedAndRevoked) {
   const Said made = ask("POST", "/api/v1/tokens?name=new%40home&plan=p");
   ASSERT_EQ(made.status, 201) << made.text;
@@ -227,7 +245,8 @@ TEST_F(Admin, MetricsCount) {
         "leat_resets_total{reason=\"visitor\"} 0\n", "leat_time_to_first_byte_seconds_count 1\n",
         "leat_quota_refusals_total{code=\"LEAT_QUOTA_DAY\"} 0\n",
         "leat_queue_bytes{queue=\"undelivered\"} 0\n", "leat_agent_reconnects_total 0\n",
-        "leat_agents_joined_total 1\n", "# TYPE leat_bytes_total counter\n"}) {
+        "leat_agents_joined_total 1\n", "leat_connection_log_dropped_total 0\n",
+        "# TYPE leat_bytes_total counter\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
   EXPECT_THAT(text,

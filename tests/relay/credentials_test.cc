@@ -123,6 +123,19 @@ TEST_F(Admissions, APlanThatIsNotThereIsNoPlan) {
   EXPECT_FALSE(come(jwt(claims("alice", 1h, R"(,"plan":"pro")")))->ended());
 }
 
+TEST_F(Admissions, WhoLosesAPlanIsNamed) {
+  relay->set_plans({{Plan{.name = "free"}, Plan{.name = "pro"}}, "free"});
+  ASSERT_TRUE(store()->create_token("ann", "pro"));
+  ASSERT_TRUE(store()->create_token("bob", "free"));
+  const test::Captured captured(log::Format::json);
+  relay->set_plans({{Plan{.name = "free"}, Plan{.name = "team"}}, "free"});
+  const auto warned = captured.events("a plan is gone");
+  ASSERT_EQ(warned.size(), 1u);
+  EXPECT_EQ(warned[0].at("plan"), "pro");
+  EXPECT_EQ(warned[0].at("named"), "ann");
+  EXPECT_EQ(warned[0].at("now"), "free");
+}
+
 TEST_F(Admissions, ItsClaimsSayWhichTunnels) {
   const auto agent =
       come(jwt(claims("alice", 1h, R"(,"tunnels":["chat","lab-*"])")),

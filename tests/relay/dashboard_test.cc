@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/join_url.h"
+#include "relay/admin_door.h"
 #include "relay/world.h"
 
 namespace leat::relay {
@@ -242,8 +243,22 @@ TEST_F(PublicRegistration, FiveAnHourOfOneAddress) {
   EXPECT_EQ(ask("POST", "/api/v1/register", "X-Forwarded-For: 192.0.2.1\r\n", true).status, 429);
   EXPECT_EQ(ask("POST", "/api/v1/register?name=first", {}, true).status, 400)
       << "names own tunnels, and strangers choose none";
+  EXPECT_EQ(ask("GET", "/api/v1/tokens", key()).object().at("tokens").back().at("kind"), "app");
   token = Secret(first);
   EXPECT_TRUE(online({http()})->settled()) << "and the token is good";
+}
+
+TEST(HourlyLimit, CountsEachAndAll) {
+  HourlyLimit limit(2, 3);
+  const Time begin{};
+  EXPECT_TRUE(limit.take("192.0.2.1", begin));
+  EXPECT_TRUE(limit.take("192.0.2.1", begin));
+  EXPECT_FALSE(limit.take("192.0.2.1", begin));
+  EXPECT_TRUE(limit.take("192.0.2.2", begin + 1min));
+  EXPECT_FALSE(limit.take("192.0.2.3", begin + 1min)) << "of all together";
+  EXPECT_TRUE(limit.take("192.0.2.1", begin + 1h));
+  EXPECT_TRUE(limit.take("192.0.2.3", begin + 1h));
+  EXPECT_FALSE(limit.take("192.0.2.4", begin + 1h)) << "one is still of this hour";
 }
 
 TEST_F(PublicRegistration, OpensNothingElse) {

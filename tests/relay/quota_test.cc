@@ -185,6 +185,17 @@ TEST_F(Quota, ARefusedTunnelLeavesNoName) {
   EXPECT_FALSE(store->is_owned("d").value());
 }
 
+TEST_F(Quota, APortOfAnotherProgramLeavesNoName) {
+  const auto store = store::Store::open(dir / "leat.db").value();
+  const auto other = net::Listener::open(loop.shard, {"127.0.0.1", ports.low}, [](net::Fd) {});
+  ASSERT_TRUE(other) << other.error().text();
+  const auto agent = online({tcp("taken", ports.low), tcp("free")});
+  EXPECT_EQ(agent->refused().at(0).code, Code::PORT_TAKEN);
+  EXPECT_FALSE(store->is_owned("taken").value());
+  EXPECT_EQ(agent->bound().count(1), 1u);
+  EXPECT_TRUE(store->is_owned("free").value());
+}
+
 TEST_F(Quota, RoomsOfBareAgentsAreTunnelsToo) {
   limit({.tunnels = 2});
   const auto agent = online({http("a")});

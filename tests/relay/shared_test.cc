@@ -197,8 +197,8 @@ TEST_F(Shared, ARequestWhoseAgentDiesIsPutToTheOther) {
   EXPECT_EQ(refused, 1) << "it may have been done already";
 }
 
-TEST_F(Shared, TheSecondTryTakesThePlaceOfTheFirst) {
-  relay->set_plans({{Plan{.name = "p", .streams = 1}}, "p"});
+TEST_F(Shared, TheSecondTryTakesThePlaceOfTheFirstAndIsTheSameRequest) {
+  relay->set_plans({{Plan{.name = "p", .streams = 1, .requests_per_minute = 1}}, "p"});
   auto a = named("a"), b = named("b");
   std::unique_ptr<FakeAgent>* asked = nullptr;
   for (auto* agent : {&a, &b}) {

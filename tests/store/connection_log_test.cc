@@ -129,6 +129,17 @@ TEST_F(ConnectionLogTest, IsReadPageByPage) {
   for (int i = 0; i < kRows; ++i) EXPECT_EQ(all[i], "/" + std::to_string(kRows - 1 - i));
 }
 
+// The caller's traffic waits with it.
+TEST_F(ConnectionLogTest, OneSearchLooksAtFewRows) {
+  const auto log = open();
+  for (int i = 0; i < 5000; ++i) log->add(visit("a"));
+  log->flush();
+  const auto page = log->find({.text = "nowhere"});
+  ASSERT_TRUE(page);
+  EXPECT_TRUE(page->rows.empty());
+  EXPECT_EQ(page->next, 3001);
+}
+
 TEST_F(ConnectionLogTest, ForgetsByAgeAndNumber) {
   const auto log = open({std::chrono::days(2), 1500});
   Connection old = visit("old");

@@ -115,6 +115,30 @@ TEST_F(Credentials, ASubjectIsAnOwner) {
   EXPECT_EQ(store_->create_token("jwt:alice").error().code, Code::USAGE) << "nobody's name";
 }
 
+TEST_F(Credentials, AppsGoThatNobodyUses) {
+  using std::chrono::sys_seconds;
+  const Secret token = store_->create_app("app-1").value();
+  ASSERT_TRUE(store_->create_token("home"));
+  const auto before = store_->tokens().value();
+  ASSERT_EQ(before.size(), 2u);
+  EXPECT_EQ(before[0].kind, TokenInfo::Kind::app);
+  ASSERT_TRUE(store_->claim("notes", before[0].id, kAgent, false));
+  ASSERT_TRUE(
+      store_->settle({{"app-1", "2026-11", {1, 2, 3}}, {"home", "2026-11", {1, 2, 3}}}, {}));
+  const sys_seconds made = before[0].created;
+  ASSERT_TRUE(store_->forget_apps(made, {}));
+  EXPECT_EQ(store_->tokens().value().size(), 2u) << "made just then";
+  // A session that uses it now, although it came long ago.
+  ASSERT_TRUE(store_->forget_apps(made, {before[0].id}));
+  EXPECT_TRUE(store_->tokens().value()[0].last_used);
+  ASSERT_TRUE(store_->forget_apps(made + std::chrono::hours(1), {}));
+  ASSERT_EQ(store_->tokens().value().size(), 1u);
+  EXPECT_EQ(store_->tokens().value()[0].name, "home") << "whoever made it decides";
+  EXPECT_FALSE(store_->verify(token).value());
+  EXPECT_FALSE(store_->is_owned("notes").value());
+  EXPECT_EQ(store_->usages({}).value().size(), 1u);
+}
+
 TEST_F(Credentials, APlanIsGivenToWhoeverHoldsTheName) {
   ASSERT_TRUE(store_->create_token("home", "free"));
   store_->changed();

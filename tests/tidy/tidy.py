@@ -354,6 +354,21 @@ def rule_error_codes(tree):
             yield f"{page}: LEAT_{name} has status {defined[name]}, not {listed[name]}"
 
 
+def rule_metrics(tree):
+    """docs/operators.md lists the metrics of relay and agent."""
+    page = "docs/operators.md"
+    sources = [name for name in ("src/relay/metrics.cc", "src/agent/metrics.cc") if name in tree.files]
+    written = {name for source in sources
+               for name in re.findall(r'\b(?:family|single)\(\s*"(leat_\w+)"', tree.text(source))}
+    listed = set(re.findall(r"^\| `(leat_\w+)` \|", tree.text(page), re.M)) if page in tree.files else set()
+    if sources and not written:
+        yield f"{sources[0]}:1: no metric found"
+    for name in sorted(written - listed):
+        yield f"{page}: {name} is missing"
+    for name in sorted(listed - written):
+        yield f"{page}: {name} is no metric"
+
+
 def rule_docs_links(tree):
     """Relative links in Markdown lead somewhere, and docs/adr/README.md names every record."""
     link = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")

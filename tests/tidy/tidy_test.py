@@ -26,6 +26,8 @@ CLEAN = {
     "src/cli/main.cc": '#include <CLI/CLI.hpp>\n\n#include "crypto/noise.h"\n',
     "src/base/error_codes.inc": 'LEAT_ERROR(GONE, 503, "is gone", "wait")\nLEAT_ERROR(USAGE, 0, "a", "b")\n',
     "docs/errors.md": "| `LEAT_GONE` | 503 | is gone |\n| `LEAT_USAGE` | – | a |\n",
+    "src/relay/metrics.cc": 'void write() {\n  text.family("leat_a", "gauge");\n  text.single("leat_b", "gauge");\n}\n',
+    "docs/operators.md": "| `leat_a` | a |\n| `leat_b` | b |\n",
     "docs/adr/README.md": "- [one](0001-one.md)\n",
     "docs/adr/0001-one.md": "# One\n",
     "tests/mux/session_test.cc": "// std::this_thread::sleep_for is not used here\nint one() { return 1; }\n",
@@ -104,6 +106,10 @@ PLANTS = {
         ({"docs/errors.md": "| `LEAT_GONE` | 503 | is gone |\n"}, "LEAT_USAGE is missing"),
         ({"docs/errors.md": CLEAN["docs/errors.md"] + "| `LEAT_OLD` | 400 | x |\n"}, "LEAT_OLD is not"),
         ({"docs/errors.md": CLEAN["docs/errors.md"].replace("503", "502")}, "status 503, not 502"),
+    ],
+    "metrics": [
+        ({"docs/operators.md": "| `leat_a` | a |\n"}, "leat_b is missing"),
+        ({"docs/operators.md": "| `leat_a` | a |\n| `leat_b` | b |\n| `leat_c` | c |\n"}, "leat_c is no metric"),
     ],
     "docs_links": [
         ({"docs/a.md": "[there](nowhere.md#x)\n"}, "nowhere.md does not exist"),

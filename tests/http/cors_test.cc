@@ -1,23 +1,19 @@
-#include "agent/cors.h"
+#include "http/cors.h"
 
 #include <gtest/gtest.h>
 
-namespace leat::agent {
+namespace leat::http {
 namespace {
 
-http::Request request(std::string method, std::vector<http::Field> fields) {
-  http::Request made;
+Request request(std::string method, std::vector<Field> fields) {
+  Request made;
   made.method = std::move(method);
   made.target = "/v1/models";
   for (const auto& [name, value] : fields) made.fields.add(name, value);
   return made;
 }
 
-Cors cors(std::vector<std::string> origins) {
-  Service service;
-  service.cors = std::move(origins);
-  return Cors(service);
-}
+Cors cors(std::vector<std::string> origins) { return Cors(std::move(origins)); }
 
 TEST(Cors, OnlyNamedOriginsCount) {
   const Cors named = cors({"https://a.test", "https://b.test:8443"});
@@ -57,12 +53,12 @@ TEST(Cors, APreflightIsAnsweredAndNothingElseIs) {
 }
 
 TEST(Cors, WhatTheServiceSaidOfAnotherOriginIsReplaced) {
-  http::Response response;
+  Response response;
   response.fields.add("Access-Control-Allow-Origin", "http://127.0.0.1:11434");
   response.fields.add("Access-Control-Allow-Credentials", "true");
   response.fields.add("Access-Control-Expose-Headers", "X-A");
   response.fields.add("Vary", "Accept, Origin");
-  cors({"*"}).allow(response, "https://a.test");
+  cors({"*"}).allow(response.fields, "https://a.test");
   EXPECT_EQ(response.fields.count("Access-Control-Allow-Origin"), 1u);
   EXPECT_EQ(*response.fields.find("Access-Control-Allow-Origin"), "https://a.test");
   EXPECT_EQ(response.fields.count("Access-Control-Allow-Credentials"), 0u);
@@ -71,4 +67,4 @@ TEST(Cors, WhatTheServiceSaidOfAnotherOriginIsReplaced) {
 }
 
 }  // namespace
-}  // namespace leat::agent
+}  // namespace leat::http
