@@ -30,16 +30,16 @@ Result<std::uint64_t> parse_size(std::string_view text);
 Result<std::uint64_t> parse_memory(std::string_view text);
 
 // Of the connection log; 0: none is kept.
-Result<std::uint64_t> parse_days(std::string_view text);  // up to 3650
+Result<std::uint64_t> parse_days(std::string_view text);     // up to 3650
 Result<std::uint64_t> parse_threads(std::string_view text);  // 1 to 64
-Result<std::uint64_t> parse_rows(std::string_view text);  // up to a thousand million
-Result<bool> parse_on_off(std::string_view text);         // on, off
-Result<bool> parse_bool(std::string_view text);           // true, false, 1, 0
-Result<std::uint16_t> parse_port(std::string_view text);  // 1 to 65535
-Result<log::Level> parse_level(std::string_view text);    // debug, info, warn, error, off
-Result<log::Format> parse_format(std::string_view text);  // text, json
-Result<std::string> parse_path(std::string_view text);    // not empty
-Result<std::string> parse_host(std::string_view text);    // a name or an address
+Result<std::uint64_t> parse_rows(std::string_view text);     // up to a thousand million
+Result<bool> parse_on_off(std::string_view text);            // on, off
+Result<bool> parse_bool(std::string_view text);              // true, false, 1, 0
+Result<std::uint16_t> parse_port(std::string_view text);     // 1 to 65535
+Result<log::Level> parse_level(std::string_view text);       // debug, info, warn, error, off
+Result<log::Format> parse_format(std::string_view text);     // text, json
+Result<std::string> parse_path(std::string_view text);       // not empty
+Result<std::string> parse_host(std::string_view text);       // a name or an address
 Result<std::string> parse_tunnel_id(std::string_view text);
 // Port 0: any; ":8443": at every address of the machine, as [::]:8443.
 Result<HostPort> parse_listen(std::string_view text);

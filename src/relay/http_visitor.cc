@@ -238,8 +238,9 @@ void HttpVisitor::depart() {
   if (!transport_->leave()) return end(true);
   state_ = State::over;
   auto [shard, request] = *std::exchange(moving_, std::nullopt);
-  const auto passage = std::make_shared<Passage>(Passage{
-      std::move(transport_), std::move(request), reader_.release_held(), tunnels_, hops_ + 1, counted_});
+  const auto passage =
+      std::make_shared<Passage>(Passage{std::move(transport_), std::move(request),
+                                        reader_.release_held(), tunnels_, hops_ + 1, counted_});
   context_.common.post(shard, [passage](Context& there) { arrive(there, std::move(*passage)); });
   context_.http_visitors.release(*this);
 }

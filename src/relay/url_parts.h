@@ -1,4 +1,4 @@
-// "https://host[:port][/path]", taken apart.
+// The address in a URL of the relay's own, "https://host[:port][/path]", taken apart.
 #pragma once
 
 #include <algorithm>

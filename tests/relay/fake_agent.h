@@ -115,7 +115,10 @@ class FakeAgent final : private net::TransportOwner,
   void on_bound(std::size_t index, const control::TunnelBound& tunnel) override;
   void on_bind_failed(std::size_t index, const Error& error) override;
   void on_drain(const std::string&, std::uint32_t, const std::vector<std::string>&) override {}
-  void on_notice(const Error& notice) override { noticed = notice; }
+  void on_notice(const Error& notice) override {
+    noticed = notice;
+    loop_.poke();
+  }
   void on_taken(const std::string& tunnel, const Error&) override {
     taken.push_back(tunnel);
     loop_.poke();
