@@ -96,6 +96,7 @@ class SalsaStream {
     const std::size_t begun = std::min(text.size(), pad.size());
     for (std::size_t i = 0; i < begun; ++i) text[i] ^= pad[i];
     const MutableBytes rest = text.subspan(begun);
+    if (rest.empty()) return;
     crypto_stream_salsa20_xor_ic(rest.data(), rest.data(), rest.size(), nonce_.data(), 1,
                                  key_.reveal().data());
   }
