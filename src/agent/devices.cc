@@ -19,15 +19,17 @@ namespace leat::agent {
 namespace {
 
 using Json = nlohmann::ordered_json;
+// An ordered object copies what it has when it grows; here hashes stay in their place.
+using Read = nlohmann::json;
 
 // Pairings that are over are remembered for so long, so that who comes late is told why.
 constexpr std::int64_t kRemember = 24 * 3600;
 constexpr std::size_t kNameMax = 64;
 
-std::string bytes_of(const Json& text, std::size_t size) {
+std::string bytes_of(const Read& text, std::size_t size) {
   const auto bytes = unbase64url(text.get<std::string>());
   if (!bytes || bytes->size() != size) {
-    throw Json::other_error::create(501, "bytes of another size", nullptr);
+    throw Read::other_error::create(501, "bytes of another size", nullptr);
   }
   return *bytes;
 }
@@ -36,21 +38,21 @@ Json scope_json(const Scope& scope) {
   return {{"services", scope.services}, {"paths", scope.paths}};
 }
 
-Scope scope_of(const Json& json) { return {json.at("services"), json.at("paths")}; }
+Scope scope_of(const Read& json) { return {json.at("services"), json.at("paths")}; }
 
-void take_hash(Json& text, Sha256& into) {
+void take_hash(Read& text, Sha256& into) {
   Secret written(std::move(text.get_ref<std::string&>()));
   auto bytes = unbase64url(written.reveal());
   if (bytes && bytes->size() == into.size()) std::ranges::copy(*bytes, into.begin());
   const bool right = bytes && bytes->size() == into.size();
   if (bytes) wipe(*bytes);
-  if (!right) throw Json::other_error::create(501, "a hash of another size", nullptr);
+  if (!right) throw Read::other_error::create(501, "a hash of another size", nullptr);
 }
 
 Devices parse(std::string_view text) {
-  Json file = Json::parse(text);
+  Read file = Read::parse(text);
   Devices out;
-  for (const Json& json : file.at("devices")) {
+  for (const Read& json : file.at("devices")) {
     Device& device = out.devices.emplace_back();
     device.name = json.at("name");
     const std::string key = bytes_of(json.at("key"), device.key.bytes.size());
@@ -59,7 +61,7 @@ Devices parse(std::string_view text) {
     device.paired = json.at("paired");
     if (!json.at("revoked").is_null()) device.revoked = json.at("revoked").get<std::int64_t>();
   }
-  for (Json& json : file.at("pairings")) {
+  for (Read& json : file.at("pairings")) {
     Pairing& pairing = out.pairings.emplace_back();
     pairing.id = bytes_of(json.at("id"), Pairing::kIdSize);
     take_hash(json.at("hash"), pairing.code.hash);
@@ -72,7 +74,12 @@ Devices parse(std::string_view text) {
   return out;
 }
 
-std::string serialise(const Devices& all) {
+// In the place of a hash while there is JSON of it, which copies as it likes. No other text has it
+// behind this name, for a quote within a text is written as \".
+constexpr std::string_view kHashName = "\"hash\": \"";
+const std::string kNoHash(43, '-');
+
+Secret serialise(const Devices& all) {
   Json devices = Json::array(), pairings = Json::array();
   for (const Device& device : all.devices) {
     devices.push_back({{"name", device.name},
@@ -83,16 +90,23 @@ std::string serialise(const Devices& all) {
   }
   for (const Pairing& pairing : all.pairings) {
     pairings.push_back({{"id", base64url(as_bytes(pairing.id))},
-                        {"hash", base64url(pairing.code.hash)},
+                        {"hash", kNoHash},
                         {"ends", pairing.code.ends},
                         {"tries", pairing.code.tries},
                         {"used", pairing.code.used},
                         {"name", pairing.name},
                         {"scope", scope_json(pairing.scope)}});
   }
-  return Json{{"devices", std::move(devices)}, {"pairings", std::move(pairings)}}.dump(
-             2, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  std::string text = Json{{"devices", std::move(devices)}, {"pairings", std::move(pairings)}}.dump(
+      2, ' ', false, Json::error_handler_t::replace);
+  text += '\n';
+  std::size_t at = 0;
+  for (const Pairing& pairing : all.pairings) {
+    at = text.find(kHashName, at) + kHashName.size();
+    const Secret hash(base64url(pairing.code.hash));
+    std::ranges::copy(hash.reveal(), text.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+  return Secret(std::move(text));
 }
 
 // What ends up in lists: visible ASCII and spaces between.
@@ -176,7 +190,7 @@ Result<Devices> DeviceFile::read() const {
   if (!text) return tl::unexpected(text.error());
   try {
     return parse(text->reveal());
-  } catch (const Json::exception& error) {
+  } catch (const Read::exception& error) {
     return fail(Code::STATE_DIR, path_ + ": " + error.what());
   }
 }
@@ -193,7 +207,7 @@ Result<void> DeviceFile::update(const std::function<Result<void>(Devices&)>& cha
   const std::int64_t now = unix_now();
   std::erase_if(all->pairings,
                 [&](const Pairing& pairing) { return pairing.code.ends + kRemember < now; });
-  const Secret text(serialise(*all));
+  const Secret text = serialise(*all);
   return write_file(path_, text.reveal(), 0600, Code::STATE_DIR);
 }
 

@@ -26,6 +26,7 @@ HttpExchange::~HttpExchange() {
 }
 
 void HttpExchange::start() {
+  if (host_.sealed()) rest_.arm_in(limits::kHeadTimeout);
   if (!mux().attach(handle_, this, this)) over();
 }
 
@@ -80,7 +81,9 @@ void HttpExchange::may_rest() {
 }
 
 void HttpExchange::rested() {
-  if (over_ || !connection_) return;
+  if (over_) return;
+  if (request_ == Request::head) return cut("no whole request head");
+  if (!connection_) return;
   if (moved_ != moved_before_) return may_rest();
   if (response_ == Response::body) return cut("nothing moves");
   service_failed(Code::SERVICE_TIMEOUT, "no response head");

@@ -164,10 +164,11 @@ std::shared_ptr<Egress> SealedGate::find(std::string_view id, std::string_view t
 
 // --- how many ---
 
-bool SealedGate::make_room(bool direct, const std::string& host) {
-  if (std::ranges::count_if(peers_, &SealedPeer::confirmed) >= std::ptrdiff_t{kSessions}) {
-    return false;
-  }
+bool SealedGate::full() const {
+  return std::ranges::count_if(peers_, &SealedPeer::confirmed) >= std::ptrdiff_t{kSessions};
+}
+
+void SealedGate::make_room(bool direct, const std::string& host) {
   const std::string network = net::network_of(host);
   std::vector<SealedPeer*> all, near;
   for (SealedPeer* peer : peers_) {
@@ -180,7 +181,6 @@ bool SealedGate::make_room(bool direct, const std::string& host) {
   } else if (all.size() >= kHandshakes) {
     all.front()->make_way();
   }
-  return true;
 }
 
 bool SealedGate::crowded_by(const crypto::X25519Key& device) const {
@@ -231,13 +231,11 @@ std::vector<HostPort> SealedGate::addresses() const {
 void SealedGate::on_accept(net::Fd socket) {
   auto pipe = net::make_plain_transport(shard_, socket.release());
   if (!pipe) return;
-  if (!make_room(true, pipe->peer_host())) {
-    log::debug("direct.refused", {{"peer", pipe->peer()}});
-    return pipe->abort();
-  }
+  const bool busy = full();
+  make_room(true, pipe->peer_host());
   SealedPeer::Owner& owner = *this;
   direct_.push_back(std::make_unique<SealedPeer>(*this, std::move(pipe), "", owner));
-  direct_.back()->start();
+  busy ? direct_.back()->turn_away() : direct_.back()->start();
 }
 
 void SealedGate::on_peer_end(SealedPeer& peer) {

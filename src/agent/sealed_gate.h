@@ -51,10 +51,11 @@ class SealedGate final : private SealedPeer::Owner {
   // As the file has it now; good until the next call.
   const crypto::KeyPair& key();
   bool padding() const { return padding_; }
-  // Whether one more may begin: false only while there are as many sessions as may be. The oldest
-  // of too many handshakes, of those from one network or of all that came the same way, goes for
-  // it: who means it is through with its own by then.
-  bool make_room(bool direct, const std::string& host);
+  // Whether there are as many sessions as may be.
+  bool full() const;
+  // For one more handshake. The oldest of too many, of those from one network or of all that came
+  // the same way, goes for it: who means it is through with its own by then.
+  void make_room(bool direct, const std::string& host);
   void add(SealedPeer& peer);
   void remove(SealedPeer& peer);
   // Whether this device has as many sessions as it may.

@@ -131,12 +131,16 @@ std::string SealedPeer::reply_payload(crypto::Suite suite) const {
 void SealedPeer::refuse(Code code) {
   log::write(log::Level::info, "sealed.refused", Error{code, {}},
              {{"peer", peer_}, {"tunnel", tunnel_}});
+  say_no(code);
+  ending_ = true;
+  deadline_.arm_in(kLastWords);
+}
+
+void SealedPeer::say_no(Code code) {
   const std::string unit = crypto::refused_unit(info(code).name);
   pipe_->write(as_bytes(unit));
   pipe_->flush();
   pipe_->finish();
-  ending_ = true;
-  deadline_.arm_in(kLastWords);
 }
 
 // --- the first record ---

@@ -59,8 +59,16 @@ void SealedPeer::start() {
   on_transport();
 }
 
+// As soon as the pipe takes something.
+void SealedPeer::turn_away() {
+  turn_away_ = true;
+  deadline_.arm_in(limits::kLinkHandshake);
+  pipe_->set_owner(this);
+}
+
 void SealedPeer::on_transport() {
   if (ending_) return discard();
+  if (turn_away_) return refuse(Code::AGENT_BUSY);
   if (state_ == State::hello) read_hello();
   if (state_ == State::confirming && !ending_) read_opening();
 }
@@ -124,6 +132,7 @@ void SealedPeer::end_now(const Error& why) {
 void SealedPeer::make_way() {
   if (state_ == State::over) return;
   pairing_.clear();  // whoever came in between: not a try
+  if (pipe_ && !ending_) say_no(Code::AGENT_BUSY);
   give_up({Code::AGENT_BUSY, "too many handshakes"});
 }
 

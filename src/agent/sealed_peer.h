@@ -50,6 +50,8 @@ class SealedPeer final : public StreamHost,
   ~SealedPeer();
 
   void start();
+  // Instead of start(): there are as many sessions as may be, which it is told.
+  void turn_away();
   // The list of devices has changed: ends the session of one that is not in it any more.
   void check();
   // The agent's key is another than when this began: ends what was begun with the old one.
@@ -89,6 +91,7 @@ class SealedPeer final : public StreamHost,
   void reply(crypto::Handshake handshake, crypto::Suite suite, Bytes surplus);
   std::string reply_payload(crypto::Suite suite) const;
   void refuse(Code code);
+  void say_no(Code code);
   void read_opening();
   Result<void> confirm();
   void begin_session(Bytes surplus);
@@ -113,6 +116,7 @@ class SealedPeer final : public StreamHost,
   sealed::OpenReader opening_;
   std::optional<crypto::X25519Key> device_;  // proved
   bool shaking_ = true;                      // one of the handshakes
+  bool turn_away_ = false;
   bool draining_ = false;
   bool ending_ = false;  // refused: what is queued leaves, then it is over
   std::size_t discarded_ = 0;

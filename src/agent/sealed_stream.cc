@@ -14,11 +14,12 @@ SealedStream::SealedStream(StreamHost& host, mux::StreamHandle handle, SealedGat
     : Stream(host, handle), gate_(gate), tunnel_(std::move(tunnel)), visitor_(std::move(visitor)) {}
 
 void SealedStream::start() {
-  const auto address = parse_host_port(visitor_, true);
-  if (!gate_.make_room(false, address ? address->host : visitor_)) {
+  if (gate_.full()) {
     const Error why{Code::AGENT_BUSY, "too many sealed sessions"};
     return host_.replace(*this, std::make_unique<Refusal>(host_, handle_, why));
   }
+  const auto address = parse_host_port(visitor_, true);
+  gate_.make_room(false, address ? address->host : visitor_);
   SealedPeer::Owner& owner = *this;
   peer_ = std::make_unique<SealedPeer>(
       gate_, net::make_stream_transport(mux(), handle_, open_reply(nullptr), visitor_), tunnel_,

@@ -40,6 +40,12 @@ StreamIntake::~StreamIntake() {
 }
 
 void StreamIntake::start() {
+  if (host_.sealed()) {
+    deadline_.emplace(shard(), [this] {
+      if (state_ == State::reading) give_up();
+    });
+    deadline_->arm_in(limits::kHeadTimeout);
+  }
   if (!mux().attach(handle_, nullptr, this)) reset(mux::ResetReason::peer);
 }
 

@@ -1,6 +1,8 @@
 // The first owner of every stream the relay opens: reads OpenStream, looks the tunnel up in the
-// agent's own table, and hands the stream on.
+// agent's own table, and hands the stream on. A device, which is no relay, has a time for it.
 #pragma once
+
+#include <optional>
 
 #include "agent/stream.h"
 #include "control/wire.h"
@@ -29,6 +31,7 @@ class StreamIntake final : public Stream, private mux::Sink, private net::Deferr
 
   control::MessageReader reader_;
   State state_ = State::reading;
+  std::optional<net::Timer> deadline_;  // of a sealed session
 };
 
 }  // namespace leat::agent

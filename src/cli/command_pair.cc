@@ -71,6 +71,14 @@ int run_pair(const PairArguments& arguments) {
     std::fprintf(stderr, "The agent is %s: a device can pair once it is online again.\n",
                  known->state.c_str());
   }
+  // The browser has the last word on certificates, and none of its pages can look at a pin.
+  if (arguments.page.starts_with("http") && !link->agent.pin.empty()) {
+    std::fprintf(
+        stderr,
+        "The relay's certificate is trusted by its pin, which no browser can check: a page "
+        "gets through only if a public authority has signed it too (leat relay --cert FILE "
+        "--key FILE).\n");
+  }
   const std::string text = connect::format(*link, arguments.page);
   if (arguments.no_qr) {
     print(text + "\n");

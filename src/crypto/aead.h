@@ -1,6 +1,7 @@
-// The two ciphers with authentication: AES-256-GCM over OpenSSL and NaCl's XSalsa20-Poly1305 over
-// libsodium. Both work in place, keep their key between calls and allocate nothing per call. Nonces
-// are the caller's to keep unique.
+// The two ciphers with authentication: AES-256-GCM over OpenSSL, and NaCl's XSalsa20-Poly1305 of
+// libsodium's Salsa20 and OpenSSL's Poly1305, which is three times as fast as libsodium's. Both
+// work in place, keep their key between calls and allocate nothing per call. Nonces are the
+// caller's to keep unique.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +13,7 @@
 #include "crypto/key.h"
 
 typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
+typedef struct evp_mac_ctx_st EVP_MAC_CTX;
 
 namespace leat::crypto {
 
@@ -45,16 +47,23 @@ class NaclBox {
   static constexpr std::size_t kNonceSize = 24;
   using Nonce = std::span<const std::uint8_t, kNonceSize>;
 
-  explicit NaclBox(const Key& key) : key_(key.copy()) {}
+  explicit NaclBox(const Key& key);
   void set_key(const Key& key) { key_ = key.copy(); }
 
-  void seal(Nonce nonce, MutableBytes text, std::span<std::uint8_t, kTagSize> tag) const;
+  void seal(Nonce nonce, MutableBytes text, std::span<std::uint8_t, kTagSize> tag);
   // False: not authentic, and `text` is zeros.
   [[nodiscard]] bool open(Nonce nonce, MutableBytes text,
-                          std::span<const std::uint8_t, kTagSize> tag) const;
+                          std::span<const std::uint8_t, kTagSize> tag);
 
  private:
+  struct Free {
+    void operator()(EVP_MAC_CTX* context) const;
+  };
+
+  void make_tag(Bytes key, Bytes text, std::span<std::uint8_t, kTagSize> tag);
+
   Key key_;
+  std::unique_ptr<EVP_MAC_CTX, Free> mac_;  // wiped of each record's key as soon as it has the tag
 };
 
 }  // namespace leat::crypto

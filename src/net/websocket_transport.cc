@@ -188,7 +188,15 @@ std::size_t WebSocketTransport::unwrap(MutableBytes bytes) {
 
 const MaskKey* WebSocketTransport::fresh_key() {
   if (role_ == Role::server) return nullptr;
-  random_bytes(key_);
+  // A use of the generator costs more than the masking: it makes many at once.
+  static thread_local std::array<std::uint8_t, 256> keys;
+  static thread_local std::size_t used = keys.size();
+  if (used == keys.size()) {
+    random_bytes(keys);
+    used = 0;
+  }
+  std::copy_n(keys.begin() + static_cast<std::ptrdiff_t>(used), key_.size(), key_.begin());
+  used += key_.size();
   return &key_;
 }
 

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,7 +16,12 @@
 #include "agent/devices.h"
 #include "agent/world.h"
 #include "connect/client.h"
+#include "connect/session.h"
+#include "control/wire.h"
 #include "crypto/identity.h"
+#include "crypto/unit.h"
+#include "net/socket_address.h"
+#include "proto/control.pb.h"
 
 namespace leat::agent {
 namespace {
@@ -57,6 +64,51 @@ class Device final : private connect::Client::Listener {
   std::unique_ptr<connect::Client> client_;
 };
 
+// A device that opens one stream and does not say all that it should.
+class Mute final : private connect::Session::Owner, private mux::Source, private mux::Sink {
+ public:
+  Mute(net::Loop& loop, connect::KnownAgent known, std::string words)
+      : loop_(loop), known_(std::move(known)), words_(std::move(words)) {
+    connect::Session::Owner& owner = *this;
+    const HostPort direct = parse_host_port(known_.agent.direct.at(0)).value();
+    session_ = std::make_unique<connect::Session>(
+        loop.shard, connect::Session::Plan{known_, credential_, {{direct, nullptr, {}, {}}}},
+        owner);
+    session_->start();
+  }
+
+  bool connected() const { return connected_; }
+  bool cut() const { return cut_; }
+  bool ended() const { return ended_; }
+
+ private:
+  void on_usable() override {
+    auto& mux = session_->driver()->mux();
+    const auto stream = mux.open(loop_.shard.now());
+    ASSERT_TRUE(stream && mux.attach(*stream, this, this));
+    mux.wake(*stream);
+  }
+  void on_connected(const std::string&) override { connected_ = true; }
+  void on_session_end(const Error&) override { ended_ = true; }
+  mux::Produced produce(MutableBytes out) override {
+    const std::size_t n = std::min(out.size(), words_.size());
+    if (n == 0) return mux::Produced::not_ready();
+    std::memcpy(out.data(), words_.data(), n);
+    words_.erase(0, n);
+    return mux::Produced::bytes(n);
+  }
+  std::size_t deliver(Bytes data) override { return data.size(); }
+  void end() override {}
+  void reset(mux::ResetReason) override { cut_ = true; }
+
+  net::Loop& loop_;
+  const connect::KnownAgent known_;
+  const connect::Credential credential_{known_.own, "mute", {}, {}};
+  std::string words_;
+  bool connected_ = false, cut_ = false, ended_ = false;
+  std::unique_ptr<connect::Session> session_;
+};
+
 class SealedSessionsTest : public World {
  protected:
   void SetUp() override {
@@ -90,6 +142,27 @@ class SealedSessionsTest : public World {
       all.devices.push_back({name, known.own.public_key(), scope, 0, {}});
       return {};
     }));
+  }
+  // Connected to where sealed sessions come directly, and silent.
+  net::Fd knock() {
+    const HostPort to = agent->status().ways->direct.at(0);
+    const auto address = net::SocketAddress::numeric(to).value();
+    net::Fd out(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(out.get(), address.get(), address.size), 0);
+    return out;
+  }
+  // All that comes until the end; nothing: it was reset, or there is no end yet.
+  std::string last_words(const net::Fd& socket) {
+    std::array<char, 256> buffer;
+    std::string out;
+    ssize_t n = -1;
+    EXPECT_TRUE(both([&] {
+      while ((n = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0) {
+        out.append(buffer.data(), static_cast<std::size_t>(n));
+      }
+      return n == 0 || (errno != EAGAIN && errno != EINTR);
+    }));
+    return n == 0 ? out : "";
   }
   Device& open(const std::string& name, const std::string& service = "den") {
     connect::Options made;
@@ -143,6 +216,46 @@ TEST_F(SealedSessionsTest, OneDeviceHasSixteenAndKeepsNobodyOut) {
   EXPECT_FALSE(opened[1]->over());
   EXPECT_FALSE(other.over());
   EXPECT_TRUE(open("other").connected());
+}
+
+TEST_F(SealedSessionsTest, WhoGoesForOthersIsToldWhy) {
+  std::vector<net::Fd> guests;
+  guests.push_back(knock());
+  pair("phone");
+  open("phone");  // when it is through, the first of the guests has long been there
+  for (int i = 1; i < 9; ++i) guests.push_back(knock());
+  EXPECT_EQ(last_words(guests[0]), crypto::refused_unit("LEAT_AGENT_BUSY"));
+}
+
+#ifndef LEAT_SANITIZED  // so many sessions take minutes there
+TEST_F(SealedSessionsTest, AFullAgentSaysThatItIsFull) {
+  for (int i = 0; i < 16; ++i) pair("device-" + std::to_string(i));
+  for (int i = 0; i < 256; ++i) ASSERT_TRUE(open("device-" + std::to_string(i / 16)).connected());
+  pair("beyond");
+  const Device& beyond = open("beyond");
+  ASSERT_TRUE(beyond.over());
+  EXPECT_EQ(beyond.over()->code, Code::AGENT_BUSY);
+  EXPECT_EQ(last_words(knock()), crypto::refused_unit("LEAT_AGENT_BUSY"));
+  for (int i = 0; i < 256; ++i) ASSERT_FALSE(opened[static_cast<std::size_t>(i)]->over());
+}
+#endif
+
+TEST_F(SealedSessionsTest, AStreamHasTenSecondsForPreambleAndHead) {
+  pair("phone");
+  proto::OpenStream preamble;
+  preamble.set_tunnel("den");
+  preamble.set_kind(proto::KIND_HTTP);
+  std::string words;
+  control::append_message(preamble, words);
+  const auto agent_known = [this] {
+    return connect::KnownAgent::find(devices.path(), "phone").value();
+  };
+  const Time start = std::chrono::steady_clock::now();
+  const Mute none(away, agent_known(), words.substr(0, 3));
+  const Mute preambled(away, agent_known(), words + "GET / HTTP/1.1\r\nHost:");
+  ASSERT_TRUE(both([&] { return preambled.cut() && none.cut(); }));
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
+  EXPECT_FALSE(preambled.ended() || none.ended());
 }
 
 // Less than the two seconds for which a session waits until its end is heard.

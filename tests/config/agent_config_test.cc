@@ -305,6 +305,10 @@ TEST(ServiceConfig, KeysMustAgree) {
        "service: sealed is for kinds http and tcp"},
       {{{"target", "tcp://a:1", "x"}, {"sealed", "true", "y"}, {"remote_port", "1", "z"}},
        "service: a sealed service has no remote_port"},
+      {{{"target", "80", "x"}, {"sealed", "true", "y"}, {"public", "true", "z"}},
+       "service: a sealed service is for paired devices: it has no host and is not public"},
+      {{{"target", "80", "x"}, {"sealed", "true", "y"}, {"host", "a.example", "z"}},
+       "service: a sealed service is for paired devices: it has no host and is not public"},
   };
   for (const auto& each : kCases) {
     const auto refused = service(each.settings);

@@ -1,11 +1,14 @@
 // Published vectors that need no file: RFC 7748, RFC 5869, NaCl's own box example; and those of
 // files: Wycheproof (X25519, AES-GCM, HKDF), the Noise vectors of cacophony and of flynn/noise.
 #include <gtest/gtest.h>
+#include <sodium.h>
 
 #include <algorithm>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,8 +57,7 @@ TEST(Vectors, Rfc5869Appendix1) {
 
 // NaCl's tests/box.c, from `firstkey` on.
 TEST(Vectors, NaclBox) {
-  const NaclBox box(
-      key_from_hex("1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389"));
+  NaclBox box(key_from_hex("1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389"));
   const Buffer nonce = from_hex("69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37");
   const Buffer message = from_hex(
       "be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b64244ffce5ecbaaf33bd751a1ac728d45e6c"
@@ -73,6 +75,35 @@ TEST(Vectors, NaclBox) {
   EXPECT_EQ(hex(tag) + hex(text), boxed);
   ASSERT_TRUE(box.open(std::span(nonce).first<24>(), text, std::span(tag).first<16>()));
   EXPECT_EQ(text, message);
+}
+
+// Any size and nonce, against the whole of libsodium's; in place and at any alignment.
+TEST(Vectors, NaclBoxAsLibsodiumDoesIt) {
+  std::mt19937_64 random(1);
+  ASSERT_GE(sodium_init(), 0);
+  for (std::size_t size = 0; size < 2100; size += size < 200 ? 1 : 97) {
+    Buffer key(kKeySize), nonce(NaclBox::kNonceSize), message(size);
+    for (Buffer* each : {&key, &nonce, &message}) {
+      for (std::uint8_t& byte : *each) byte = static_cast<std::uint8_t>(random());
+    }
+    Buffer boxed(size), boxed_tag(kTagSize);
+    for (Buffer* each : {&message, &boxed})
+      each->reserve(1);  // libsodium asks where nothing is, too
+    crypto_box_detached_afternm(boxed.data(), boxed_tag.data(), message.data(), size, nonce.data(),
+                                key.data());
+    NaclBox box{Key(std::span(key).first<kKeySize>())};
+    Buffer buffer(size + size % 8), tag(kTagSize);
+    const MutableBytes text = MutableBytes(buffer).subspan(size % 8);
+    std::ranges::copy(message, text.begin());
+    box.seal(std::span(nonce).first<24>(), text, std::span(tag).first<16>());
+    ASSERT_TRUE(std::ranges::equal(text, boxed)) << size;
+    ASSERT_EQ(tag, boxed_tag) << size;
+    ASSERT_TRUE(box.open(std::span(nonce).first<24>(), text, std::span(tag).first<16>())) << size;
+    ASSERT_TRUE(std::ranges::equal(text, message)) << size;
+    tag[size % 16] ^= static_cast<std::uint8_t>(1 << size % 8);
+    ASSERT_FALSE(box.open(std::span(nonce).first<24>(), text, std::span(tag).first<16>())) << size;
+    ASSERT_EQ(std::ranges::count(text, 0), std::ptrdiff_t(size));
+  }
 }
 
 #ifdef LEAT_WYCHEPROOF

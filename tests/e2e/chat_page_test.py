@@ -29,10 +29,41 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class Authority:
+    """Signs certificates, and is trusted by browsers whose HOME is `home`."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.home = folder / "home"
+        store = self.home / ".pki/nssdb"
+        store.mkdir(parents=True)
+        self._openssl("req", "-x509", *KEY, "-days", "2", "-subj", "/CN=authority", "-keyout", "authority.key", "-out",
+                      "authority.pem", "-addext", "basicConstraints=critical,CA:TRUE", "-addext",
+                      "keyUsage=critical,keyCertSign")
+        for words in (["-N", "--empty-password"],
+                      ["-A", "-t", "C,,", "-n", "authority", "-i", folder / "authority.pem"]):
+            subprocess.run(["certutil", "-d", f"sql:{store}", *words], check=True)
+
+    def _openssl(self, *words):
+        subprocess.run(["openssl", *words], check=True, cwd=self.folder, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+
+    def certificate(self):
+        """Of 127.0.0.1: two paths."""
+        (self.folder / "extensions").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
+        self._openssl("req", *KEY, "-subj", "/CN=relay", "-keyout", "relay.key", "-out", "relay.csr")
+        self._openssl("x509", "-req", "-in", "relay.csr", "-CA", "authority.pem", "-CAkey", "authority.key",
+                      "-CAcreateserial", "-days", "2", "-extfile", "extensions", "-out", "relay.pem")
+        return self.folder / "relay.pem", self.folder / "relay.key"
+
+
+KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
 class Page:
-    def __init__(self, case):
+    def __init__(self, case, env):
         self.case = case
-        self.process = case.start("chromium", ["node", DRIVER], env={"CHROMIUM": CHROMIUM},
+        self.process = case.start("chromium", ["node", DRIVER], env={"CHROMIUM": CHROMIUM, **env},
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         case.addCleanup(self.end)
         self._answer("start")
@@ -61,7 +92,7 @@ class Page:
         self.process.wait(harness.SOON)
 
 
-class ChatPageTest(harness.Case):
+class PageCase(harness.Case):
     def setUp(self):
         super().setUp()
         handler = functools.partial(Quiet, directory=str(CHAT))
@@ -70,8 +101,10 @@ class ChatPageTest(harness.Case):
         self.addCleanup(self.site.server_close)
         self.addCleanup(self.site.shutdown)
         self.url = f"http://127.0.0.1:{self.site.server_address[1]}/"
-        self.page = Page(self)
-        self.server = self.relay()
+        self.page = Page(self, self.trust())
+
+    def serve(self, *arguments, **options):
+        self.server = self.relay(*arguments, **options)
         self.token = self.server.token("agent")
 
     def home_with(self, target, **options):
@@ -109,6 +142,36 @@ class ChatPageTest(harness.Case):
         complaints = self.page.complaints()
         self.assertEqual(complaints, [])
         super().tearDown()
+
+
+class CertificateTest(PageCase):
+    """What browsers think of a relay's certificate, as they come."""
+
+    def trust(self):
+        self.authority = Authority(self.folder)
+        return {"HOME": str(self.authority.home)}
+
+    def test_of_the_relays_own(self):
+        self.serve()
+        self.home_with(self.sample())
+        self.page.goto(self.link())
+        self.page.wait("#notice", "LEAT_RELAY_UNREACHABLE")
+        self.page.wait("#notice", "whose certificate is not from a public authority")
+
+    def test_of_an_authority(self):
+        cert, key = self.authority.certificate()
+        self.serve("--cert", cert, "--key", key)
+        self.home_with(self.sample())
+        self.pair()
+
+
+class ChatPageTest(PageCase):
+    def trust(self):
+        return {"CERTIFICATES": "any"}
+
+    def setUp(self):
+        super().setUp()
+        self.serve()
 
     def test_pair_chat_and_stop(self):
         self.home_with(self.sample())
@@ -237,8 +300,7 @@ class ChatPageTest(harness.Case):
         self.assertEqual(len(re.findall(r"^chat-", listed, re.M)), 1)
 
     def test_a_pairing_that_is_cut_loses_neither_itself_nor_the_one_before(self):
-        self.server = self.relay("--plain-listen", "127.0.0.1:0", name="plain")
-        self.token = self.server.token("agent")
+        self.serve("--plain-listen", "127.0.0.1:0", name="plain")
         self.home_with(self.sample())
         self.pair()
         kept = "import('./store.js').then(async (s) => [(await s.load()).publicKey, (await s.loadBegun())?.link])"

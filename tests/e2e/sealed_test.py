@@ -16,7 +16,7 @@ import threading
 import time
 
 import harness
-from harness import MiB, SOON, run_leat, scaled, wait_until
+from harness import LEAT, MiB, SOON, read_json, run_leat, scaled, wait_until
 from meddler import DOWN, Meddler, frame
 from sealed import SealedCase, by_way_of, curl
 from wire import Cut, Data, Origin, Reader, answer, body_pieces, chunk
@@ -542,6 +542,19 @@ class SealedTest(SealedCase):
         self.assertIn("█", with_qr.stdout)
         self.assertRegex(with_qr.stdout, r"leat://pair#leat1=[\w-]+")
         self.assertIn("LEAT_NO_AGENT", run_leat("pair", "--state-dir", self.folder / "nowhere").stderr)
+        # A page cannot check the pin of the relay; where there is none, or no page, nothing is said of it.
+        certificate = "public authority"
+        pair = ("pair", "--no-qr", "--page", "https://chat.example/", "--state-dir")
+        self.assertIn(certificate, run_leat(*pair, self.tunnel.folder).stderr)
+        self.assertNotIn(certificate, with_qr.stderr)
+        self.server = self.relay("--plain-listen", "127.0.0.1:0", name="plain")
+        folder = self.folder / "unpinned"
+        agent = self.start("unpinned", [LEAT, "http", self.origin.address, "--sealed", "--relay",
+                                        "ws://%s:%d" % self.server.plain(), "--state-dir", folder],
+                           env={"LEAT_TOKEN": self.server.token()})
+        wait_until(lambda: (read_json(folder / "agent.json") or {}).get("state") == "online", "it is online",
+                   alive=[agent])
+        self.assertNotIn(certificate, run_leat(*pair, folder).stderr)
 
 
 SEALED_DOOR = (b"GET /sealed/den HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

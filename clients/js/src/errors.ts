@@ -27,8 +27,8 @@ export class LeatError extends TypeError {
   }
 }
 
-// code: what happened, what to do, final
-const codes: Record<string, [string, string, boolean?]> = {
+/** code: what happened, what to do, final. README.md has them all. */
+export const codes: Record<string, [string, string, boolean?]> = {
   LEAT_BAD_LINK: ['this is no pairing link', 'open the whole link, or scan the code again', true],
   LEAT_BAD_CREDENTIAL: ['this is no stored credential', 'pair again with a new link', true],
   LEAT_KEY_CHANGED: [
@@ -52,6 +52,9 @@ const codes: Record<string, [string, string, boolean?]> = {
   LEAT_TIMEOUT: ['no answer in time', 'try again'],
   LEAT_TAMPERED: ['what arrived was changed on its way', 'use another network or relay'],
   LEAT_PROTOCOL: ['the other end broke the protocol', 'report it with the versions of both ends'],
+  LEAT_VERSION_MISMATCH: ['this client and the agent speak no common version', 'update the older of the two', true],
+  LEAT_OUT_OF_SCOPE: ['what this device may use has been changed', 'try again; what is not allowed now is refused'],
+  LEAT_SESSION_LOST: ['the agent does not know this session', 'try again'],
   LEAT_CLOSED: ['the client was closed', 'connect again', true],
   LEAT_AGENT_LOST: ['the agent gave no answer', 'try again'],
   LEAT_NO_SUCH_SERVICE: ['the agent has no such service for this device', "compare with the agent's services"],

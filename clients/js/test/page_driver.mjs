@@ -1,16 +1,18 @@
 // A page in headless Chromium, driven by lines of JSON on standard input: [what, ...arguments], each
 // answered by one line, { value } or { error }. For the end-to-end tests.
 //
-//   CHROMIUM=/usr/bin/chromium node page_driver.mjs
+//   CHROMIUM=/usr/bin/chromium [CERTIFICATES=any] node page_driver.mjs
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
+// Most of the tests' relays sign their certificates themselves. Of others the authority is one that NSS has in
+// HOME, as a person's browser has those it trusts.
+const any = process.env.CERTIFICATES === 'any';
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  // The tests' relays sign their certificates themselves.
-  args: ['--no-sandbox', '--ignore-certificate-errors', '--disable-gpu', '--disable-dev-shm-usage'],
+  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', ...(any ? ['--ignore-certificate-errors'] : [])],
 });
-const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 390, height: 760 } });
+const context = await browser.newContext({ ignoreHTTPSErrors: any, viewport: { width: 390, height: 760 } });
 const page = await context.newPage();
 page.setDefaultTimeout(20_000);
 const complaints = [];
