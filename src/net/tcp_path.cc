@@ -19,6 +19,14 @@ bool use(int fd, std::string_view name) {
                       static_cast<socklen_t>(name.size())) == 0;
 }
 
+bool ask(int fd, tcp_info& info) {
+  socklen_t size = sizeof info;
+  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         size >= offsetof(tcp_info, tcpi_min_rtt);
+}
+
+constexpr int kTries = 16;  // of questions that are overtaken by an acknowledgement
+
 }  // namespace
 
 bool use_bbr(int fd) { return use(fd, "bbr"); }
@@ -27,17 +35,22 @@ bool use_window_control(int fd) { return use(fd, "cubic") || use(fd, "reno"); }
 
 std::optional<PathSample> TcpPath::read(int fd, std::uint64_t written, Time now) {
   tcp_info info{};
-  socklen_t size = sizeof info;
-  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-      size < offsetof(tcp_info, tcpi_min_rtt)) {
-    return std::nullopt;
-  }
-  if (!before_) {
+  if (!ask(fd, info)) return std::nullopt;
+  // What is acknowledged between the two questions would be counted twice, and for good.
+  for (int tries = 0; !before_; ++tries) {
     int queued = 0;
-    if (::ioctl(fd, SIOCOUTQ, &queued) != 0) return std::nullopt;
-    before_ = static_cast<std::uint64_t>(queued) + info.tcpi_bytes_acked - written;
+    tcp_info then{};
+    if (::ioctl(fd, SIOCOUTQ, &queued) != 0 || !ask(fd, then)) return std::nullopt;
+    const bool still = then.tcpi_bytes_acked == info.tcpi_bytes_acked;
+    if (still) before_ = static_cast<std::uint64_t>(queued) + info.tcpi_bytes_acked - written;
+    if (!still && tries == kTries) {  // all has been acknowledged, as far as anybody can tell
+      before_ = then.tcpi_bytes_acked - written;
+    }
+    info = then;
   }
-  const std::uint64_t outstanding = *before_ + written - info.tcpi_bytes_acked;
+  // Never less than nothing, whatever was first.
+  const std::uint64_t all = *before_ + written;
+  const std::uint64_t outstanding = all - std::min<std::uint64_t>(all, info.tcpi_bytes_acked);
   // Behind a hole nothing is acknowledged, though it has arrived; what is lost is on the wire only
   // once it has been sent again.
   const std::uint64_t arrived = std::uint64_t{info.tcpi_sacked} * info.tcpi_snd_mss;

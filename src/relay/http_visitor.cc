@@ -79,7 +79,9 @@ void HttpVisitor::on_transport() {
     case State::lingering:
       writer_.flush(*transport_);
       return discard();
-    case State::moving:
+    case State::arriving:
+      return go_on();
+    case State::leaving:
     case State::over:
       return;
   }
@@ -90,7 +92,7 @@ void HttpVisitor::on_exchange() { context_.shard.defer(*this); }
 void HttpVisitor::on_deferred() {
   if (state_ == State::head) return on_transport();
   if (state_ == State::lingering) return discard();
-  if (state_ == State::moving) return depart();
+  if (state_ == State::leaving) return depart();
   if (state_ != State::exchange) return;
   watch();
   if (exchange_->outcome() == HttpExchange::Outcome::running) {
@@ -228,7 +230,7 @@ void HttpVisitor::handle(http::Request request) {
 bool HttpVisitor::goes_to(std::size_t shard, http::Request& request) {
   if (shard == context_.index || hops_ >= context_.common.shards.size()) return false;
   moving_.emplace(shard, std::move(request));
-  state_ = State::moving;
+  state_ = State::leaving;
   timer_.disarm();
   context_.shard.defer(*this);  // once nothing of the transport is on the stack
   return true;
@@ -252,8 +254,16 @@ void HttpVisitor::arrive(Context& context, Passage passage) {
   visitor.reader_.hold(std::move(passage.held));
   visitor.hops_ = passage.hops;
   visitor.counted_ = passage.counted;
-  visitor.handle(std::move(passage.request));
-  if (visitor.state_ == State::head) context.shard.defer(visitor);
+  visitor.moving_.emplace(context.index, std::move(passage.request));
+  visitor.state_ = State::arriving;  // until the transport knows whether it can be written to
+  visitor.timer_.arm_in(limits::kHeadTimeout);
+}
+
+void HttpVisitor::go_on() {
+  state_ = State::head;
+  http::Request request = std::move(std::exchange(moving_, std::nullopt)->second);
+  handle(std::move(request));
+  if (state_ == State::head) context_.shard.defer(*this);
 }
 
 bool HttpVisitor::is_room(const std::string& tunnel) const {
@@ -393,7 +403,9 @@ void HttpVisitor::on_timer() {
     case State::exchange:
       exchange_->on_idle();
       return;
-    case State::moving:
+    case State::arriving:
+      return end(true);
+    case State::leaving:
       return;
     case State::lingering:
       return end(!flushed_);  // what could not be delivered must not look like an end

@@ -49,7 +49,7 @@ class HttpVisitor final : private net::TransportOwner,
   void expire(std::chrono::seconds now);
 
  private:
-  enum class State : std::uint8_t { head, exchange, moving, lingering, over };
+  enum class State : std::uint8_t { head, exchange, leaving, arriving, lingering, over };
 
   void on_transport() override;
   void on_deferred() override;
@@ -67,6 +67,7 @@ class HttpVisitor final : private net::TransportOwner,
   static void arrive(Context& context, Passage passage);
   bool goes_to(std::size_t shard, http::Request& request);
   void depart();
+  void go_on();
 
   void watch();
   void read_heads();
