@@ -61,9 +61,9 @@ KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 
 class Page:
-    def __init__(self, case, env):
+    def __init__(self, case, env=None):
         self.case = case
-        self.process = case.start("chromium", ["node", DRIVER], env={"CHROMIUM": CHROMIUM, **env},
+        self.process = case.start("chromium", ["node", DRIVER], env={"CHROMIUM": CHROMIUM, **(env or {})},
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         case.addCleanup(self.end)
         self._answer("start")
