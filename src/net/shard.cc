@@ -218,6 +218,8 @@ void Shard::Impl::bury_all() {
   }
 }
 
+void Shard::bury_all() { impl_->bury_all(); }
+
 void Shard::bury(void* object, void (*destroy)(void*)) {
   impl_->graves.push_back({object, destroy});
   impl_->request_batch();

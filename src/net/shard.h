@@ -135,6 +135,10 @@ class Shard {
     bury(object.release(), [](void* p) { delete static_cast<T*>(p); });
   }
 
+  // Destroys now what was given to dispose(): while all is there that it refers to. Not from inside
+  // a callback of one of them.
+  void bury_all();
+
   // Memory for the rings of TLS connections (net/ring.h).
   RingPool& rings();
 

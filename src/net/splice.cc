@@ -87,12 +87,12 @@ std::size_t Splice::deliver_pieces(std::span<const Bytes> pieces) {
   }
   if (allowed.empty()) return 0;
   const IoResult result = transport_->write_pieces(pieces);
+  if (meter_ != nullptr) meter_->moved(Meter::Direction::out, result.n);
   if (result.status == IoStatus::failed) {
     on_broken();
     driver_.mux().wake(stream_);
     return size;
   }
-  if (meter_ != nullptr) meter_->moved(Meter::Direction::out, result.n);
   if (result.n > 0) {
     received_ += result.n;
     driver_.shard().defer(*this);  // one flush for all the frames of this batch

@@ -393,6 +393,7 @@ void TlsTransport::abort() {
 // --- from one shard to another ---
 
 bool TlsTransport::leave() {
+  push();
   Shard::cancel(*this);
   received_.leave();
   unsent_.leave();

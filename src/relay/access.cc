@@ -137,11 +137,13 @@ std::string counted(std::string_view door, std::string_view address) {
 }  // namespace
 
 bool Tries::allows(std::string_view door, std::string_view address, Time now) const {
+  const std::lock_guard lock(mutex_);
   const auto found = settled_.find(counted(door, address));
   return found == settled_.end() || found->second - now <= kPeriod * (kBurst - 1);
 }
 
 void Tries::failed(std::string_view door, std::string_view address, Time now) {
+  const std::lock_guard lock(mutex_);
   if (settled_.size() >= kAddresses) {
     absl::erase_if(settled_, [&](const auto& entry) { return entry.second <= now; });
     if (settled_.size() >= kAddresses) settled_.erase(settled_.begin());

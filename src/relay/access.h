@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,7 @@ class Tries {
   static constexpr int kBurst = 10;
   static constexpr std::size_t kAddresses = 4096;  // at all doors, remembered at once
 
+  mutable std::mutex mutex_;
   // When all failures of an address at a door are forgotten.
   absl::flat_hash_map<std::string, Time> settled_;
 };

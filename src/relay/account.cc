@@ -59,9 +59,9 @@ std::shared_ptr<const Plan> Account::plan() const {
 
 void Account::set_plan(const Plan* plan) {
   const Lock lock(mutex_);
-  gather();
   plan_ = plan == nullptr ? nullptr : std::make_shared<const Plan>(*plan);
   limited_ = plan_ && (plan_->bytes_per_second || plan_->bytes_per_day || plan_->bytes_per_month);
+  gather();
   const auto set = [&](Pace& pace, Plan::Limit Plan::*field, double seconds) {
     const WallTime settled = pace.settled;
     pace = {};

@@ -97,6 +97,7 @@ class AgentSession final : private net::SessionDriver::Owner,
     control::TunnelRequest tunnel;
     bool generated = false;  // the id is one we made now
     Result<void> allowed = {};
+    std::optional<Directory::Held> held = std::nullopt;
     std::shared_ptr<Ports::Lease> port = nullptr;  // of a tcp tunnel that was not there before
   };
   void watch_expiry();
@@ -109,8 +110,8 @@ class AgentSession final : private net::SessionDriver::Owner,
   Result<void> check_hosts(const control::TunnelRequest& tunnel) const;
   std::vector<store::Claim> claims_of(const Asked& asked) const;
   std::vector<std::string> urls(const control::TunnelRequest& tunnel) const;
-  void answer(const Asked& asked);
-  Result<control::TunnelBound> bind(const Asked& asked);
+  void answer(Asked& asked);
+  Result<control::TunnelBound> bind(Asked& asked);
   Result<std::shared_ptr<Ports::Lease>> lend(const control::TunnelRequest& tunnel);
   void send();
   void refuse(const Error& why);

@@ -57,8 +57,9 @@ void AgentSession::answer_binds() {
       const auto may = context_.ports.may_lend(asked.tunnel.id, asked.tunnel.remote_port);
       if (!may) known = tl::unexpected(may.error());
     }
-    if (known && !may_have_another(context_, *account_, asked.tunnel.id, wanted)) {
-      known = leat::fail(Code::QUOTA_TUNNELS);
+    if (known) {
+      asked.held = hold_tunnel(context_, *account_, asked.tunnel.id);
+      if (!asked.held) known = leat::fail(Code::QUOTA_TUNNELS);
     }
     const bool first = known && wanted.insert(asked.tunnel.id).second;
     if (!known) {
@@ -86,7 +87,7 @@ void AgentSession::answer_binds() {
   for (std::size_t i = 0; i < written.size(); ++i) {
     if (!written[i]) unwritten[i]->allowed = written[i];
   }
-  for (const Asked& asked : binds) answer(asked);
+  for (Asked& asked : binds) answer(asked);
 }
 
 // Whether the store has this very claim already, if it may be made at all: what is refused is
@@ -153,7 +154,7 @@ std::vector<store::Claim> AgentSession::claims_of(const Asked& asked) const {
   return claims;
 }
 
-void AgentSession::answer(const Asked& asked) {
+void AgentSession::answer(Asked& asked) {
   const Result<control::TunnelBound> result = asked.allowed.and_then([&] { return bind(asked); });
   if (!result) {
     log::write(log::Level::warn, "tunnel refused", result.error(),
@@ -180,11 +181,11 @@ Result<std::shared_ptr<Ports::Lease>> AgentSession::lend(const control::TunnelRe
                              });
 }
 
-Result<control::TunnelBound> AgentSession::bind(const Asked& asked) {
+Result<control::TunnelBound> AgentSession::bind(Asked& asked) {
   const control::TunnelRequest& tunnel = asked.tunnel;
   if (const Result<void> set = set_access(tunnel); !set) return tl::unexpected(set.error());
   control::TunnelBound bound{tunnel.id, urls(tunnel), 0};
-  Tunnel held{tunnel, nullptr, {}, {context_.common.directory, *account_, tunnel.id}};
+  Tunnel held{tunnel, nullptr, {}, std::move(*asked.held)};
   held.request.visitors = {};  // access_ has them
   if (tunnel.kind == control::TunnelKind::tcp) {
     // Bound again: its port is given back first, and it is nobody's should there be no other.

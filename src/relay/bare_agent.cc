@@ -64,9 +64,12 @@ Result<BareAgent::Admission> admit_anybody(Context& context, const std::string& 
   nobody.name = "open rooms";
   auto account = context.accounting.account(nobody);
   if (!account) return tl::unexpected(account.error());
-  if (!may_have_another(context, **account, room)) return fail(Code::QUOTA_TUNNELS);
-  return BareAgent::Admission{
-      .room = room, .counted = Counted(sessions, token), .account = std::move(*account)};
+  auto held = hold_tunnel(context, **account, room);
+  if (!held) return fail(Code::QUOTA_TUNNELS);
+  return BareAgent::Admission{.room = room,
+                              .counted = Counted(sessions, token),
+                              .account = std::move(*account),
+                              .held = std::move(*held)};
 }
 
 }  // namespace
@@ -84,7 +87,8 @@ Result<BareAgent::Admission> BareAgent::admit(Context& context, const http::Requ
   if ((*token)->identity) return fail(Code::WRONG_IDENTITY);
   auto account = context.accounting.account(**token);
   if (!account) return tl::unexpected(account.error());
-  if (!may_have_another(context, **account, room)) {
+  auto held = hold_tunnel(context, **account, room);
+  if (!held) {
     ++context.metrics.refused[Code::QUOTA_TUNNELS];
     return fail(Code::QUOTA_TUNNELS);
   }
@@ -94,13 +98,17 @@ Result<BareAgent::Admission> BareAgent::admit(Context& context, const http::Requ
   if (const Result<void> claimed = claim(context, room, **token); !claimed) {
     return tl::unexpected(claimed.error());
   }
-  return Admission{room, (*token)->id, (*token)->name, Counted(sessions, id), std::move(*account)};
+  return Admission{room,
+                   (*token)->id,
+                   (*token)->name,
+                   Counted(sessions, id),
+                   std::move(*account),
+                   std::move(*held)};
 }
 
 BareAgent::BareAgent(Context& context, std::unique_ptr<net::Transport> carrier, Admission admission)
     : context_(context),
       admission_(std::move(admission)),
-      held_(context.common.directory, *admission_.account, admission_.room),
       peer_(carrier->peer()),
       driver_(context.shard, config_of(context), *this, std::move(carrier), net::Framing::bare,
               context.options.send_governor) {}

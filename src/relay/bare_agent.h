@@ -23,10 +23,11 @@ class BareAgent final : private net::SessionDriver::Owner {
   // By what right an agent serves a room.
   struct Admission {
     std::string room;
-    std::int64_t token = 0;                      // 0: none, in a room that nobody owns
-    std::string credential = {};                 // the token's name
-    Counted counted;                             // of the token's sessions
-    std::shared_ptr<Account> account = nullptr;  // of the owner, or of all that nobody owns
+    std::int64_t token = 0;            // 0: none, in a room that nobody owns
+    std::string credential = {};       // the token's name
+    Counted counted;                   // of the token's sessions
+    std::shared_ptr<Account> account;  // of the owner, or of all that nobody owns
+    Directory::Held held;              // the room
   };
   // Checks the credential of a request to `route`, and makes it the owner of the room. Errors are
   // what the agent is to be told: BAD_TUNNEL_ID, NO_TOKEN, BAD_TOKEN, TUNNEL_TAKEN and so on.
@@ -67,7 +68,6 @@ class BareAgent final : private net::SessionDriver::Owner {
 
   Context& context_;
   Admission admission_;
-  const Directory::Held held_;
   const std::string peer_;
   const std::chrono::sys_seconds since_ =
       std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());

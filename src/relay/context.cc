@@ -88,6 +88,7 @@ Context::Context(net::Shard& s, store::Store& st, Common& c, std::size_t i)
                  c.post(there, [id](Context& context) { context.registry.tell(id); });
                }),
       rooms(st),
+      tries(c.tries),
       journal(c.journal),
       ports(c.ports),
       names(c.names),

@@ -118,6 +118,8 @@ struct Common {
   // Sessions of each token: at most limits::kTokenSessions. "0": of agents without one.
   Crowd token_sessions;
   WritePaces write_paces;
+  Tries tries;
+  Crowd travelling;  // connections on their way from one shard to another
   // What all sessions together hold of what visitors have not taken yet.
   MemoryBudget budget;
 
@@ -163,7 +165,7 @@ struct Context {
   HeldBack held_back;
   Registry registry;
   Rooms rooms;  // of the first: bare agents are there
-  Tries tries;
+  Tries& tries;
   AdminDoor door;                      // the first's, as is
   HourlyLimit registrations{5, 100};   // this …
   std::function<void()> ask_to_drain;  // … and this: somebody asks for what TERM does

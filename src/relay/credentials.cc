@@ -24,7 +24,7 @@ Credentials::Credentials(store::Store& store, const Options& options)
       key_file_(options.jwt_keys),
       expected_{.audience = options.jwt_audience, .issuer = options.jwt_issuer} {}
 
-Result<void> Credentials::reload(bool tell) {
+Result<void> Credentials::reload() {
   if (key_file_.empty()) return {};
   auto keys = auth::KeySet::load(key_file_);
   if (!keys) return tl::unexpected(keys.error());
@@ -33,10 +33,8 @@ Result<void> Credentials::reload(bool tell) {
     about.append(about.empty() ? "" : ", ").append(auth::name(key.algorithm()));
     if (!key.id().empty()) about.append(" of ").append(key.id());
   }
-  if (tell) {
-    log::info("jwt keys", {{"file", key_file_}, {"keys", keys->keys().size()}, {"are", about}});
-  }
-  keys_ = std::move(*keys);
+  log::info("jwt keys", {{"file", key_file_}, {"keys", keys->keys().size()}, {"are", about}});
+  keys_ = std::make_shared<const auth::KeySet>(std::move(*keys));
   return {};
 }
 

@@ -30,9 +30,11 @@ class Credentials {
  public:
   Credentials(store::Store& store, const Options& options);
 
-  // Reads the file of keys again, if there is one; the old ones stay if it cannot be used. `tell`:
-  // the log, of which keys there are.
-  Result<void> reload(bool tell = true);
+  // Reads the file of keys again, if there is one; the old ones stay if it cannot be used.
+  Result<void> reload();
+  // Those that another shard has read. Keys may be used by several threads.
+  std::shared_ptr<const auth::KeySet> keys() const { return keys_; }
+  void take(std::shared_ptr<const auth::KeySet> keys) { keys_ = std::move(keys); }
   // STORE, NO_TOKEN, BAD_TOKEN, BAD_JWT, JWT_EXPIRED, BAD_CODE, WRONG_IDENTITY, REVOKED. The
   // detail is for the agent, which holds the credential.
   Result<Admission> admit(const control::HelloInfo& hello);
@@ -47,7 +49,7 @@ class Credentials {
   store::Store& store_;
   const std::string key_file_;
   const auth::Expectations expected_;
-  std::optional<auth::KeySet> keys_;
+  std::shared_ptr<const auth::KeySet> keys_;  // nullptr: no JWT is taken
 };
 
 }  // namespace leat::relay

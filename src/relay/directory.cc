@@ -120,10 +120,15 @@ std::vector<std::size_t> Directory::shards_of(const std::string& tunnel) const {
   return shards;
 }
 
-Directory::Held::Held(Directory& directory, const Account& owner, std::string tunnel)
-    : directory_(&directory), owner_(&owner), tunnel_(std::move(tunnel)) {
-  const std::lock_guard lock(directory.mutex_);
-  ++directory.held_[owner_][tunnel_];
+std::optional<Directory::Held> Directory::hold(const Account& owner, const std::string& tunnel,
+                                               std::size_t most) {
+  const std::lock_guard lock(mutex_);
+  const auto found = held_.find(&owner);
+  const bool held = found != held_.end() && found->second.contains(tunnel);
+  const std::size_t all = (found == held_.end() ? 0 : found->second.size()) + (held ? 0 : 1);
+  if (all > most) return std::nullopt;
+  ++held_[&owner][tunnel];
+  return Held(*this, owner, tunnel);
 }
 
 Directory::Held::Held(Held&& other) noexcept
@@ -145,14 +150,6 @@ Directory::Held::~Held() {
   const auto tunnel = owner->second.find(tunnel_);
   if (--tunnel->second == 0) owner->second.erase(tunnel);
   if (owner->second.empty()) directory_->held_.erase(owner);
-}
-
-std::size_t Directory::count_of(const Account& owner, std::set<std::string_view> others) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = held_.find(&owner);
-  if (found == held_.end()) return others.size();
-  for (const auto& [tunnel, sessions] : found->second) others.insert(tunnel);
-  return others.size();
 }
 
 }  // namespace leat::relay

@@ -11,9 +11,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/signature.h"
@@ -60,21 +58,24 @@ class Directory {
   std::size_t count(const std::string& tunnel) const;  // of sessions, of all shards
   std::vector<std::size_t> shards_of(const std::string& tunnel) const;
 
-  // A tunnel is one of its owner's, as long as this lives; the owner outlives it.
+  // A tunnel is one of its owner's, as long as this lives; the owner outlives it. Several may hold
+  // the same: it is one.
   class Held {
    public:
-    Held(Directory& directory, const Account& owner, std::string tunnel);
     Held(Held&& other) noexcept;
     Held& operator=(Held&& other) noexcept;
     ~Held();
 
    private:
+    friend class Directory;
+    Held(Directory& directory, const Account& owner, std::string tunnel)
+        : directory_(&directory), owner_(&owner), tunnel_(std::move(tunnel)) {}
     Directory* directory_;
     const Account* owner_;
     std::string tunnel_;
   };
-  // All of its tunnels, and `others`: how many different ones.
-  std::size_t count_of(const Account& owner, std::set<std::string_view> others) const;
+  // nullopt: with it the owner would have more than `most`.
+  std::optional<Held> hold(const Account& owner, const std::string& tunnel, std::size_t most);
 
  private:
   struct Serving {

@@ -20,6 +20,9 @@ namespace {
 // How long a visitor may go on sending after everything was sent to it.
 constexpr auto kLinger = std::chrono::seconds(2);
 
+// How long the kernel may take to say what a socket can do that has just been registered.
+constexpr auto kFirstLook = std::chrono::milliseconds(5);
+
 // Requests that the relay answers itself, from one connection, before the shard looks at the
 // others.
 constexpr int kHeadsInARow = 16;
@@ -189,6 +192,8 @@ void HttpVisitor::handle(http::Request request) {
   const bool first = way.kind == Route::Kind::admin || way.kind == Route::Kind::agent ||
                      way.kind == Route::Kind::metrics;
   if (first && goes_to(0, request)) return;
+  // What was read before it began, on another shard, is served.
+  const bool draining = context_.draining && hops_ == 0;
   switch (way.kind) {
     case Route::Kind::invalid:
       return answer(Code::BAD_REQUEST, false);
@@ -212,16 +217,16 @@ void HttpVisitor::handle(http::Request request) {
         return answer(Code::METHOD_REFUSED, keep_alive);
       return show_dashboard(way, keep_alive);
     case Route::Kind::agent:
-      if (context_.draining) return answer(Code::DRAINING, false);
+      if (draining) return answer(Code::DRAINING, false);
       return become_agent(request, way);
     case Route::Kind::sealed:
-      if (context_.draining) return answer(Code::DRAINING, false);
+      if (draining) return answer(Code::DRAINING, false);
       return become_sealed(std::move(request), way.tunnel);
     case Route::Kind::room:
-      if (context_.draining) return answer(Code::DRAINING, false);
+      if (draining) return answer(Code::DRAINING, false);
       return open_room(std::move(request), way);
     case Route::Kind::tunnel:
-      if (context_.draining) return answer(Code::DRAINING, false);
+      if (draining) return answer(Code::DRAINING, false);
       return open(std::move(request), way);
   }
 }
@@ -240,9 +245,9 @@ void HttpVisitor::depart() {
   if (!transport_->leave()) return end(true);
   state_ = State::over;
   auto [shard, request] = *std::exchange(moving_, std::nullopt);
-  const auto passage =
-      std::make_shared<Passage>(Passage{std::move(transport_), std::move(request),
-                                        reader_.release_held(), tunnels_, hops_ + 1, counted_});
+  const auto passage = std::make_shared<Passage>(
+      Passage{std::move(transport_), std::move(request), reader_.release_held(), tunnels_,
+              hops_ + 1, counted_, Counted(context_.common.travelling)});
   context_.common.post(shard, [passage](Context& there) { arrive(there, std::move(*passage)); });
   context_.http_visitors.release(*this);
 }
@@ -255,8 +260,9 @@ void HttpVisitor::arrive(Context& context, Passage passage) {
   visitor.hops_ = passage.hops;
   visitor.counted_ = passage.counted;
   visitor.moving_.emplace(context.index, std::move(passage.request));
-  visitor.state_ = State::arriving;  // until the transport knows whether it can be written to
-  visitor.timer_.arm_in(limits::kHeadTimeout);
+  // Until the transport has been told whether it can be written to; a full one is told nothing.
+  visitor.state_ = State::arriving;
+  visitor.timer_.arm_in(kFirstLook);
 }
 
 void HttpVisitor::go_on() {
@@ -404,7 +410,7 @@ void HttpVisitor::on_timer() {
       exchange_->on_idle();
       return;
     case State::arriving:
-      return end(true);
+      return go_on();
     case State::leaving:
       return;
     case State::lingering:

@@ -63,6 +63,7 @@ class HttpVisitor final : private net::TransportOwner,
     bool tunnels;
     std::size_t hops;
     bool counted;
+    Counted travelling;
   };
   static void arrive(Context& context, Passage passage);
   bool goes_to(std::size_t shard, http::Request& request);

@@ -20,6 +20,7 @@ Part::Part(net::Shard& shard, store::Store& store, Common& common, std::size_t i
 Part::~Part() {
   context.sessions.for_each([](AgentSession& session) { session.driver().mux().end_all(); });
   context.bare_agents.for_each([](BareAgent& agent) { agent.driver().mux().end_all(); });
+  context.shard.bury_all();  // who was told so has given itself up
 }
 
 void Part::close_doors() {

@@ -45,6 +45,7 @@ std::shared_ptr<Ports::Lease> Ports::lent(const std::string& tunnel, std::uint16
   const auto found = leases_.find(tunnel);
   if (found == leases_.end()) return nullptr;
   auto lease = found->second.lock();
+  if (!lease) return nullptr;  // just being given back, on another shard
   return wanted == 0 || wanted == lease->port() ? lease : nullptr;
 }
 

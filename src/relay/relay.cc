@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -65,7 +66,10 @@ class RelayImpl final : public Relay {
   ~RelayImpl() override {
     forget_state();
     for (const auto& worker : workers_) {
-      if (!worker->thread.joinable()) continue;
+      if (!worker->thread.joinable()) {  // a start that failed
+        worker->part.reset();
+        continue;
+      }
       worker->shard.post([&worker = *worker] {
         worker.part.reset();
         worker.shard.stop();
@@ -122,8 +126,8 @@ class RelayImpl final : public Relay {
   std::function<void()> drained_, ask_ = [this] { drain([] {}); };
   Time drain_deadline_ = kNever;
   bool draining_ = false, closing_ = false;
-  bool unchecked_ = false;  // a credential may have been revoked
-  bool stated_ = false;     // relay.json is ours
+  std::atomic<bool> unchecked_ = false;  // a credential may have been revoked
+  bool stated_ = false;                  // relay.json is ours
 };
 
 // --- start ---
@@ -162,7 +166,7 @@ Result<void> RelayImpl::start_workers() {
     context.pin = first().pin;
     context.store.set_patience(kStorePatience);
     if (const auto aside = context.store.checkpoint_aside(); !aside) return aside;
-    if (const auto loaded = context.credentials.reload(false); !loaded) return loaded;
+    context.credentials.take(first().credentials.keys());
     if (const auto shared = worker->part->share_doors(*part_); !shared) return shared;
   }
   for (const auto& worker : workers_) {
@@ -172,13 +176,10 @@ Result<void> RelayImpl::start_workers() {
 }
 
 Result<void> RelayImpl::reload_keys() {
-  Result<void> done = first().credentials.reload();
-  if (!done) return done;
-  common_->everywhere([&](Context& context) {
-    if (context.index == 0) return;
-    if (auto loaded = context.credentials.reload(false); !loaded) done = loaded;
-  });
-  return done;
+  if (Result<void> done = first().credentials.reload(); !done) return done;
+  common_->everywhere(
+      [keys = first().credentials.keys()](Context& context) { context.credentials.take(keys); });
+  return {};
 }
 
 Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate_file) {
@@ -349,15 +350,16 @@ void RelayImpl::poll_store() {
     unchecked_ = true;
     common_->accounting.look_at_owners();
   }
-  if (unchecked_) {
-    bool all = true;
-    common_->everywhere([&](Context& context) {
-      // check_credential() closes by and by; it releases nothing here.
-      context.sessions.for_each([](AgentSession& session) { session.check_credential(); });
-      context.bare_agents.for_each([](BareAgent& agent) { agent.check_credential(); });
-      all = all && context.store.is_live(0).has_value();
-    });
-    unchecked_ = !all;  // who could not be looked up stays, and is looked up again
+  if (unchecked_.exchange(false)) {
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+      common_->post(i, [this](Context& context) {
+        // check_credential() closes by and by; it releases nothing here.
+        context.sessions.for_each([](AgentSession& session) { session.check_credential(); });
+        context.bare_agents.for_each([](BareAgent& agent) { agent.check_credential(); });
+        // Who could not be looked up stays, and is looked up again.
+        if (!context.store.is_live(0)) unchecked_ = true;
+      });
+    }
   }
   store_timer_.arm_in(kStorePoll);
 }
@@ -430,8 +432,8 @@ void RelayImpl::drain(std::function<void()> done) {
 void RelayImpl::poll_drain() {
   Present present;
   common_->everywhere([&](Context& context) { present.add(context); });
-  const bool idle =
-      present.http_visitors == 0 && present.tcp_visitors == 0 && present.sealed_visitors == 0;
+  const bool idle = common_->travelling.size() == 0 && present.http_visitors == 0 &&
+                    present.tcp_visitors == 0 && present.sealed_visitors == 0;
   const bool late = shard_.now() >= drain_deadline_;
   if (!closing_ && (idle || late)) {
     closing_ = true;

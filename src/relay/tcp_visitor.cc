@@ -29,7 +29,8 @@ void TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& 
   const std::size_t there = context.place_of(tunnel, kind, hops);
   if (there == context.index) return begin(context, std::move(guest), tunnel, kind);
   const auto moving = std::make_shared<Knock::Guest>(std::move(guest));
-  context.common.post(there, [moving, tunnel, kind, hops](Context& other) {
+  const auto counted = std::make_shared<Counted>(context.common.travelling);
+  context.common.post(there, [moving, counted, tunnel, kind, hops](Context& other) {
     start(other, std::move(*moving), tunnel, kind, hops + 1);
   });
 }

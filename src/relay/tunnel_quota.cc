@@ -1,15 +1,14 @@
 #include "relay/tunnel_quota.h"
 
-#include <utility>
+#include <cstdint>
 
 namespace leat::relay {
 
-bool may_have_another(Context& context, const Account& account, std::string_view tunnel,
-                      std::set<std::string_view> others) {
+std::optional<Directory::Held> hold_tunnel(Context& context, const Account& account,
+                                           const std::string& tunnel) {
   const std::shared_ptr<const Plan> plan = account.plan();
-  if (plan == nullptr || !plan->tunnels) return true;
-  others.insert(tunnel);
-  return context.common.directory.count_of(account, std::move(others)) <= *plan->tunnels;
+  const std::size_t most = plan != nullptr ? plan->tunnels.value_or(SIZE_MAX) : SIZE_MAX;
+  return context.common.directory.hold(account, tunnel, most);
 }
 
 }  // namespace leat::relay

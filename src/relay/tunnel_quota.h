@@ -1,16 +1,16 @@
 // How many tunnels an owner has, over all of its agents, native and bare.
 #pragma once
 
-#include <set>
-#include <string_view>
+#include <optional>
+#include <string>
 
 #include "relay/context.h"
 
 namespace leat::relay {
 
-// Whether `tunnel` may be bound too, besides those that are and `others`; one that several agents
-// serve is one.
-bool may_have_another(Context& context, const Account& account, std::string_view tunnel,
-                      std::set<std::string_view> others = {});
+// The tunnel is the owner's, as long as this lives, besides those that are; one that several agents
+// serve is one. nullopt: its plan has no room for it.
+std::optional<Directory::Held> hold_tunnel(Context& context, const Account& account,
+                                           const std::string& tunnel);
 
 }  // namespace leat::relay

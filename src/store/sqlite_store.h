@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,10 +30,12 @@ Secret make_token();  // "leat_" and 256 random bits
 inline Sha256 hash_of(const Secret& token) { return sha256(as_bytes(token.reveal())); }
 
 // A power failure must take back no revocation and no ownership, so those commits wait for the
-// disk; with NORMAL a WAL commit does not.
+// disk; with NORMAL a WAL commit does not. One of them at a time in a process, whose threads have
+// databases of their own: a thread waits for another's disk, and for other processes as patience
+// goes.
 class Durably {
  public:
-  explicit Durably(Database& database) : database_(database) {
+  explicit Durably(Database& database) : turn_(turns()), database_(database) {
     (void)database_.run("PRAGMA synchronous = FULL");
   }
   Durably(const Durably&) = delete;
@@ -40,6 +43,11 @@ class Durably {
   ~Durably() { (void)database_.run("PRAGMA synchronous = NORMAL"); }
 
  private:
+  static std::recursive_mutex& turns() {
+    static std::recursive_mutex turns;
+    return turns;
+  }
+  const std::lock_guard<std::recursive_mutex> turn_;
   Database& database_;
 };
 

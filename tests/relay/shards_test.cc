@@ -2,7 +2,12 @@
 // is counted for an owner or for the whole relay is counted once.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
+#include "relay/accounting.h"
 #include "relay/directory.h"
+#include "relay/ports.h"
 #include "relay/world.h"
 
 namespace leat::relay {
@@ -57,6 +62,38 @@ TEST(Directory, ShardsTakeTurnsByTheirSessions) {
   directory.update(2, "web", TunnelKind::http, 0, 0);
   EXPECT_FALSE(directory.serves("web", TunnelKind::http));
   EXPECT_EQ(directory.count("web"), 0u);
+}
+
+TEST(Directory, AnOwnerHasNoMoreTunnelsThanItMay) {
+  Directory directory(2);
+  const Account ann("ann", {}, {}), bob("bob", {}, {});
+  std::optional<Directory::Held> web = directory.hold(ann, "web", 1);
+  EXPECT_TRUE(web);
+  EXPECT_FALSE(directory.hold(ann, "raw", 1));
+  const auto again = directory.hold(ann, "web", 1);
+  EXPECT_TRUE(again) << "by a second agent, it is the same";
+  EXPECT_TRUE(directory.hold(bob, "raw", 1));
+  web.reset();
+  EXPECT_FALSE(directory.hold(ann, "raw", 1)) << "the other agent has it still";
+}
+
+// A lease that goes on one thread, and who asks for the same port on another.
+TEST(PortsOfTwoShards, OneIsGivenBackWhileItIsAskedFor) {
+  net::Shard shard;
+  Ports ports({21001, 21001}, [](std::size_t, std::shared_ptr<net::Listener>) {});
+  ports.listen_at("127.0.0.1");
+  std::atomic<bool> over = false;
+  std::thread other([&] {
+    while (!over) (void)ports.may_lend("t", 21001);
+  });
+  for (int i = 0; i < 3000; ++i) {
+    const auto lease = ports.lend({0, shard}, "t", 21001, [](net::Fd) {});
+    if (!lease) {
+      EXPECT_EQ(lease.error().code, Code::PORT_TAKEN);
+    }
+  }
+  over = true;
+  other.join();
 }
 
 class Shards : public World {
@@ -134,6 +171,30 @@ TEST_F(Shards, AWebSocketGoesToItsAgentWithWhatFollowsItsHead) {
   ASSERT_TRUE(until([&] { return someone->has("pong") || someone->over(); })) << someone->text();
 }
 
+// With sockets that are as full as can be when they go.
+TEST_F(Shards, WhoReadsSlowlyGetsBothAnswers) {
+  FakeAgent& a = serve("a");
+  FakeAgent& b = serve("b");
+  std::vector<std::unique_ptr<Visitor>> visitors;
+  for (std::size_t size = 1'000'000; size <= 4'000'000; size += 250'000) {
+    a.on_served = [size](Served& served) {
+      if (served.has("\r\n\r\n") && served.unsent() == 0) {
+        served.answer("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n" +
+                      std::string(size, 'x'));
+      }
+    };
+    const std::size_t asked = b.streams.size();
+    visitors.push_back(plain_visitor());
+    ASSERT_TRUE(until([&] { return visitors.back()->ready(); }));
+    visitors.back()->pause(true);
+    visitors.back()->get("/tunnel/a/").get("/tunnel/b/");
+    for (int i = 0; i < 30 && b.streams.size() == asked; ++i) pass(std::chrono::milliseconds(10));
+    visitors.back()->pause(false);
+    EXPECT_TRUE(until([&] { return visitors.back()->has("<b>") || visitors.back()->over(); }));
+    EXPECT_TRUE(visitors.back()->has("<b>")) << size;
+  }
+}
+
 TEST_F(Shards, ARelayEndsWithStreamsOnAllOfThem) {
   std::vector<std::unique_ptr<Visitor>> visitors;
   for (const std::string name : {"a", "b", "c"}) {
@@ -157,6 +218,14 @@ TEST_F(Shards, ARelayEndsWithStreamsOnAllOfThem) {
            std::ranges::all_of(agents, [](const auto& one) { return one->ended(); });
   }));
 }
+
+class ShardsWithAPace : public Shards {
+ protected:
+  void configure(Options& options) override {
+    Shards::configure(options);
+    options.plans = {{Plan{.name = "p", .bytes_per_second = 1000}}, "p"};
+  }
+};
 
 class ShardsWithAQuota : public Shards {
  protected:
@@ -221,6 +290,23 @@ TEST_F(ShardsWithAQuota, TunnelsOfAllOfThemAreCounted) {
     pass(std::chrono::milliseconds(10));
   }
   EXPECT_TRUE(bound);
+}
+
+// Held back by their pace, and not yet answered by their agents.
+TEST_F(ShardsWithAPace, ARelayEndsWithStreamsThatWait) {
+  std::vector<std::unique_ptr<FakeAgent>> raw;
+  std::vector<std::unique_ptr<Visitor>> visitors;
+  for (const std::string name : {"a", "b", "c"}) {
+    raw.push_back(other_agent(name, {tcp(name)}));
+    ASSERT_TRUE(until([&] { return raw.back()->settled(); }));
+    ASSERT_EQ(raw.back()->bound().size(), 1u);
+    visitors.push_back(tcp_visitor(raw.back()->bound().begin()->second.remote_port));
+    visitors.back()->send(std::string(50'000, 'x'));
+    ASSERT_TRUE(until([&] { return raw.back()->streams.size() == 1; }));
+  }
+  relay.reset();
+  EXPECT_TRUE(until(
+      [&] { return std::ranges::all_of(visitors, [](const auto& one) { return one->over(); }); }));
 }
 
 TEST_F(Shards, ARevokedCredentialEndsSessionsOfAllOfThem) {

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -404,6 +405,24 @@ TEST_F(StoreTest, AnotherProgramsDatabaseIsLeftAlone) {
     EXPECT_NE(refused.error().detail.find("another program"), std::string::npos);
   }
   run_sql(path_, "SELECT x FROM theirs");
+}
+
+// Each with a database of its own, and no patience with anybody else.
+TEST_F(StoreTest, ThreadsOfAProcessWaitForEachOther) {
+  std::vector<std::thread> threads;
+  std::atomic<int> refused = 0;
+  open();
+  for (int n = 0; n < 3; ++n) {
+    threads.emplace_back([&, n] {
+      const auto store = Store::open(path_, std::chrono::milliseconds(0));
+      for (int i = 0; i < 100; ++i) {
+        const auto made = (*store)->create_token("t" + std::to_string(1000 * n + i));
+        if (!made) ++refused;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(refused, 0);
 }
 
 }  // namespace
