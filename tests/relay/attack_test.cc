@@ -174,9 +174,6 @@ TEST_F(Attack, VisitorsWhoAllLeaveAtOnceCutNobodyElse) {
 
 // Connections that say nothing: before their handshakes, after them as visitors, and as agents.
 TEST_F(Attack, SoManyMayWaitAndNoMore) {
-  if (std::getenv("LEAT_TEST_SHARDS") != nullptr) {
-    GTEST_SKIP() << "which of those that come together is one too many, several shards do not say";
-  }
   constexpr std::size_t kOfEach = 50;
   rlimit files{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
