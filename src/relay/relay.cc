@@ -23,6 +23,7 @@
 #include "relay/context.h"
 #include "relay/event_stream.h"
 #include "relay/http_visitor.h"
+#include "relay/own_tls.h"
 #include "relay/part.h"
 #include "relay/sealed_visitor.h"
 #include "relay/tcp_visitor.h"
@@ -92,7 +93,8 @@ class RelayImpl final : public Relay {
 
  private:
   Result<void> start_parts();
-  Result<void> start_workers();
+  Result<void> prepare_workers();
+  void start_workers();
   Result<void> listen();
   void set_public_url();
   bool names_lead_here() const;
@@ -159,7 +161,7 @@ Result<void> RelayImpl::start_parts() {
 }
 
 // What is made here is handed to the threads by their start.
-Result<void> RelayImpl::start_workers() {
+Result<void> RelayImpl::prepare_workers() {
   for (const auto& worker : workers_) {
     Context& context = worker->part->context;
     context.tls = first().tls;
@@ -169,10 +171,13 @@ Result<void> RelayImpl::start_workers() {
     context.credentials.take(first().credentials.keys());
     if (const auto shared = worker->part->share_doors(*part_); !shared) return shared;
   }
+  return {};
+}
+
+void RelayImpl::start_workers() {
   for (const auto& worker : workers_) {
     worker->thread = std::thread([&shard = worker->shard] { shard.run(); });
   }
-  return {};
 }
 
 Result<void> RelayImpl::reload_keys() {
@@ -192,6 +197,8 @@ Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate
   if (Result<void> loaded = first().credentials.reload(); !loaded) return loaded;
   ::unlink(state_file().c_str());  // an earlier run's: nobody is to find ports where nobody listens
   if (Result<void> listening = listen(); !listening) return listening;
+  if (const auto aside = store().checkpoint_aside(); !aside) return aside;
+  if (Result<void> prepared = prepare_workers(); !prepared) return prepared;
   set_public_url();
   common_->names_first = names_lead_here();
   const Options& options = this->options();
@@ -221,8 +228,7 @@ Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate
   open_journal();
   mention_lost_plans();
   store().set_patience(kStorePatience);
-  if (const auto aside = store().checkpoint_aside(); !aside) return aside;
-  if (Result<void> started = start_workers(); !started) return started;
+  start_workers();
   store_timer_.arm_in(kStorePoll);
   expiry_timer_.arm_in(kExpiryPoll);
   forget_apps();
@@ -454,70 +460,6 @@ void RelayImpl::poll_drain() {
     return drained_();
   }
   drain_timer_.arm_in(kDrainPoll);
-}
-
-// Signs anew, with the same key and so the same pin, when the names are others than last time or
-// two thirds of the certificate's life are over; where that fails, the old one serves on. What was
-// signed last is remembered beside it: a certificate that somebody put there is left alone.
-Result<void> make_certificate(const std::string& certificate, const std::string& key,
-                              const std::vector<std::string>& names) {
-  std::string wanted;
-  for (const std::string& name : names) wanted.append(name).append("\n");
-  const auto digest = [&] {
-    const auto pem = read_file(certificate, Code::KEY_FILE);
-    return pem ? hex(sha256(as_bytes(*pem))) + "\n" : std::string();
-  };
-  const std::string record = certificate + ".names";
-  const auto signed_last = read_file(record, Code::KEY_FILE);
-  if (::access(certificate.c_str(), F_OK) != 0) {
-    if (Result<void> made = net::ensure_self_signed(certificate, key, names); !made) return made;
-  } else {
-    const bool ours =
-        signed_last && signed_last->starts_with(digest()) && ::access(key.c_str(), F_OK) == 0;
-    if (!ours) return net::ensure_self_signed(certificate, key, names);
-    const Result<bool> due = net::certificate_is_due(certificate);
-    if (due && !*due && *signed_last == digest() + wanted) return {};
-    if (const Result<void> made = net::self_sign(certificate, key, names); !made) {
-      log::write(log::Level::error, "certificate.kept", made.error());
-      return {};
-    }
-  }
-  return write_file(record, digest() + wanted, 0644, Code::KEY_FILE);
-}
-
-// The relay's own TLS, and in `certificate` the file its pin is made of.
-Result<net::TlsContext> load_tls(const Options& options, std::string& certificate) {
-  std::string key = options.key_file;
-  certificate = options.certificate_file;
-  if (certificate.empty()) {
-    certificate = options.state_dir + "/cert.pem";
-    key = options.state_dir + "/key.pem";
-    // Names a certificate can be asked for; an address of "all interfaces" is none.
-    std::vector<std::string> names;
-    if (!options.domain.empty()) {
-      names.push_back(options.domain);
-      if (options.domain.find_first_not_of("0123456789.:") != std::string::npos &&
-          options.domain.find(':') == std::string::npos) {
-        names.push_back("*." + options.domain);
-      }
-    }
-    names.insert(names.end(), {"localhost", "127.0.0.1", "::1"});
-    const std::string& host = options.listen.host;
-    if (host != "0.0.0.0" && host != "::" && std::ranges::find(names, host) == names.end()) {
-      names.push_back(host);
-    }
-    if (Result<void> made = make_certificate(certificate, key, names); !made) {
-      return tl::unexpected(made.error());
-    }
-  }
-  Result<net::TlsContext> tls =
-      net::TlsContext::server(certificate, key, {net::kAlpnLeat, net::kAlpnHttp});
-  if (!tls) return tls;
-  for (const Options::Pair& pair : options.certificates) {
-    const auto added = tls->add_certificate(pair.certificate_file, pair.key_file);
-    if (!added) return tl::unexpected(added.error());
-  }
-  return tls;
 }
 
 Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {

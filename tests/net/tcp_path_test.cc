@@ -1,37 +1,25 @@
 // What the kernel says of a connection whose peer acknowledges at the same moment.
 #include "net/tcp_path.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <thread>
 
-#include "net/socket.h"
+#include "net/tls_fixture.h"
 
 namespace leat::net {
 namespace {
 
 TEST(TcpPath, AnAcknowledgementBetweenTwoQuestionsIsCountedOnce) {
-  const Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  ASSERT_EQ(::bind(listener.get(), generic, size), 0);
-  ASSERT_EQ(::listen(listener.get(), 1), 0);
-  ASSERT_EQ(::getsockname(listener.get(), generic, &size), 0);
-  const Fd ours(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  ASSERT_EQ(::connect(ours.get(), generic, size), 0);
-  const int on = 1;
-  ::setsockopt(ours.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  const TcpPair pair = tcp_pair();
+  for (const Fd* fd : {&pair.client, &pair.server}) ::fcntl(fd->get(), F_SETFL, 0);  // they wait
 
   // Answers each byte, so that an acknowledgement comes with the answer, from another processor.
-  std::thread peer([&listener] {
-    const Fd theirs(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  const Fd& ours = pair.client;
+  std::thread peer([&theirs = pair.server] {
     std::array<char, 256> bytes;
     for (ssize_t n; (n = ::recv(theirs.get(), bytes.data(), bytes.size(), 0)) > 0;) {
       if (::send(theirs.get(), bytes.data(), static_cast<std::size_t>(n), MSG_NOSIGNAL) < 0) return;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <thread>
 
+#include "base/limits.h"
 #include "relay/accounting.h"
 #include "relay/directory.h"
 #include "relay/ports.h"
@@ -115,6 +116,15 @@ class Shards : public World {
     return *agents.back();
   }
 
+  // Begins an answer that does not end.
+  void serve_much(const std::string& name, std::size_t size) {
+    serve(name).on_served = [size](Served& served) {
+      if (served.unsent() > 0) return;
+      served.reply().send("HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n" +
+                          std::string(size, 'x'));
+    };
+  }
+
   std::vector<std::unique_ptr<FakeAgent>> agents;
 };
 
@@ -171,39 +181,40 @@ TEST_F(Shards, AWebSocketGoesToItsAgentWithWhatFollowsItsHead) {
   ASSERT_TRUE(until([&] { return someone->has("pong") || someone->over(); })) << someone->text();
 }
 
-// With sockets that are as full as can be when they go.
+// Some of these sockets are so full when they go that nothing tells that they can be written to;
+// they are as good as others for as long as they are not read.
 TEST_F(Shards, WhoReadsSlowlyGetsBothAnswers) {
-  FakeAgent& a = serve("a");
-  FakeAgent& b = serve("b");
+  constexpr std::size_t kLeast = 1'000'000, kMost = 4'000'000, kStep = 150'000;
+  serve("b");
   std::vector<std::unique_ptr<Visitor>> visitors;
-  for (std::size_t size = 1'000'000; size <= 4'000'000; size += 250'000) {
-    a.on_served = [size](Served& served) {
+  for (std::size_t size = kLeast; size <= kMost; size += kStep) {
+    const std::string name = "a" + std::to_string(size);
+    agents.push_back(other_agent(name, {http(name)}));
+    agents.back()->on_served = [size](Served& served) {
       if (served.has("\r\n\r\n") && served.unsent() == 0) {
         served.answer("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n" +
                       std::string(size, 'x'));
       }
     };
-    const std::size_t asked = b.streams.size();
+    FakeAgent& agent = *agents.back();
+    ASSERT_TRUE(until([&] { return agent.settled(); }));
     visitors.push_back(plain_visitor());
     ASSERT_TRUE(until([&] { return visitors.back()->ready(); }));
     visitors.back()->pause(true);
-    visitors.back()->get("/tunnel/a/").get("/tunnel/b/");
-    for (int i = 0; i < 30 && b.streams.size() == asked; ++i) pass(std::chrono::milliseconds(10));
-    visitors.back()->pause(false);
-    EXPECT_TRUE(until([&] { return visitors.back()->has("<b>") || visitors.back()->over(); }));
-    EXPECT_TRUE(visitors.back()->has("<b>")) << size;
+    visitors.back()->get("/tunnel/" + name + "/").get("/tunnel/b/");
+  }
+  pass(limits::kHeadTimeout + std::chrono::seconds(1));
+  for (const auto& each : visitors) {
+    each->pause(false);
+    EXPECT_TRUE(until([&] { return each->has("<b>") || each->over(); }));
+    EXPECT_TRUE(each->has("<b>")) << each->text().size();
   }
 }
 
 TEST_F(Shards, ARelayEndsWithStreamsOnAllOfThem) {
   std::vector<std::unique_ptr<Visitor>> visitors;
   for (const std::string name : {"a", "b", "c"}) {
-    FakeAgent& agent = serve(name);
-    agent.on_served = [](Served& served) {
-      if (served.unsent() > 0) return;
-      served.reply().send("HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n" +
-                          std::string(4'000'000, 'x'));
-    };
+    serve_much(name, 4'000'000);
     for (int i = 0; i < 4; ++i) {
       visitors.push_back(visitor());
       visitors.back()->get("/tunnel/" + name + "/");
@@ -250,17 +261,11 @@ class ShardsWithAQuota : public Shards {
 
 TEST_F(ShardsWithAQuota, WhatAnOwnerMovesOnAllOfThemIsLimitedToTheByte) {
   std::vector<std::unique_ptr<Visitor>> visitors;
-  for (const std::string name : {"a", "b", "c"}) {
-    FakeAgent& agent = serve(name);
-    agent.on_served = [](Served& served) {
-      if (served.unsent() > 0) return;
-      served.reply().send("HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n" +
-                          std::string(2'000'000, 'x'));
-    };
-    for (int i = 0; i < 3; ++i) {
-      visitors.push_back(visitor());
-      visitors.back()->get("/tunnel/" + name + "/", "Connection: close\r\n");
-    }
+  for (const char* name : {"a", "b", "c"}) serve_much(name, 2'000'000);
+  for (int i = 0; i < 9; ++i) {
+    const std::string name(1, static_cast<char>('a' + i % 3));
+    visitors.push_back(visitor());
+    visitors.back()->get("/tunnel/" + name + "/", "Connection: close\r\n");
   }
   ASSERT_TRUE(until(
       [&] { return std::ranges::all_of(visitors, [](const auto& one) { return one->over(); }); }));
