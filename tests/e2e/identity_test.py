@@ -112,11 +112,12 @@ class Join(harness.Case):
 
     def test_elsewhere_the_first_token_is_in_a_file(self):
         relay = self.relay()
-        log = relay.process.log()
+        kept = relay.folder / "first-token"
+        log = wait_until(lambda: "token invite" in relay.process.log() and relay.process.log(),
+                         "the relay has said how agents join", alive=[relay.process])
+        self.assertIn(str(kept), log)
         self.assertNotIn("leat_", log)
         self.assertNotIn("/join#", log)
-        kept = relay.folder / "first-token"
-        self.assertIn(str(kept), log)
         self.assertEqual(stat.S_IMODE(kept.stat().st_mode), 0o600)
         self.agent(relay, "http", self.origin().address, token=kept.read_text().strip())
 
