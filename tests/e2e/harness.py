@@ -142,8 +142,10 @@ class Relay:
         self.pin = self.state["fingerprint"]
 
     def _serving(self):
+        """relay.json is there first; how agents come is said last."""
         state = read_json(self.folder / "relay.json")
-        return state if state and state["pid"] == self.process.pid else None
+        said = state and state["pid"] == self.process.pid and "leat token invite" in self.process.log()
+        return state if said else None
 
     def plain(self):
         return split_address(self.state["plain_listen"])
