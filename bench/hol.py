@@ -1,15 +1,18 @@
 #!/usr/bin/python3
 """Head of line: what bulk does to a token stream beside it, through one tunnel, on one routed link.
 
-    hol.py [--cc cubic,bbr] [--delay-ms N] [--loss P] [--upload] [--neighbours N] [--tunnels floor,leat,…]
-           [--bulk 8] [--duration 60] [--json FILE] [--trace FOLDER]
+    hol.py [--cc cubic,bbr] [--delay-ms N] [--loss P] [--upload] [--heads] [--neighbours N]
+           [--tunnels floor,leat,…] [--bulk 8] [--duration 60] [--json FILE] [--trace FOLDER]
 
 Through each tunnel: so many bulk streams that saturate a 50 Mbit/s bottleneck with a queue of 200 ms, and
 a token of 100 bytes every 20 ms. `floor` is the same tokens on a TCP connection of their own beside one
 bulk connection, with no tunnel; `direct` is as many bulk connections as the tunnels have streams. Every
 byte is checked. Bulk is given as the share of what TCP can carry on the link (1448 bytes in a frame of
 1514). Under cubic leat is refused bbr, as a stock kernel refuses it. With --neighbours so many ordinary
-downloads without a tunnel run beside; their share is not counted as bulk. Needs root.
+downloads without a tunnel run beside; their share is not counted as bulk. With --upload all of it goes from
+the visitor to the service. With --heads the visitor's side is HTTP: bulk are the bodies of uploads, and
+beside them small requests follow each other on one kept connection, whose time from the first byte of the
+head to the last of the answer stands where the tokens' delay does; `leat-http` is leat then. Needs root.
 """
 
 import argparse
@@ -42,25 +45,37 @@ def measure(name, cc, arguments):
         bulk = min(arguments.bulk, kind.streams or arguments.bulk)
         up = arguments.upload
         load = {"upload" if up else "download": bulk, "notes" if up else "tokens": 1, **pace}
+        if arguments.heads:
+            load = {"upload": bulk, "http": True, "requests": 1, "path": tunnel.path, **pace}
         if arguments.trace:
             pathlib.Path(arguments.trace).mkdir(parents=True, exist_ok=True)
             load["trace"] = pathlib.Path(arguments.trace) / f"{name}-{cc}.csv"
-        visitor = tunnels.start_client(link, to, **load)
+        visits = [("ours", to, load)]
         if arguments.neighbours:
-            time.sleep(arguments.neighbours_after)
-            pace["warmup"] -= arguments.neighbours_after
-            beside = tunnels.start_client(link, tunnel.backend, seed=99, **pace,
-                                          **{"upload" if up else "download": arguments.neighbours})
-        report = tunnels.finish(visitor)
-        if arguments.neighbours:
-            report["neighbours"] = tunnels.finish(beside)
+            others = {"upload" if up else "download": arguments.neighbours, "seed": 99, **pace}
+            visits.append(("theirs", tunnel.backend, others))
+        if arguments.neighbours_after < 0:
+            visits.reverse()
+        clients = {}
+        for whose, where, what in visits:
+            if clients:
+                time.sleep(abs(arguments.neighbours_after))
+                what["warmup"] -= abs(arguments.neighbours_after)
+            clients[whose] = tunnels.start_client(link, where, **what)
+        report = tunnels.finish(clients["ours"])
+        if "theirs" in clients:
+            report["neighbours"] = tunnels.finish(clients["theirs"])
     return summary(report, up, arguments)
 
 
 def summary(report, up, arguments):
     capacity = arguments.rate_mbit / 8 * 1448 / 1514
-    bulk, tokens = report["upload" if up else "download"], report["notes" if up else "tokens"]
-    out = {"token_ms": tokens["delay_ms"], "gap_ms": tokens["gap_ms"], "bulk_MB_per_s": bulk["MB_per_s"],
+    if arguments.heads:
+        bulk, delay, gap = report["upload"], report["requests"]["took_ms"], {}
+    else:
+        bulk, tokens = report["upload" if up else "download"], report["notes" if up else "tokens"]
+        delay, gap = tokens["delay_ms"], tokens["gap_ms"]
+    out = {"token_ms": delay, "gap_ms": gap, "bulk_MB_per_s": bulk["MB_per_s"],
            "bulk_share": bulk["MB_per_s"] / capacity, "jain": bulk["jain"], "faults": report["faults"]}
     if "neighbours" in report:
         others = report["neighbours"]["upload" if up else "download"]["MB_per_s"]
@@ -86,7 +101,7 @@ def row(name, cc, run):
         return f"{name:8} {cc:6} failed: {run['error']}"
     token = run["token_ms"]
     text = (f"{name:8} {cc:6} {token['p50']:8.1f} {token['p90']:8.1f} {token['p99']:8.1f} "
-            f"{token['max']:8.1f} {run['gap_ms']['p99']:8.1f} {100 * run['bulk_share']:8.1f} {run['jain']:6.3f}")
+            f"{token['max']:8.1f} {run['gap_ms'].get('p99', 0):8.1f} {100 * run['bulk_share']:8.1f} {run['jain']:6.3f}")
     if "our_share" in run:
         text += f"  {100 * run['our_share']:5.1f} % beside neighbours"
     if run["faults"]:
@@ -108,9 +123,11 @@ def main():
     parser.add_argument("--delay-ms", type=float, default=0, help="each way")
     parser.add_argument("--loss", type=float, default=0, help="share of packets, each way")
     parser.add_argument("--upload", action="store_true", help="from the visitor to the service")
+    parser.add_argument("--heads", action="store_true", help="HTTP requests beside HTTP uploads")
     parser.add_argument("--neighbours", type=int, default=0, help="ordinary downloads on the same link")
     parser.add_argument("--neighbours-after", type=float, default=3,
-                        help="seconds that the tunnel is there before them, at most --warmup")
+                        help="seconds that the tunnel is there before them, or they before it where it is "
+                        "negative; at most --warmup")
     parser.add_argument("--bulk", type=int, default=8, help="streams through each tunnel")
     parser.add_argument("--warmup", type=float, default=5, help="seconds")
     parser.add_argument("--duration", type=float, default=60, help="seconds")

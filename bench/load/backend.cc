@@ -67,7 +67,7 @@ class Opening final : public Flow {
     const ssize_t n = ::recv(fd(), bytes + got_, sizeof request_ - got_, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     got_ += static_cast<std::size_t>(std::max<ssize_t>(n, 0));
-    if (n > 0 && bytes[0] == 'G') {  // of GET; no Request begins so
+    if (n > 0 && (bytes[0] == 'G' || bytes[0] == 'P')) {  // of GET, POST; no Request begins so
       Loop& here = loop();
       std::string begun(reinterpret_cast<const char*>(bytes), got_);
       return here.add(std::make_unique<HttpService>(here.release(*this), std::move(begun)));

@@ -1,6 +1,7 @@
 #include "load/client.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -48,6 +49,7 @@ class Client {
   template <typename Begin>
   void open(unsigned count, Kind kind, Begin begin);
   void open_bulk();
+  bool begin(const Opened& opened);
   void open_tokens();
   void open_calls(unsigned count, const CallPlan& plan, CallLogs& logs);
   void hold();
@@ -88,14 +90,24 @@ void Client::open(unsigned count, Kind kind, Begin begin) {
   }
 }
 
+bool Client::begin(const Opened& o) {
+  if (plan_.http ? begin_bulk(o.fd, plan_.path, o.request)
+                 : send_small(o.fd, bytes_of(o.request))) {
+    return true;
+  }
+  fault("bulk was not begun");
+  ::close(o.fd);
+  return false;
+}
+
 void Client::open_bulk() {
   open(plan_.download, Kind::download, [this](const Opened& o) {
-    send_small(o.fd, bytes_of(o.request));
+    if (!begin(o)) return;
     const auto& progress = downloads_.emplace_back().progress;
     loop().add(std::make_unique<BulkReceiver>(o.fd, o.request, progress, false));
   });
   open(plan_.upload, Kind::upload, [this](const Opened& o) {
-    send_small(o.fd, bytes_of(o.request));
+    if (!begin(o)) return;
     loop().add(std::make_unique<BulkSender>(o.fd, o.request, uploads_.emplace_back().progress));
   });
 }

@@ -13,6 +13,7 @@ namespace leat::bench {
 struct Plan {
   HostPort to;
   unsigned download = 0, upload = 0;  // bulk streams
+  bool http = false;                  // … as bodies of HTTP messages
   unsigned tokens = 0, notes = 0;     // token streams from and to the backend
   unsigned pings = 0;                 // 64 bytes there and back, one at a time
   unsigned events = 0;                // token streams as server-sent events

@@ -8,11 +8,15 @@
 #include <cstdio>
 
 #include "base/limits.h"
+#include "load/socket.h"
 
 namespace leat::bench {
 namespace {
 
 constexpr std::size_t kLongestHead = 16 * limits::KiB;
+
+// Of a body that nobody sees the end of; told, so that it needs no framing of its own.
+std::string endless() { return "Content-Length: " + std::to_string(std::uint64_t{1} << 50); }
 
 // A number of the query; 0 when it is not there.
 std::uint64_t query(std::string_view target, std::string_view name) {
@@ -68,6 +72,12 @@ void HttpService::answer_all() {
       Loop& here = loop();
       return here.add(std::make_unique<EventSender>(here.release(*this), request));
     }
+    if (target.find("/bulk") != target.npos) {
+      return answer_bulk({.kind = head.starts_with("POST") ? Kind::upload : Kind::download,
+                          .sample = static_cast<std::uint32_t>(
+                              std::clamp<std::uint64_t>(query(target, "sample"), 1, UINT32_MAX)),
+                          .seed = query(target, "seed")});
+    }
     const bool last =
         head.find("Connection: close") != head.npos || head.find("connection: close") != head.npos;
     const std::string answer =
@@ -76,6 +86,37 @@ void HttpService::answer_all() {
         (last ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n") + std::string(small_body());
     if (!send_small(fd(), as_bytes(answer)) || last) return loop().end(*this);
   }
+}
+
+void HttpService::answer_bulk(const Request& request) {
+  const std::string answer =
+      "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n" + endless() + "\r\n\r\n";
+  if (!send_small(fd(), as_bytes(answer))) return loop().end(*this);
+  Loop& here = loop();
+  const int fd = here.release(*this);
+  auto progress = std::make_shared<Progress>();
+  if (request.kind == Kind::download) {
+    here.add(std::make_unique<BulkSender>(fd, request, std::move(progress)));
+  } else {
+    here.add(std::make_unique<BulkReceiver>(fd, request, std::move(progress), true));
+  }
+}
+
+bool begin_bulk(int fd, const std::string& path, const Request& request) {
+  const bool upload = request.kind == Kind::upload;
+  std::string head = (upload ? "POST " : "GET ") + path +
+                     "bulk?seed=" + std::to_string(request.seed) +
+                     "&sample=" + std::to_string(request.sample) + " HTTP/1.1\r\nHost: bench\r\n";
+  if (upload) head += "Content-Type: application/octet-stream\r\n" + endless() + "\r\n";
+  if (!send_small(fd, as_bytes(head + "\r\n"))) return false;
+  // One at a time: what follows the head is the flow's.
+  std::string answer;
+  for (char byte = 0; !answer.ends_with("\r\n\r\n"); answer.push_back(byte)) {
+    if (answer.size() > kLongestHead || !wait_readable(fd) || ::recv(fd, &byte, 1, 0) != 1) {
+      return false;
+    }
+  }
+  return answer.starts_with("HTTP/1.1 200 ");
 }
 
 // --- events ---

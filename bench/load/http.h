@@ -1,7 +1,8 @@
 // The load generator as an HTTP service and its reader. `GET …/answer` gets a small body at once;
 // `GET …/events?every_us=N&bytes=N&seed=N` gets server-sent events for ever, each a token: its
 // number and the time at which it came into being in decimal, then content in hexadecimal, `bytes`
-// in all with its blank line.
+// in all with its blank line. `/bulk?seed=N&sample=N` is bulk in bodies that do not end: GET gets a
+// download, and to POST it is an upload, whose reports are the answer's body (wire.h).
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,7 @@ class HttpService final : public Flow {
 
  private:
   void answer_all();
+  void answer_bulk(const Request& request);
 
   std::string head_;
 };
@@ -67,5 +69,9 @@ class EventReceiver final : public Flow {
 
 // The request for the events of `request` below `path` (ends in '/').
 std::string events_request(const std::string& path, const Request& request);
+
+// Asks for the bulk of `request` below `path` and waits for the answer's head. Then the connection
+// is as behind a Request: bodies go their own way. False: another answer, or none in time.
+bool begin_bulk(int fd, const std::string& path, const Request& request);
 
 }  // namespace leat::bench

@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
   client->add_option("--to", to, "HOST:PORT")->required();
   client->add_option("--download", plan.download, "bulk streams from the backend");
   client->add_option("--upload", plan.upload, "bulk streams to the backend");
+  client->add_flag("--http", plan.http, "bulk in bodies of HTTP messages");
   client->add_option("--tokens", plan.tokens, "token streams from the backend");
   client->add_option("--notes", plan.notes, "token streams to the backend");
   client->add_option("--pings", plan.pings, "64 bytes there and back, so many at once");

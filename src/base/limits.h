@@ -23,6 +23,7 @@ inline constexpr std::size_t kLinkAckBytes = 64 * KiB;  // acknowledge after so 
 inline constexpr auto kLinkAckDelay = 10ms;             // … or so long after the first of them
 inline constexpr auto kLinkPingInterval = 2s;           // when nothing else was received
 inline constexpr auto kLinkDead = 6s;                   // no byte for so long: the carrier is gone
+inline constexpr auto kLinkStuck = 30s;                 // … or no ack of what was sent
 inline constexpr auto kLinkHandshake = 10s;             // challenge to opened
 inline constexpr auto kLinkGrace = 60s;                 // a session waits so long for a carrier
 
@@ -107,18 +108,25 @@ inline constexpr auto kIdleBody = 600s;       // answer begun, nothing moves
 // --- Control stream ---
 inline constexpr std::size_t kControlMessage = 64 * KiB;
 inline constexpr std::size_t kOpenStreamMessage = 4 * KiB;
-inline constexpr auto kOpenReply = 15s;                 // longer than the agent's dial may take
-inline constexpr std::size_t kControlTunnels = 1024;    // of one session, bound or asked for
-inline constexpr std::size_t kSessionRules = 4 * MiB;   // for visitors, of all its tunnels
-inline constexpr std::size_t kTunnelHosts = 16;         // names that one tunnel may bring
-inline constexpr auto kLeastIdle = 1s;                  // what an agent may ask for a tunnel …
-inline constexpr auto kMostIdle = 168h;                 // … instead of kFirstByte and kIdleBody
-inline constexpr std::size_t kControlOutput = 1 * MiB;  // answers the agent has not read
-inline constexpr std::size_t kTokenSessions = 64;       // of one credential, alive at once
-inline constexpr std::size_t kOpenRoomSessions = 1024;  // of agents without a credential
-inline constexpr std::size_t kTokenTunnels = 4096;      // ids that one credential may own …
+inline constexpr auto kOpenReply = 15s;                   // longer than the agent's dial may take
+inline constexpr std::size_t kControlTunnels = 1024;      // of one session, bound or asked for
+inline constexpr std::size_t kSessionRules = 1 * MiB;     // for visitors, of all its tunnels
+inline constexpr std::size_t kTunnelHosts = 16;           // names that one tunnel may bring
+inline constexpr auto kLeastIdle = 1s;                    // what an agent may ask for a tunnel …
+inline constexpr auto kMostIdle = 168h;                   // … instead of kFirstByte and kIdleBody
+inline constexpr std::size_t kControlOutput = 512 * KiB;  // answers the agent has not read
+inline constexpr std::size_t kTokenSessions = 64;         // of one credential, alive at once
+inline constexpr std::size_t kOpenRoomSessions = 1024;    // of agents without a credential
+inline constexpr std::size_t kTokenTunnels = 4096;        // ids that one credential may own …
 inline constexpr Rate kTokenClaims{1024, 16};  // … how fast new ones are written down …
 inline constexpr Rate kTokenWrites{64, 4};     // … and in how many waits for the disk
+
+// All that a session holds (docs/flow_control.md). The table is at its largest with every stream
+// open, at 320 bytes each; mux_memory_test measures what they take.
+inline constexpr std::size_t kStreamTable = std::size_t{kMaxStreamsNative} * 320;
+static_assert(kSessionReceiveBudget + kLinkLog + 2 * kRing + kControlQueue + kStreamTable +
+                  kSessionRules + kControlOutput <=
+              kSessionBudget);
 
 // A session whose carrier was silent for longer is asked only where there is no other: pings bring
 // a byte every 2 s.

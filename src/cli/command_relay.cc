@@ -36,13 +36,9 @@ bool wants_token(const relay::Options& options) {
 }
 
 // What is no terminal is most likely a log, which others read: no credential is printed there.
-// Where the first token is then, readable by its owner alone.
-std::string first_token_file(const relay::Options& options) {
-  return options.state_dir + "/first-token";
-}
+bool seen() { return ::isatty(STDOUT_FILENO) == 1; }
 
 void show(const relay::Info& info, const relay::Options& options) {
-  const bool seen = ::isatty(STDOUT_FILENO) == 1;
   std::vector<BoxLine> lines = {{"address", info.public_url}, {"listening", info.listen.text()}};
   if (info.plain_listen) lines.push_back({"plain HTTP", info.plain_listen->text()});
   if (info.admin_listen) {
@@ -70,7 +66,7 @@ void show(const relay::Info& info, const relay::Options& options) {
         "\nStart it with --domain YOUR-PUBLIC-NAME-OR-IP.\n";
   }
   const std::string command = "leat http 11434 " + agent_door(info, options).flags();
-  if (info.first_token && seen) {
+  if (info.first_token && seen()) {
     out +=
         "\nA token was made; it is shown this once. At home, for a service on port 11434:\n\n  "
         "LEAT_TOKEN=";
@@ -78,16 +74,9 @@ void show(const relay::Info& info, const relay::Options& options) {
   } else {
     out += "\nAt home, with a token in LEAT_TOKEN, for a service on port 11434:\n\n  " + command +
            "\n\n";
-    if (info.first_token) {
-      const std::string path = first_token_file(options);
-      const std::string text = std::string(info.first_token->reveal()) + "\n";
-      const Result<void> kept = write_file(path, text, 0600, Code::STATE_DIR);
-      if (kept) {
-        out += "A token was made; it is in " + path +
-               ", which only you may read. It is not needed here.\n\n";
-      } else {
-        log::write(log::Level::warn, "the first token was not kept", kept.error());
-      }
+    if (info.first_token_kept) {
+      out += "A token was made; it is in " + options.first_token_file +
+             ", which only you may read. It is not needed here.\n\n";
     } else if (wants_token(options)) {
       out +=
           "No token that is in force has been used yet. This makes one:\n\n  leat token create "
@@ -95,7 +84,7 @@ void show(const relay::Info& info, const relay::Options& options) {
           options.state_dir + " --name laptop\n\n";
     }
   }
-  if (seen && info.join_code) {
+  if (seen() && info.join_code) {
     out += invitation_text(agent_door(info, options), *info.join_code);
   } else {
     out +=
@@ -122,8 +111,9 @@ Result<net::Fd> lock_state(const std::string& directory) {
 }  // namespace
 
 int run_relay(const RelayArguments& arguments) {
-  const auto options = relay_options(arguments);
+  auto options = relay_options(arguments);
   if (!options) return report(options.error());
+  if (!seen()) options->first_token_file = options->state_dir + "/first-token";
   net::Shard shard;
   Daemon daemon(shard);
   auto lock = lock_state(options->state_dir);

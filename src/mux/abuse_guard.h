@@ -44,7 +44,8 @@ class AbuseGuard {
   [[nodiscard]] bool reset(Time now) { return resets_.take(1, now); }
   // The peer sent a ping, or answered one we did not send.
   [[nodiscard]] bool ping(Time now) { return pings_.take(1, now); }
-  // A frame without SYN, FIN or RST that carried `useful` bytes of data or credit.
+  // A frame without SYN or RST that carried `useful` bytes of data or credit, and no news: the FIN
+  // and the first ACK of a stream that is there are free.
   [[nodiscard]] bool frame(std::uint32_t useful, Time now) {
     return useful >= limits::kFrameOverhead || waste_.take(limits::kFrameOverhead - useful, now);
   }

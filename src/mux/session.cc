@@ -27,7 +27,7 @@ Config Config::bare(Role role) {
 
 namespace {
 
-constexpr std::uint32_t kWidest = 512 * limits::MiB;  // far from where sums of credit overflow
+constexpr std::uint32_t kWidest = 128 * limits::MiB;  // sums and products of credit stay small
 
 // yamux grants 256 KiB whether we like it or not.
 Config sane(Config config) {

@@ -44,7 +44,7 @@ struct Config {
   std::size_t max_frame = limits::kMaxFrameNative;  // data bytes in a frame we send
   std::uint32_t max_streams = limits::kMaxStreamsNative;
   std::uint32_t initial_window = limits::kInitialWindow;
-  std::uint32_t max_window = limits::kMaxWindow;  // growth stops here; at most 512 MiB
+  std::uint32_t max_window = limits::kMaxWindow;  // growth stops here; at most 128 MiB
   std::size_t receive_budget = limits::kSessionReceiveBudget;
   // What the sessions of this thread draw on together; it outlives them. Null: this session has
   // receive_budget to itself.

@@ -119,9 +119,11 @@ Fatal Session::Impl::on_stream_frame(const Header& header) {
     const Fatal fault = admit(header, stream);
     if (fault != Fatal::none) return fault;
   } else {
-    const bool news = header.has(flag::fin) ||
-                      (header.has(flag::ack) && stream != nullptr && unanswered(stream->state));
-    if (!news && !guard.frame(header.length, clock)) return Fatal::flood;
+    // To a stream that is not there only data is of any use: it has cost its sender as much.
+    const bool news = stream != nullptr && (header.has(flag::fin) ||
+                                            (header.has(flag::ack) && unanswered(stream->state)));
+    const bool useful = stream != nullptr || header.type == Type::data;
+    if (!news && !guard.frame(useful ? header.length : 0, clock)) return Fatal::flood;
   }
   return stream == nullptr ? Fatal::none : apply(*stream, header);
 }

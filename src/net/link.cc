@@ -55,6 +55,7 @@ bool Link::attach(std::uint64_t peer_received, Time now) {
   i.ack_at = kNever;
   i.ack_is_due = false;
   i.last_received = now;
+  i.unacked_since = kNever;
   return true;
 }
 
@@ -76,20 +77,27 @@ bool Link::log_full() const { return impl_->log.full(); }
 
 bool Link::Impl::ack_due(Time now) const { return ack_is_due || ack_at <= now; }
 
+// Whoever speaks and takes nothing is as gone as the silent.
+Time Link::Impl::dead_at() const {
+  const Time silent = last_received + limits::kLinkDead;
+  return unacked_since == kNever ? silent : std::min(silent, unacked_since + limits::kLinkStuck);
+}
+
 // What is due is remembered, so that no deadline of the past is reported while the carrier is
 // blocked.
 Time Link::next_deadline() const {
   const Impl& i = *impl_;
   if (i.bare || !i.attached || i.fault != LinkFault::none) return kNever;
-  const Time dead = i.last_received + limits::kLinkDead;
-  if (i.closing) return dead;
+  if (i.closing) return i.dead_at();
   const bool pinging = i.ping_waits || i.ping_unanswered;
-  return std::min({dead, i.ack_at, pinging ? kNever : i.last_received + limits::kLinkPingInterval});
+  return std::min(
+      {i.dead_at(), i.ack_at, pinging ? kNever : i.last_received + limits::kLinkPingInterval});
 }
 
 void Link::paused(Time now) {
   Impl& i = *impl_;
   i.last_received = now;
+  if (i.unacked_since != kNever) i.unacked_since = now;
   // Nothing is read, so nothing is answered: a ping of ours is what the peer hears meanwhile.
   if (i.attached && !i.bare && now >= i.ping_sent + limits::kLinkPingInterval) i.ping_waits = true;
 }
@@ -103,7 +111,7 @@ LinkFault Link::on_deadline(Time now) {
     i.ack_at = kNever;
   }
   if (now >= i.last_received + limits::kLinkPingInterval && !i.ping_unanswered) i.ping_waits = true;
-  if (now >= i.last_received + limits::kLinkDead) i.fault = LinkFault::dead;
+  if (now >= i.dead_at()) i.fault = LinkFault::dead;
   return i.fault;
 }
 

@@ -34,7 +34,7 @@ enum class LinkFault : std::uint8_t {
   none,
   bad_chunk,  // unknown kind, wrong length, out of place, or a pong that answers nothing
   bad_ack,    // acknowledges what was never sent on this carrier, or nothing new
-  dead,       // nothing received for limits::kLinkDead
+  dead,       // nothing received for limits::kLinkDead, or nothing acknowledged for kLinkStuck
   closed,     // the peer sent close; close_code() and close_text()
 };
 const char* name(LinkFault fault);

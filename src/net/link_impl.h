@@ -33,6 +33,7 @@ struct Link::Impl {
 
   // link.cc
   bool ack_due(Time now) const;
+  Time dead_at() const;
 
   LinkUpper& upper;
   const bool bare;
@@ -53,6 +54,7 @@ struct Link::Impl {
   std::uint64_t ping_value = 0;  // of the last one sent
   std::uint64_t pong_seen = 0;   // the last one answered
   Time ping_sent{};              // long ago
+  Time unacked_since = kNever;   // nothing of what was sent was acknowledged; kNever: all of it is
   bool closing = false;          // close() was called
   bool last_data = false;        // … and the upper layer has been asked once more
   bool close_sent = false;

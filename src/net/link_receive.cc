@@ -84,6 +84,7 @@ LinkFault Link::Impl::on_number(std::uint64_t value, Time now) {
       if (value <= stats.acked || value > sent) return LinkFault::bad_ack;
       log.release(value);
       stats.acked = value;
+      unacked_since = value < sent ? now : kNever;
       stats.log_bytes = log.memory();
       return LinkFault::none;
     case ChunkKind::ping:

@@ -36,6 +36,7 @@ Bytes Link::Impl::pull(std::size_t max, Time now) {
   if (max < front) return {};
   const MutableBytes chunk = data_chunk(max - front);
   if (!attached) return {};  // the upper layer gave up the carrier while it was asked
+  if (!chunk.empty()) unacked_since = std::min(unacked_since, now);
   const bool send_ack = ack_waits && (!chunk.empty() || ack_due(now));
   front = kNumberChunk * (pong_waits + ping_waits + send_ack);
 

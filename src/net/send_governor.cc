@@ -25,6 +25,8 @@ constexpr Duration kBaseAge = 10s;
 constexpr Duration kFirstBackoff = 2s, kLastBackoff = 16s;
 constexpr Duration kCrowdedFor = 300ms;
 constexpr int kSureDrains = 4;
+constexpr Duration kSoonest = 500us, kLatest = 10ms;  // to the next look at the path
+constexpr Duration kStill = 200ms;  // longer than acknowledgements are held back on any path
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
@@ -57,6 +59,7 @@ void SendGovernor::sample(const PathSample& path, bool held_back) {
     base_rtt_ = path.rtt;
     base_at_ = path.at;
   }
+  if (path.acked != last_.acked || path.outstanding == 0) progress_at_ = path.at;
   last_ = path;
   if (mode_ != Mode::unbounded && path.rtt > 0ns) step(path);
 }
@@ -249,8 +252,15 @@ std::size_t SendGovernor::allowance(std::size_t ring) const {
   return std::min(unsent < a ? a - unsent : 0, outstanding < b ? b - outstanding : 0);
 }
 
-Duration SendGovernor::retry_in() const { return 500us; }
+Duration SendGovernor::retry_in(std::size_t missing) const {
+  if (last_.at - progress_at_ > std::max<Duration>(kStill, 4 * last_.rtt)) return kLatest;
+  if (recent_rate() == 0) return kSoonest;
+  const double wait = static_cast<double>(missing) / static_cast<double>(recent_rate());
+  return wait < seconds(kLatest)
+             ? std::max(kSoonest, Duration(static_cast<Duration::rep>(wait * 1e9)))
+             : kLatest;
+}
 
-Duration SendGovernor::sample_every() const { return 500us; }
+Duration SendGovernor::sample_every() const { return kSoonest; }
 
 }  // namespace leat::net

@@ -61,8 +61,9 @@ class SendGovernor {
 
   // Bytes that may be put into the ring now, `ring` of them being there already.
   std::size_t allowance(std::size_t ring) const;
-  // When the allowance may have grown enough to try again: a fraction of the queue's drain time.
-  Duration retry_in() const;
+  // When `missing` more bytes may be allowed: after the time the path takes for them, between 0.5
+  // and 10 ms; the latter too while nothing arrives at all.
+  Duration retry_in(std::size_t missing) const;
   // How old a sample may get while sending.
   Duration sample_every() const;
 
@@ -94,6 +95,7 @@ class SendGovernor {
 
   Mode mode_;
   PathSample last_{};
+  Time progress_at_{};  // something had arrived, or nothing was on the way
   Time entered_{};
 
   // Delivery rate: the highest of the last few intervals in which we were held back.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cassert>
+#include <cstdlib>
 #include <utility>
 
 #include "base/limits.h"
@@ -23,7 +23,7 @@ constexpr auto kCloseTimeout = std::chrono::seconds(2);
 // being fed.
 class ReceiveBuffer {
  public:
-  ReceiveBuffer() : bytes_(buffers_[depth_++]) { assert(depth_ <= buffers_.size()); }
+  ReceiveBuffer() : bytes_(next()) {}
   ~ReceiveBuffer() { --depth_; }
   ReceiveBuffer(const ReceiveBuffer&) = delete;
   ReceiveBuffer& operator=(const ReceiveBuffer&) = delete;
@@ -32,6 +32,10 @@ class ReceiveBuffer {
 
  private:
   using Buffer = std::array<std::uint8_t, limits::kRing>;
+  static Buffer& next() {
+    if (depth_ == buffers_.size()) std::abort();  // a session in a session in a session
+    return buffers_[depth_++];
+  }
   static thread_local std::array<Buffer, 2> buffers_;
   static thread_local std::size_t depth_;
   const MutableBytes bytes_;
@@ -222,15 +226,18 @@ bool SessionDriver::fill(std::size_t& moved) {
 // old or used up, so that at speed one question serves many records.
 std::size_t SessionDriver::may_send() {
   if (!governed_) return record_;
-  if (shard_.now() - sampled_ >= governor_.sample_every()) sample_path();
+  const bool asked = shard_.now() - sampled_ >= governor_.sample_every();
+  if (asked) sample_path();
   std::size_t room = governor_.allowance(since_sample_);
-  if (room < kLeastRecord) {
+  if (room < kLeastRecord && governed_ && !(asked && carrier_->unsent() == 0)) {
     carrier_->flush();  // what the kernel can send at once does not count
     sample_path();
     room = governor_.allowance(since_sample_);
   }
   if (room < kLeastRecord && governed_) {
-    if (link_.wants_pull(shard_.now()) || mux_.wants_pull()) pace_.arm_in(governor_.retry_in());
+    if (link_.wants_pull(shard_.now()) || mux_.wants_pull()) {
+      pace_.arm_in(governor_.retry_in(kLeastRecord - room));
+    }
     return 0;
   }
   return std::min(room, record_);

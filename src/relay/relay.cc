@@ -104,6 +104,7 @@ class RelayImpl final : public Relay {
   Context& first() const { return part_->context; }
   store::Store& store() const { return first().store; }
   Result<void> write_state();
+  void keep_first_token();
   void forget_state();
   void open_journal();
   void mention_lost_plans();
@@ -209,6 +210,7 @@ Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate
     Result<Secret> token = store().create_token("first", options.plans.operators);
     if (!token) return tl::unexpected(token.error());
     info_.first_token = std::move(*token);
+    keep_first_token();
   }
   // Not worth a start that fails: a database that cannot be written serves those it knows.
   if (Result<Secret> code = store().create_code({.plan = options.plans.operators}); code) {
@@ -233,6 +235,18 @@ Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate
   expiry_timer_.arm_in(kExpiryPoll);
   forget_apps();
   return write_state();
+}
+
+// Before relay.json, for which scripts wait.
+void RelayImpl::keep_first_token() {
+  const std::string& file = options().first_token_file;
+  if (file.empty()) return;
+  const std::string text = std::string(info_.first_token->reveal()) + "\n";
+  if (const auto kept = write_file(file, text, 0600, Code::STATE_DIR); kept) {
+    info_.first_token_kept = true;
+  } else {
+    log::write(log::Level::warn, "the first token was not kept", kept.error());
+  }
 }
 
 Result<void> RelayImpl::listen() {

@@ -21,6 +21,7 @@ struct Info {
   std::string pin;                    // "sha256:…" of the certificate's key
   std::string public_url;             // "https://host:port"
   std::optional<Secret> first_token;  // made now, because there was none
+  bool first_token_kept = false;      // … and Options::first_token_file has it
   std::optional<Secret> join_code;    // made now, for one agent, soon
 };
 

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <string>
+#include <thread>
 
 #include "load/body.h"
 #include "load/calls.h"
@@ -118,6 +120,39 @@ TEST_F(HttpLoad, EventsArriveOneByOne) {
     EXPECT_EQ(log->seen[i].sequence, i);
     EXPECT_GE(log->seen[i].received_ns, log->seen[i].sent_ns);
   }
+}
+
+TEST_F(HttpLoad, BulkGoesInBodiesBothWays) {
+  Request request{.seed = 7};
+  std::array<int, 2> fds{};
+  for (const Kind kind : {Kind::download, Kind::upload}) {
+    request.kind = kind;
+    int& fd = fds[kind == Kind::upload ? 1 : 0] = connect_to(bound_address(listener_));
+    std::atomic<int> begun = -1;
+    std::thread visitor([&] { begun = begin_bulk(fd, "/tunnel/x/", request) ? 1 : 0; });
+    run_until([&] { return begun >= 0; });
+    visitor.join();
+    ASSERT_EQ(begun, 1);
+  }
+  const auto down = std::make_shared<Progress>(), up = std::make_shared<Progress>();
+  loop_.add(std::make_unique<BulkReceiver>(fds[0], request, down, false));
+  loop_.add(std::make_unique<BulkSender>(fds[1], request, up));
+  run_until([&] { return down->bytes > 100'000 && up->bytes > 100'000; });
+  EXPECT_FALSE(down->broken || down->ended || up->broken || up->ended);
+}
+
+TEST_F(HttpLoad, BulkOfAnotherSeedIsAFault) {
+  Request request{.kind = Kind::download, .seed = 7};
+  const int fd = connect_to(bound_address(listener_));
+  std::atomic<bool> begun = false;
+  std::thread visitor([&] { begun = begin_bulk(fd, "/", request); });
+  run_until([&] { return begun.load(); });
+  visitor.join();
+  request.seed = 8;
+  const auto down = std::make_shared<Progress>();
+  loop_.add(std::make_unique<BulkReceiver>(fd, request, down, false));
+  run_until([&] { return down->ended.load(); });
+  EXPECT_TRUE(down->broken);
 }
 
 TEST(Events, AWrongByteIsAFault) {

@@ -150,7 +150,7 @@ class AccountingFaults(harness.Case):
         ballast.unlink()
         wait_until(lambda: usage(folder)["day"][0] == 52, "what was counted meanwhile is written, once")
         self.assertEqual(usage(folder)["month"], usage(folder)["day"])
-        self.assertIn("usage written again", relay.process.log())
+        wait_until(lambda: "usage written again" in relay.process.log(), "the relay says so")
 
     def refused(self, relay, token, *codes):
         """A stranger, while the database is in trouble."""

@@ -78,7 +78,7 @@ class Messages(Operated):
             self.assertRegex(payload[2:].decode(), r"^LEAT_QUOTA_MESSAGES, resets in \d+ s$")
         wait_until(lambda: (agent.state().get("notice") or {}).get("code") == "LEAT_QUOTA_MESSAGES",
                    "the agent knows", alive=[agent.process])
-        self.assertIn("LEAT_QUOTA_MESSAGES", agent.process.log())
+        wait_until(lambda: "LEAT_QUOTA_MESSAGES" in agent.process.log(), "the agent says so", alive=[agent.process])
 
     def test_an_http_tunnel(self):
         agent = self.agent(self.server, "http", str(self.port), token=self.token("http"))

@@ -2,12 +2,14 @@
 
 #include <malloc.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <new>
 
 namespace {
 
-leat::test::Allocations counted;
+std::atomic<std::uint64_t> count{0};
+std::atomic<std::size_t> live{0};
 
 void* allocate(std::size_t size, std::size_t alignment) {
   void* const p =
@@ -15,19 +17,21 @@ void* allocate(std::size_t size, std::size_t alignment) {
           ? std::malloc(size)
           : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
   if (p == nullptr) throw std::bad_alloc();
-  ++counted.count;
-  counted.live += malloc_usable_size(p);
+  count.fetch_add(1, std::memory_order_relaxed);
+  live.fetch_add(malloc_usable_size(p), std::memory_order_relaxed);
   return p;
 }
 
 void release(void* p) {
-  if (p != nullptr) counted.live -= malloc_usable_size(p);
+  if (p != nullptr) live.fetch_sub(malloc_usable_size(p), std::memory_order_relaxed);
   std::free(p);
 }
 
 }  // namespace
 
-leat::test::Allocations leat::test::allocations() { return counted; }
+leat::test::Allocations leat::test::allocations() {
+  return {count.load(std::memory_order_relaxed), live.load(std::memory_order_relaxed)};
+}
 
 void* operator new(std::size_t n) { return allocate(n, 1); }
 void* operator new[](std::size_t n) { return allocate(n, 1); }

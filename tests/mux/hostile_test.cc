@@ -143,6 +143,25 @@ TEST(Hostile, CreditForSlowCarriersIsJoinedPerStream) {
   EXPECT_THAT(headers(victim.peer.take()), ElementsAre(Header{kUpdate, 0, 1, kWindow}));
 }
 
+// Each costs its sender twelve bytes, and no state bounds their number.
+TEST(Hostile, FramesToStreamsThatAreNotThereAreNotFree) {
+  for (const std::string& frame : {window(7, 0, flag::fin), window(9, 0xffffffff), data(9, "")}) {
+    Victim victim;
+    std::size_t sent = 0;
+    while (sent < 10'000'000 && victim.feed(frame) == Fatal::none) ++sent;
+    EXPECT_EQ(sent, limits::kPeerWaste.burst / limits::kFrameOverhead);
+  }
+}
+
+// They cross our RST, and have cost their sender what they are worth.
+TEST(Hostile, DataForStreamsThatAreGoneIsTaken) {
+  Victim victim;
+  ASSERT_EQ(victim.feed(window(1, 0, flag::syn)), Fatal::none);
+  for (int i = 0; i < 100'000; ++i) {
+    ASSERT_EQ(victim.feed(data(9, std::string(limits::kFrameOverhead, 'x'))), Fatal::none);
+  }
+}
+
 // --- threat 4 ---
 
 // Opens and resets at the given pace; returns how many went well, at most `most`.

@@ -333,6 +333,49 @@ TEST_F(LinkTest, AnyByteIsASignOfLife) {
   EXPECT_EQ(link.next_deadline(), now + 6s);
 }
 
+// Threat 8: who takes nothing would hold log and streams for ever if speaking sufficed.
+TEST_F(LinkTest, WhoSpeaksAndTakesNothingIsGone) {
+  attach_and_settle();
+  upper.to_send = "hello";
+  ASSERT_FALSE(pull(link, now).empty());
+  const Time sent = now;
+  const auto speak_until = [&](Time end) {
+    for (; now < end; now += 1s) {
+      ASSERT_EQ(feed(link, ping(static_cast<std::uint64_t>(now.time_since_epoch().count())), now),
+                LinkFault::none);
+      ASSERT_EQ(link.on_deadline(now), LinkFault::none);
+      ASSERT_LE(link.next_deadline(), sent + limits::kLinkStuck);
+    }
+  };
+  speak_until(sent + limits::kLinkStuck);
+  EXPECT_EQ(link.on_deadline(now), LinkFault::dead);
+}
+
+TEST_F(LinkTest, WhoTakesALittleIsThere) {
+  attach_and_settle();
+  upper.to_send = "hello, world";
+  ASSERT_FALSE(pull(link, now).empty());
+  for (std::uint64_t taken = 1; taken <= 12; ++taken) {
+    now += limits::kLinkStuck - 1s;
+    ASSERT_EQ(feed(link, ack(taken), now), LinkFault::none);
+    ASSERT_EQ(link.on_deadline(now), LinkFault::none) << taken;
+  }
+  // All of it is acknowledged: there is nothing more to wait for.
+  now += limits::kLinkStuck;
+  ASSERT_EQ(feed(link, ping(1), now), LinkFault::none);
+  EXPECT_EQ(link.on_deadline(now), LinkFault::none);
+}
+
+TEST_F(LinkTest, WhatIsNotReadIsNotHeldAgainstThePeer) {
+  attach_and_settle();
+  upper.to_send = "hello";
+  ASSERT_FALSE(pull(link, now).empty());
+  for (const Time end = now + 2 * limits::kLinkStuck; now < end; now += 1s) {
+    link.paused(now);
+    ASSERT_EQ(link.on_deadline(now), LinkFault::none);
+  }
+}
+
 TEST_F(LinkTest, APingRidesWithTrafficEveryTwoSeconds) {
   attach_and_settle();
   const std::string more = data_chunk(pattern(100));

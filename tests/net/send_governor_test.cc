@@ -267,6 +267,36 @@ TEST(SendGovernor, UnsentBytesFollowTheRateWithinTheirBounds) {
   EXPECT_EQ(governor.outstanding_bound(), std::numeric_limits<std::size_t>::max());
 }
 
+TEST(SendGovernor, LooksAgainWhenThePathMayHaveMoved) {
+  const auto look = [](double rate, std::size_t missing) {
+    SendGovernor governor(true);
+    PathSample path{.at = Time{} + 1s, .outstanding = 64 * 1024, .rtt = 5ms};
+    for (int i = 0; i < 400; ++i) {
+      path.at += 5ms;
+      path.acked += static_cast<std::uint64_t>(rate * 0.005);
+      governor.sample(path, true);
+    }
+    const Duration moving = governor.retry_in(missing);
+    // From here on nothing arrives, however often it is asked.
+    for (int i = 0; i < 60; ++i) {
+      path.at += 5ms;
+      governor.sample(path, true);
+    }
+    EXPECT_EQ(governor.retry_in(missing), 10ms);
+    path.outstanding = 0;  // and then there was nothing to wait for
+    path.at += 5ms;
+    governor.sample(path, true);
+    EXPECT_LT(governor.retry_in(1), 1ms);
+    return moving;
+  };
+  EXPECT_EQ(look(125e6, 2048), 500us);
+  const Duration slow = look(1e6, 2048);
+  EXPECT_GT(slow, 1900us);
+  EXPECT_LT(slow, 2200us);
+  EXPECT_EQ(look(100e3, 2048), 10ms);
+  EXPECT_EQ(SendGovernor(true).retry_in(2048), 500us);  // not yet known
+}
+
 TEST(SendGovernor, TheAllowanceCountsTheRing) {
   SendGovernor governor(true);
   PathSample path{.at = Time(1s), .rtt = 20ms};

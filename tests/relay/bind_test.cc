@@ -53,7 +53,7 @@ TEST_F(Binds, NewIdsAreWrittenOnlySoFast) {
 
 // What a tunnel's rules take of the relay's memory is bounded, and given back with the tunnel.
 TEST_F(Binds, RulesAreBoundedAndForgotten) {
-  constexpr std::size_t kTunnels = 80;
+  constexpr std::size_t kTunnels = 24;
   std::vector<control::TunnelRequest> tunnels;
   for (std::size_t i = 0; i < kTunnels; ++i) tunnels.push_back(http("t" + std::to_string(i)));
   const auto agent = online(tunnels);
