@@ -71,7 +71,7 @@ class Tunnel:
     program = None  # what has to be on PATH
     streams = None  # no more bulk than this through it
     path = "/"      # before the names of HTTP requests
-    version_command = ()  # the first line it prints says what is measured
+    version_command = ()  # the first line with a number that it prints says what is measured
 
     def __init__(self, link, folder):
         self.link = link
@@ -98,7 +98,8 @@ class Tunnel:
                                   stderr=subprocess.STDOUT, text=True, timeout=SOON, check=False).stdout
         except (OSError, subprocess.TimeoutExpired):
             said = ""
-        return next((line.strip() for line in said.splitlines() if line.strip()), "unknown")
+        lines = (" ".join(line.split()) for line in said.splitlines())
+        return next((line for line in lines if re.search(r"\d", line)), "unknown")
 
     def open(self):
         """HOST:PORT for visitors."""

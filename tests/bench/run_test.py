@@ -63,7 +63,7 @@ class RunTest(unittest.TestCase):
         count = tunnels.leat.TOKEN_SESSIONS + 2
         kind = type("Leat", (tunnels.LeatMany,), {"agents_wanted": count})
         with network.Loopback() as link:
-            tunnels.start_backend(link)
+            self.addCleanup(tunnels.start_backend(link).stdout.close)
             tunnel = kind(link, self.folder)
             to = tunnel.wait_answers(tunnel.open())
             report = tunnels.measure(tunnel, to, tokens=count, spread=count, warmup=0.2, duration=0.5)

@@ -441,8 +441,9 @@ class Machine(unittest.TestCase):
             self.assertNotIn(port, ports)
         self.assertLess(ports[-1], 10000)  # from where on clients take theirs
 
-    def test_a_version_is_the_first_line_or_unknown(self):
-        for command, said in ((("sh", "-c", "echo; echo one 1; echo two"), "one 1"), (("/no/such/program",), "unknown"),
+    def test_a_version_is_the_first_line_with_a_number_or_unknown(self):
+        for command, said in ((("sh", "-c", "echo; echo one; echo ' two\t2 '; echo 3"), "two 2"),
+                              (("/no/such/program",), "unknown"),
                               (("true",), "unknown"), ((), "")):
             kind = type("Some", (tunnels.Tunnel,), {"version_command": command})
             self.assertEqual(kind.version(), said)
