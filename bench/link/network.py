@@ -15,6 +15,7 @@ runs a command in `home` while the link stands.
 import argparse
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import pathlib
@@ -24,10 +25,12 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 
 HOME, VPS = "10.77.1.2", "10.77.2.2"
 SIDES = ("home", "router", "vps")
 RUN = pathlib.Path("/run/netns")
+PATIENCE = 5  # seconds that processes have to end when they are told to
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -89,13 +92,15 @@ class Link:
     """A context manager. start() runs programs in it and ends them with it."""
     home, vps = HOME, VPS
     sides = SIDES
+    _numbers = itertools.count()
 
     def __init__(self, rate_mbit=50, queue_ms=200, delay_ms=0, loss=0, reorder=0, cc="cubic", seed=1,
-                 emulator=None):
+                 emulator=None, buffer_mib=0):
         self.rate_mbit, self.queue_ms, self.delay_ms = rate_mbit, queue_ms, delay_ms
         self.loss, self.reorder, self.cc, self.seed = loss, reorder, cc, seed
         self.emulator = emulator
-        self.tag = f"lb{os.getpid()}"
+        self.buffer_mib = buffer_mib  # the largest that a TCP socket may grow; 0: the kernel's own setting
+        self.tag = f"lb{os.getpid()}.{next(self._numbers)}"  # several may stand at the same time
         self.processes = []
         self._carrier = None
         if cc not in congestion_controls():
@@ -138,8 +143,11 @@ class Link:
         for side in self.sides:
             _ip("netns", "add", self.namespace(side))
             _ip_in(self.namespace(side), "link", "set", "lo", "up")
-            subprocess.run(_inside(self.namespace(side), "sysctl", "-qw",
-                                   "net.ipv4.ip_local_port_range=10000 65000"), check=True)
+            settings = ["net.ipv4.ip_local_port_range=10000 65000"]
+            if self.buffer_mib:
+                most = self.buffer_mib << 20
+                settings += [f"net.ipv4.tcp_rmem=4096 131072 {most}", f"net.ipv4.tcp_wmem=4096 16384 {most}"]
+            subprocess.run(_inside(self.namespace(side), "sysctl", "-qw", *settings), check=True)
 
     def _bottleneck(self, device, verb):
         if not self.rate_mbit:
@@ -184,7 +192,10 @@ class Link:
         carrier, self._carrier = self._carrier, None
         self.end(carrier)
         with carrier.stdout:
-            return json.loads(carrier.stdout.read())
+            said = carrier.stdout.read()
+        if not said:
+            raise RuntimeError(f"leat_link had ended with {carrier.returncode}")
+        return json.loads(said)
 
     def start(self, side, command, deny_cc=False, **options):
         """Popen in a namespace. deny_cc: as where the kernel lends no congestion control."""
@@ -215,13 +226,7 @@ class Link:
         return output
 
     def end(self, process):
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        _end_all([process])
         if process in self.processes:
             self.processes.remove(process)
 
@@ -229,13 +234,15 @@ class Link:
         subprocess.run(_inside(self.namespace("router"), *command), check=True, stdin=subprocess.DEVNULL)
 
     def _remove(self):
-        if self._carrier:
-            self.path_counts()
-        for process in reversed(list(self.processes)):
-            self.end(process)
-        for side in self.sides:
-            if (RUN / self.namespace(side)).exists():
-                _ip("netns", "delete", self.namespace(side), check=False)
+        try:
+            if self._carrier:
+                self.path_counts()
+        finally:
+            _end_all(self.processes)
+            self.processes.clear()
+            for side in self.sides:
+                if (RUN / self.namespace(side)).exists():
+                    _ip("netns", "delete", self.namespace(side), check=False)
 
 
 class Loopback(Link):
@@ -253,12 +260,27 @@ class Loopback(Link):
         self._add_namespaces()
 
 
+def _end_all(processes):
+    """All are told before the first is waited for, so that many take no longer than one; the last that was
+    started first."""
+    left = [process for process in reversed(processes) if process.poll() is None]
+    for process in left:
+        process.terminate()
+    deadline = time.monotonic() + PATIENCE
+    for process in left:
+        try:
+            process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
 def _sweep():
     """Removes what a process left that was killed."""
     if not RUN.exists():
         return
     for name in os.listdir(RUN):
-        match = re.fullmatch(r"lb(\d+)-(home|router|vps)", name)
+        match = re.fullmatch(r"lb(\d+)(\.\d+)?-(home|router|vps)", name)
         if match and not os.path.exists(f"/proc/{match.group(1)}"):
             _ip("netns", "delete", name, check=False)
 

@@ -158,8 +158,9 @@ void TokenSender::append(const TokenHead& head, std::vector<std::uint8_t>& out) 
 }
 
 void TokenSender::on_time(std::int64_t now) {
-  append({.sequence = sequence_++, .sent_ns = now}, queued_);
-  // From the plan, not from now: the pace does not drift with the delays of this loop.
+  // From the plan, not from now: neither the pace nor a token's delay is flattered by a sender that
+  // was kept from running.
+  append({.sequence = sequence_++, .sent_ns = due_}, queued_);
   due_ += std::int64_t{request_.every_us} * 1000;
   loop().at(*this, std::max(due_, now));
   send();

@@ -71,8 +71,8 @@ struct TokenLog {
   bool ended = false;
 };
 
-// A token every `every_us`. One that cannot be written waits with the time at which it came into
-// being. With `log`: takes the peer's receipts.
+// A token every `every_us`, each with the time at which it was due: what it waits for the sender to
+// run, and to be written, is part of its delay. With `log`: takes the peer's receipts.
 class TokenSender : public Flow {
  public:
   TokenSender(int fd, const Request& request, std::shared_ptr<TokenLog> log);

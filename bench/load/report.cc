@@ -13,6 +13,15 @@ Json in_ms(const Distribution& d) {
 
 double ms(std::int64_t ns) { return static_cast<double>(ns) / 1e6; }
 
+// Longer than a connection takes whose first packet was lost and is sent again after a second.
+constexpr std::int64_t kSilence = 1'500'000'000;
+
+// Whether one who asks for the next as soon as he is answered had stopped being answered. What he
+// waited for is in no distribution, so it must be a fault.
+bool silent(const std::vector<TokenSeen>& seen, const Window& window) {
+  return seen.empty() || window.to - seen.back().received_ns > kSilence;
+}
+
 }  // namespace
 
 Json bulk_report(const std::vector<Stream>& streams, const Window& window, const char* what,
@@ -70,7 +79,11 @@ Json token_report(const TokenLogs& logs, const Window& window, const TokenPlan& 
 Json ping_report(const TokenLogs& logs, const Window& window, Faults& faults) {
   Distribution trips;
   for (const auto& log : logs) {
-    if (log->broken || log->ended) faults.push_back("ping: broken or ended early");
+    if (log->broken || log->ended) {
+      faults.push_back("ping: broken or ended early");
+    } else if (silent(log->seen, window)) {
+      faults.push_back("ping: one was not answered");
+    }
     for (const TokenSeen& ping : log->seen) {
       if (window.has(ping.sent_ns)) trips.add(ms(ping.received_ns - ping.sent_ns));
     }
@@ -81,7 +94,11 @@ Json ping_report(const TokenLogs& logs, const Window& window, Faults& faults) {
 Json call_report(const CallLogs& logs, const Window& window, const char* what, Faults& faults) {
   Distribution took;
   for (const auto& log : logs) {
-    if (!log->error.empty()) faults.push_back(std::string(what) + ": " + log->error);
+    if (!log->error.empty()) {
+      faults.push_back(std::string(what) + ": " + log->error);
+    } else if (silent(log->seen, window)) {
+      faults.push_back(std::string(what) + ": one was not answered");
+    }
     for (const TokenSeen& one : log->seen) {
       if (window.has(one.sent_ns)) took.add(ms(one.received_ns - one.sent_ns));
     }

@@ -41,6 +41,8 @@ struct TokenPlan {
 Json token_report(const TokenLogs& logs, const Window& window, const TokenPlan& plan,
                   const char* what, std::ostream* trace, Faults& faults);
 
+// A slot whose last answer lies more than 1.5 s before the window's end, or that had none, is a
+// fault.
 Json ping_report(const TokenLogs& logs, const Window& window, Faults& faults);
 Json call_report(const CallLogs& logs, const Window& window, const char* what, Faults& faults);
 

@@ -1,11 +1,12 @@
 """Benchmarks of bulk: throughput on the loopback interface, the carriers beside each other, and long links."""
 
 from .core import Benchmark, Case
-from .results import flat, per_gib
+from .results import per_gib, round_trips
 
 LOCAL = ("direct", "leat", "leat-ws", "leat-sealed", "haproxy", "haproxy-tls", "stunnel", "ssh",
          "ssh-chacha", "yamux", "yamux-4M", "frp", "rathole", "rathole-tls", "chisel", "bore")
 SAMPLE = 16  # of so many blocks one is checked where the processor is the bottleneck
+BUFFER = 32  # MiB; 1 Gbit/s at 200 ms is 25, and what a kernel comes with would be what is measured
 
 
 def bulk_figures(report):
@@ -27,7 +28,7 @@ class Throughput(Benchmark):
     name = "throughput"
     title = ("Bulk on the loopback interface: all ends and the load share the processors, one of "
              f"{SAMPLE} blocks is checked. CPU is that of the tunnel alone.")
-    seconds, warmup, repeats = 2.5, 0.5, 3
+    seconds, warmup, repeats = 2.5, 0.5, 2
     contestants = LOCAL
     columns = ("MB_per_s", "download_MB_per_s", "upload_MB_per_s", *CPU)
 
@@ -37,7 +38,7 @@ class Throughput(Benchmark):
             name = f"{count} stream{'s' if count > 1 else ''}"
             for way, load in (("down", {"download": count}), ("up", {"upload": count}),
                               ("both ways", {"download": count, "upload": count})):
-                out.append(Case(f"{name} {way}", {**load, "sample": SAMPLE},
+                out.append(Case(f"{name} {way}", {**load, "sample": SAMPLE}, repeats=3 if count == 1 else 0,
                                 in_quick=(count, way) in ((1, "down"), (1, "up"), (16, "down"))))
         return out
 
@@ -47,7 +48,7 @@ class Throughput(Benchmark):
 
 class Carrier(Benchmark):
     """One of leat's carriers beside TLS."""
-    seconds, warmup, repeats = 4, 1, 3
+    seconds, warmup, repeats = 4, 1, 2
     columns = ("MB_per_s", *CPU, "round_trip_ms.p50", "round_trip_ms.p99")
 
     def cases(self):
@@ -57,9 +58,7 @@ class Carrier(Benchmark):
                 Case("64 bytes there and back", {"pings": 1})]
 
     def figures(self, run, report):
-        if "ping" in report:
-            return {**flat("round_trip_ms", report["ping"]["round_trip_ms"]), "faults": report["faults"]}
-        return bulk_figures(report)
+        return round_trips(report) if "ping" in report else bulk_figures(report)
 
 
 class Sealed(Carrier):
@@ -77,7 +76,11 @@ class WebSocket(Carrier):
 class Wan(Benchmark):
     name = "wan"
     title = ("Bulk over long links: the bottleneck's queue is 100 ms, cubic, every byte checked. Delay comes "
-             "from a program between two TUN devices; direct shows what that can carry.")
+             "from a program between two TUN devices; direct shows what that can carry. A TCP socket may grow to "
+             f"{BUFFER} MiB there, whoever has it.")
+    left_out = ("Left out: haproxy, stunnel, rathole and bore, which have a TCP connection for each visitor as direct "
+                "has, and ssh-chacha, leat-ws and leat-sealed, since the link is the limit; of 64 streams at 20 and "
+                "200 ms all but direct and leat.")
     seconds, warmup, repeats = 10, 5, 1
     contestants = ("direct", "leat", "ssh", "yamux", "yamux-4M", "frp", "rathole-tls", "chisel")
     columns = ("link_percent", "MB_per_s", "jain", "cpu_s_per_GiB")
@@ -86,13 +89,14 @@ class Wan(Benchmark):
         out = []
         for mbit in (100, 1000):
             for round_trip in (20, 100, 200):
+                link = {"rate_mbit": mbit, "queue_ms": 100, "delay_ms": round_trip / 2, "cc": "cubic",
+                        "buffer_mib": BUFFER}
                 for count in (1, 64):
-                    if count == 64 and round_trip != 100:
-                        continue
-                    link = {"rate_mbit": mbit, "queue_ms": 100, "delay_ms": round_trip / 2, "cc": "cubic"}
-                    few = () if mbit == 100 or round_trip == 100 else ("direct", "leat")
+                    few = ("direct", "leat") if count == 64 and round_trip != 100 else ()
+                    judged = (mbit, round_trip, count) == (100, 100, 1)
                     out.append(Case(f"{mbit} Mbit/s {round_trip} ms {count}", {"download": count}, link,
-                                    tunnels=few, in_quick=(mbit, round_trip) == (100, 100)))
+                                    tunnels=few, in_quick=(mbit, round_trip) == (100, 100),
+                                    again=("direct", "leat") if judged else ()))
         return out
 
     def figures(self, run, report):

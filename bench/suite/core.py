@@ -11,11 +11,16 @@ import time
 import tunnels
 from network import Link, Loopback, congestion_controls
 
+from .machine import Watch
+
+# What a run may end with that is no mistake in here.
+FAILURES = (RuntimeError, OSError, ValueError, KeyError, subprocess.SubprocessError)
+
 
 @dataclasses.dataclass
 class Case:
     """One thing that is measured through one tunnel. Cases that follow each other with the same link and
-    options share one start of the tunnel."""
+    options share one start of each tunnel: all of them stand, and each case goes through one after another."""
     label: str
     load: dict                                       # options of leat_load
     link: dict = dataclasses.field(default_factory=dict)     # of Link; {}: loopback
@@ -23,6 +28,14 @@ class Case:
     tunnels: tuple = ()                              # only these, unless it is empty
     in_quick: bool = True                            # whether a short pass has it
     seconds: float = 0                               # instead of the benchmark's
+    repeats: int = 0                                 # likewise
+    again: tuple = ()                                # tunnels that are measured once more than that
+    alone: bool = False                              # whether its tunnels are started for it alone
+    start: float = 1                                 # seconds that a start of its tunnel takes, about
+
+    @property
+    def group(self):
+        return self.link, self.options, self.alone and self.label
 
 
 @dataclasses.dataclass
@@ -44,15 +57,19 @@ class Pace:
             window, warmup = self.seconds, min(warmup, self.seconds / 2)
         return window, warmup
 
-    def times(self, benchmark):
-        return self.repeats or (1 if self.quick else benchmark.repeats)
+    def times(self, benchmark, case, name):
+        if self.repeats or self.quick:
+            return self.repeats or 1
+        return (case.repeats or benchmark.repeats) + (name in case.again)
 
 
 class Benchmark:
     """A kind of measurement. Subclasses say what and over which tunnels; most need no more than figures()."""
     name = ""
     title = ""
+    left_out = ""     # who is not measured in which case, and why
     seconds, warmup, repeats = 4, 1, 2
+    loads = 1         # how often measure() loads the tunnel
     contestants = ()  # names of tunnels, in the order of the table
     columns = ()      # keys of results.FIGURES
 
@@ -69,6 +86,9 @@ class Benchmark:
 
     def figures(self, run, report):
         raise NotImplementedError
+
+    def judge(self, rows):
+        """Once all is measured: what only several rows together say."""
 
 
 class Run:
@@ -113,21 +133,36 @@ def contestants(benchmark, case, pace):
     return [name for name in names if not pace.tunnels or name in pace.tunnels]
 
 
+def groups(cases):
+    """Lists of those that share a start."""
+    return [list(group) for _, group in itertools.groupby(cases, key=lambda case: case.group)]
+
+
 class Rows:
     """What has been measured, by case and tunnel."""
 
     def __init__(self, benchmark):
         self.benchmark = benchmark
         self.rows = {}
-        self.configurations = {}
+        self.configurations = {}  # by tunnel, each that differed
+        self.machine = {}
 
     def row(self, case, name):
         key = (case.label, name)
         return self.rows.setdefault(key, {"case": case.label, "tunnel": name, "each": []})
 
+    def failed(self, case, name, text):
+        self.row(case, name).setdefault("errors", []).append(text)
+
+    def configured(self, name, configuration):
+        known = self.configurations.setdefault(name, [])
+        if configuration not in known:
+            known.append(configuration)
+
     def as_json(self):
-        return {"title": self.benchmark.title, "columns": list(self.benchmark.columns),
-                "seconds": self.benchmark.seconds, "rows": list(self.rows.values())}
+        return {"title": self.benchmark.title, "left_out": self.benchmark.left_out,
+                "columns": list(self.benchmark.columns), "seconds": self.benchmark.seconds,
+                "machine": self.machine, "rows": list(self.rows.values())}
 
 
 def run(benchmark, pace, progress):
@@ -138,43 +173,87 @@ def run(benchmark, pace, progress):
         for name in contestants(benchmark, case, pace):
             reason = benchmark.tunnel(case, name).absent()
             rows.row(case, name).update({"absent": reason} if reason else {})
-    for number in range(pace.times(benchmark)):
-        for _, group in itertools.groupby(cases, key=lambda case: (case.link, case.options)):
-            group = list(group)
-            names = dict.fromkeys(name for case in group for name in contestants(benchmark, case, pace))
-            for name in names:
-                here = [case for case in group if name in contestants(benchmark, case, pace)]
-                if "absent" not in rows.row(here[0], name):
-                    _through(benchmark, here, name, pace, number, rows, progress)
+    with Watch() as watch:
+        for number in range(max((pace.times(benchmark, case, name) for case in cases
+                                 for name in contestants(benchmark, case, pace)), default=0)):
+            for group in groups(cases):
+                _Group(benchmark, group, pace, number, rows, progress).run()
+    rows.machine = watch.seen
+    benchmark.judge(rows)
     return rows
 
 
-def _through(benchmark, cases, name, pace, number, rows, progress):
-    """One tunnel, started once, and its cases one after another."""
-    left = list(cases)
-    with contextlib.ExitStack() as stack:
+class _Group:
+    """Cases of one repetition that share a start of each tunnel. The case is the outer loop, so that what the
+    machine does meanwhile meets all tunnels, and each repetition begins with another tunnel."""
+
+    def __init__(self, benchmark, cases, pace, number, rows, progress):
+        self.benchmark, self.pace, self.number = benchmark, pace, number
+        self.rows, self.progress = rows, progress
+        self.todo = [(case, name) for case in cases for name in self._in_turn(case)
+                     if "absent" not in rows.row(case, name) and number < pace.times(benchmark, case, name)]
+        self.standing = {}  # name: (what ends it, tunnel, address for visitors)
+        self.gone = {}      # name: why it failed
+
+    def _in_turn(self, case):
+        names = contestants(self.benchmark, case, self.pace)
+        first = self.number % len(names) if names else 0
+        return names[first:] + names[:first]
+
+    def run(self):
         try:
+            for i, (case, name) in enumerate(self.todo):
+                self._measure(case, name)
+                if all(later != name for _, later in self.todo[i + 1:]):
+                    self._end(case, name)
+        finally:
+            for end, *_ in self.standing.values():
+                end.close()
+
+    def _measure(self, case, name):
+        if name in self.gone:
+            return self.rows.failed(case, name, self.gone[name])
+        try:
+            if name not in self.standing:
+                self.progress.start(case)
+                self._start(case, name)
+            _, tunnel, to = self.standing[name]
+            self.progress.step(self.benchmark, case, name, self.number, self.pace)
+            figures = self.benchmark.measure(Run(self.benchmark, case, tunnel, to, self.pace, self.number))
+            self.rows.row(case, name)["each"].append(figures)
+        except FAILURES as error:
+            self._fail(case, name, error)
+            self._end(case, name)
+
+    def _start(self, case, name):
+        with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="leat-bench-"))
-            link = stack.enter_context(link_of(cases[0]))
+            link = stack.enter_context(link_of(case))
             tunnels.start_backend(link)
-            tunnel = benchmark.tunnel(cases[0], name)(link, folder)
+            tunnel = self.benchmark.tunnel(case, name)(link, folder)
             to = tunnel.wait_answers(tunnel.open())
-            rows.configurations[name] = tunnel.configuration
-            while left:
-                case = left[0]
-                progress.step(benchmark, case, name, number, pace)
-                rows.row(case, name)["each"].append(benchmark.measure(
-                    Run(benchmark, case, tunnel, to, pace, number)))
-                left.pop(0)
-        except (RuntimeError, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
-            for case in left:
-                rows.row(case, name).setdefault("errors", []).append(f"{type(error).__name__}: {error}")
-            progress.failed(name, error)
+            self.rows.configured(name, tunnel.configuration)
+            self.standing[name] = stack.pop_all(), tunnel, to
+
+    def _end(self, case, name):
+        """What cannot be ended in order makes its last case a failure: who knows since when it was broken."""
+        if name not in self.standing:
+            return
+        try:
+            self.standing.pop(name)[0].close()
+        except FAILURES as error:
+            self._fail(case, name, error)
+
+    def _fail(self, case, name, error):
+        self.gone.setdefault(name, f"{type(error).__name__}: {error}")
+        self.rows.failed(case, name, f"{type(error).__name__}: {error}")
+        self.progress.failed(name, error)
 
 
 class Progress:
     """Says on `out` what runs now, how far it is, and how long it may still take."""
-    START = 1.5  # seconds that a tunnel takes to stand, or a client to end
+    END = 0.3    # seconds from the end of a window to the next measurement
+    GRACE = 3    # … and that leat_load waits for the last tokens
 
     def __init__(self, out):
         self.out = out
@@ -182,13 +261,28 @@ class Progress:
         self.planned = self.done = 0.0
 
     def plan(self, benchmark, pace):
-        for case in wanted_cases(benchmark, pace):
-            for name in contestants(benchmark, case, pace):
-                if benchmark.tunnel(case, name).absent() is None:
-                    self.planned += pace.times(benchmark) * self._cost(benchmark, case, pace)
+        """Adds what a benchmark takes, in seconds."""
+        cases = wanted_cases(benchmark, pace)
+        present = {(case.label, name): pace.times(benchmark, case, name) for case in cases
+                   for name in contestants(benchmark, case, pace)
+                   if benchmark.tunnel(case, name).absent() is None}
+        for group in groups(cases):
+            for case in group:
+                times = sum(times for (label, _), times in present.items() if label == case.label)
+                self.planned += times * self._cost(benchmark, case, pace)
+            starts = {}
+            for case in group:
+                for (label, name), times in present.items():
+                    if label == case.label:
+                        starts[name] = max(times, starts.get(name, 0))
+            self.planned += group[0].start * sum(starts.values())
 
     def _cost(self, benchmark, case, pace):
-        return sum(pace.of(benchmark, case)) + self.START
+        tokens = self.GRACE if {"tokens", "events"} & case.load.keys() else 0
+        return benchmark.loads * (sum(pace.of(benchmark, case)) + self.END + tokens)
+
+    def start(self, case):
+        self.done += case.start
 
     def step(self, benchmark, case, name, number, pace):
         spent = time.monotonic() - self.began

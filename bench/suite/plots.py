@@ -1,5 +1,7 @@
 """Which plots a run's results give."""
 
+import math
+
 from . import svg
 from .results import FIGURES, counts, middle, remark, spread
 
@@ -73,6 +75,12 @@ def thinned(points):
     return [points[round(i * last / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]
 
 
+def peaks(points):
+    """At most MOST_POINTS of them: the highest of each stretch, so that none that stands out is left out."""
+    size = math.ceil(len(points) / MOST_POINTS)
+    return [max(points[at:at + size], key=lambda point: point[1]) for at in range(0, len(points), size or 1)]
+
+
 def cumulated(delays):
     """(delay, percent of all that do not exceed it)."""
     delays = sorted(delays)
@@ -104,21 +112,22 @@ def delays(name, rows, traces):
             series={tunnel: cumulated(delay for _, delay in points) for tunnel, points in of_case.items()})
         yield f"{name}-{label}-time", svg.lines(
             f"Delay of each token: {case}", "seconds", "ms", log_y=True,
-            series={tunnel: thinned(points) for tunnel, points in of_case.items()})
+            series={tunnel: peaks(points) for tunnel, points in of_case.items()})
 
 
 def timeline(name, rows):
-    runs = [(row["tunnel"], row["each"][0]) for row in rows if "arrived_s" in row["each"][0]]
+    runs = [(row["tunnel"], row["each"][0]) for row in rows if "token_ms.p99" in row["each"][0]]
     if not runs:
         return
     seconds = min(run["seconds"] for _, run in runs)
     shown = [("no tunnel" if tunnel == "direct" else tunnel, run["arrived_s"],
-              f"longest pause {run['longest_gap_ms']:.0f} ms, p99 {run['token_ms.p99']:.0f} ms")
-             for tunnel, run in runs]
+              f"pause {run['longest_gap_ms']:.0f} ms, p99 {run['token_ms.p99']:.0f} ms, "
+              f"link {run['link_percent']:.0f} %") for tunnel, run in runs]
     shown.sort(key=lambda row: not is_ours(row[0]))
     yield f"{name}-tokens", svg.timelines(
         "A stream of tokens while a download runs",
-        "Each tick is a token as it arrives, 25 a second, on a link of 50 Mbit/s with a queue of 200 ms (cubic).",
+        "Each tick is a token as it arrives, 25 a second; 50 Mbit/s, a queue of 200 ms, cubic. "
+        "Figures are of the time with the download.",
         shown, seconds,
         (runs[0][1]["bulk_from_s"], "a download through the same tunnel"))
 

@@ -1,12 +1,12 @@
-"""What becomes of the figures: which there are, the middle of several, tables, and the machine they are of."""
+"""What becomes of the figures: which there are, the middle of several, and tables."""
 
 import dataclasses
 import datetime
-import os
 import pathlib
-import platform
 import statistics
 import subprocess
+
+from . import machine
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -14,11 +14,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 @dataclasses.dataclass
 class Figure:
     """`better`: 1 if more is, -1 if less is, 0 if neither. `compared`: how one run is held against another:
-    "ratio" to the direct connection in the same repetition, "absolute", or not at all."""
+    "ratio" to the direct connection in the same repetition, "absolute", or not at all; `least`: the share of
+    the older figure below which nobody would act on a change."""
     title: str
     digits: int = 1
     better: int = 0
     compared: str = ""
+    least: float = 0.05
 
 
 FIGURES = {
@@ -33,7 +35,7 @@ FIGURES = {
     "link_percent": Figure("of the link %", 1, 1),
     "token_ms.p50": Figure("token p50 ms", 2, -1),
     "token_ms.p90": Figure("p90", 2, -1),
-    "token_ms.p99": Figure("p99", 2, -1),
+    "token_ms.p99": Figure("p99", 2, -1, "ratio", 0.2),
     "token_ms.max": Figure("max", 1, -1),
     "gap_ms.p50": Figure("gap p50", 1, -1),
     "gap_ms.p90": Figure("gap p90", 1, -1),
@@ -48,6 +50,7 @@ FIGURES = {
     "round_trip_ms.p99": Figure("p99 ms", 3, -1),
     "relay_KiB_each": Figure("relay KiB each", 1, -1),
     "agent_KiB_each": Figure("agent KiB each", 1, -1),
+    "device_KiB_each": Figure("device KiB each", 1, -1),
     "KiB_each": Figure("KiB each", 1, -1),
     "longest_gap_ms": Figure("longest gap ms", 0, -1),
 }
@@ -78,20 +81,18 @@ def per_gib(report, megabytes):
     if not each or gib <= 0:
         return {}
     out = {f"{what}_cpu_s_per_GiB": seconds / gib for what, seconds in each.items()}
-    return {**out, "cpu_s_per_GiB": sum(each.values()) / gib}
+    return {**out, "cpu_s_per_GiB": sum(each.values()) / gib, "cpu_s": sum(each.values())}
 
 
 def flat(name, distribution, wanted=("p50", "p90", "p99", "max")):
     return {f"{name}.{key}": distribution[key] for key in wanted}
 
 
-def machine():
-    info = pathlib.Path("/proc/cpuinfo").read_text()
-    models = (line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name"))
-    model = next(models, platform.machine())
-    memory = int(pathlib.Path("/proc/meminfo").read_text().split()[1]) / 2**20
-    return {"processor": model, "cores": len(os.sched_getaffinity(0)), "memory_GiB": round(memory, 1),
-            "kernel": platform.release(), "load_before": os.getloadavg()[0]}
+def round_trips(report):
+    """Figures of pings. None that was answered is a fault, not a round trip of nothing."""
+    trips = report["ping"]["round_trip_ms"]
+    faults = report["faults"] + ([] if trips["count"] else ["ping: none in the window"])
+    return {**flat("round_trip_ms", trips, ("p50", "p99")), "faults": faults}
 
 
 def commit():
@@ -101,11 +102,26 @@ def commit():
 
 
 def new(command, pace):
-    return {"suite": 1, "command": command,
+    return {"suite": 2, "command": command,
             "when": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "commit": commit(), "machine": machine(),
+            "commit": commit(), "machine": machine.describe(),
             "pace": {"quick": pace.quick, "seconds": pace.seconds, "repeats": pace.repeats},
-            "configurations": {}, "benchmarks": {}}
+            "versions": {}, "configurations": {}, "benchmarks": {}}
+
+
+def add(results, benchmark, rows, versions):
+    """What core.run() gave. Each configuration stands once, with the benchmarks that had it."""
+    results["benchmarks"][benchmark] = rows.as_json()
+    for tunnel, configurations in rows.configurations.items():
+        results["versions"][tunnel] = versions(tunnel)
+        known = results["configurations"].setdefault(tunnel, [])
+        for texts in configurations:
+            same = next((each for each in known if each["texts"] == texts), None)
+            if same is None:
+                same = {"benchmarks": [], "texts": texts}
+                known.append(same)
+            if benchmark not in same["benchmarks"]:
+                same["benchmarks"].append(benchmark)
 
 
 # --- tables ---
@@ -126,7 +142,7 @@ def cell(row, key):
 
 
 def counts(row):
-    """Whether the bulk beside its tokens was what it had to be."""
+    """Whether the bulk beside its tokens was what it had to be, as far as the row itself says."""
     return not any(run.get("bulk_short") for run in row["each"])
 
 
@@ -171,18 +187,25 @@ def markdown(results, plots=(), targets=""):
              "median of the repetitions, ± half of what lies between the least and the most.", ""]
     if at["load_before"] > 0.5:
         lines += ["**The machine had other work.** CPU seconds and ratios say something, times do not.", ""]
+    versions = {name: version for name, version in results.get("versions", {}).items() if version}
+    if versions:
+        lines += ["| | |", "|---|---|", *(f"| {name} | {version} |" for name, version in versions.items()), ""]
     if targets:
         lines += ["## Targets", "", targets, ""]
     for name, benchmark in results["benchmarks"].items():
         lines += [f"## {name}", "", benchmark["title"], "", table(benchmark), ""]
         if not all(counts(row) for row in benchmark["rows"]):
-            lines += ["In parentheses: beside bulk that had less than 95 % of the link.", ""]
+            lines += ["In parentheses: beside bulk that had less than 95 % of the link, or where packets are lost "
+                      "less than 90 % of the floor's.", ""]
+        for text in (benchmark.get("left_out"), machine.remark(benchmark.get("machine", {}))):
+            lines += [text, ""] if text else []
         # The longest name that fits: hol-loopback-… is none of hol.
         lines += [f"![{plot.stem}]({plot.name})\n" for plot in plots
                   if name == max((other for other in results["benchmarks"] if plot.stem.startswith(f"{other}-")),
                                  key=len)]
     lines += ["## Configurations", ""]
-    for name, texts in results["configurations"].items():
-        if texts:
-            lines += [f"### {name}", "", "```text", *texts, "```", ""]
+    for name, configurations in results["configurations"].items():
+        for each in configurations:
+            if each["texts"]:
+                lines += [f"### {name}: {', '.join(each['benchmarks'])}", "", "```text", *each["texts"], "```", ""]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ INK, FAINT, FONT = "#222", "#ddd", "font-family='system-ui, sans-serif'"
 # Okabe and Ito's colours, which people who see few colours can tell apart; the first is ours.
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#777777", "#000000", "#8b6d31",
            "#6a3d9a", "#5f9ea0", "#b22222")
+DASHES = ("", "7 3", "2 3")  # once the colours are used up
 
 
 class Canvas:
@@ -27,10 +28,11 @@ class Canvas:
         self.parts.append(f"<rect x='{x:.1f}' y='{y:.1f}' width='{max(width, 0):.1f}' "
                           f"height='{max(height, 0):.1f}' fill='{colour}' fill-opacity='{opacity}'/>")
 
-    def path(self, points, colour, width=1.6):
+    def path(self, points, colour, dash="", width=1.6):
         steps = " ".join(f"{'L' if i else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(points))
         if points:
-            self.parts.append(f"<path d='{steps}' fill='none' stroke='{colour}' stroke-width='{width}'/>")
+            dashed = f" stroke-dasharray='{dash}'" if dash else ""
+            self.parts.append(f"<path d='{steps}' fill='none' stroke='{colour}' stroke-width='{width}'{dashed}/>")
 
     def ticks(self, xs, top, bottom, colour):
         """Many short upright lines as one element."""
@@ -76,11 +78,12 @@ class Axis:
         return self.start + share * (self.end - self.start)
 
 
-def colours(names):
-    """A colour for each: the first for the first of ours, so that it looks alike in every chart."""
+def strokes(names):
+    """A colour and a dash for each, no two alike: the first for the first of ours, so that it looks alike in
+    every chart."""
     ours = next((name for name in names if name.startswith("leat")), None)
-    others = iter(COLOURS[1 + i % (len(COLOURS) - 1)] for i in range(len(names)))
-    return {name: COLOURS[0] if name == ours else next(others) for name in names}
+    others = iter((colour, dash) for dash in DASHES for colour in COLOURS[1:])
+    return {name: (COLOURS[0], "") if name == ours else next(others) for name in names}
 
 
 def number(value):
@@ -116,12 +119,12 @@ def lines(title, x_title, y_title, series, log_x=False, log_y=False):
         canvas.text(left - 6, y_axis(mark) + 4, number(mark), anchor="end")
     canvas.text((left + width - right) / 2, height - 12, x_title, anchor="middle")
     canvas.text(left - 48, top - 6, y_title, size=11)
-    palette = colours(list(series))
+    palette = strokes(list(series))
     for i, (name, points) in enumerate(series.items()):
-        colour = palette[name]
-        canvas.path([(x_axis(x), y_axis(y)) for x, y in points], colour)
-        canvas.box(width - right + 12, top + 20 * i, 12, 12, colour)
-        canvas.text(width - right + 30, top + 20 * i + 10, name)
+        canvas.path([(x_axis(x), y_axis(y)) for x, y in points], *palette[name])
+        y = top + 20 * i + 6
+        canvas.path([(width - right + 8, y), (width - right + 28, y)], *palette[name], width=3)
+        canvas.text(width - right + 34, y + 4, name)
     return canvas.render()
 
 

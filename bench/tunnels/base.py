@@ -71,6 +71,7 @@ class Tunnel:
     program = None  # what has to be on PATH
     streams = None  # no more bulk than this through it
     path = "/"      # before the names of HTTP requests
+    version_command = ()  # the first line with a number that it prints says what is measured
 
     def __init__(self, link, folder):
         self.link = link
@@ -80,11 +81,25 @@ class Tunnel:
         self.agents, self.visitors = f"{link.vps}:{AGENT_PORT}", f"{link.vps}:{VISITOR_PORT}"
         self.processes = {}  # "relay", "agent", …
         self.configuration = []  # as shown with the result
+        self.shown_as = {str(self.folder): ".", str(BUILD): "build"}  # what differs from start to start
 
     @classmethod
     def absent(cls):
         """Why it cannot be measured here, or None."""
         return None if cls.program is None or shutil.which(cls.program) else f"no {cls.program} on PATH"
+
+    @classmethod
+    def version(cls):
+        """What is measured, in a line; "" where there is nothing."""
+        if not cls.version_command:
+            return ""
+        try:
+            said = subprocess.run(list(map(str, cls.version_command)), stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, timeout=SOON, check=False).stdout
+        except (OSError, subprocess.TimeoutExpired):
+            said = ""
+        lines = (" ".join(line.split()) for line in said.splitlines())
+        return next((line for line in lines if re.search(r"\d", line)), "unknown")
 
     def open(self):
         """HOST:PORT for visitors."""
@@ -94,17 +109,20 @@ class Tunnel:
         with open(self.folder / f"{what}.log", "ab") as log:
             process = self.link.start(side, command, stdout=log, stderr=log, **options)
         self.processes[what] = process
-        self._show(f"{what}: {shlex.join(map(str, command))}")
+        refused = "  (refused any congestion control but the link's)" if options.get("deny_cc") else ""
+        self.show(f"{what}: {shlex.join(map(str, command))}{refused}")
         return process
 
     def write(self, name, text):
         """A file of configuration."""
         (self.folder / name).write_text(text)
-        self._show(f"{name}:\n{text}".rstrip())
+        self.show(f"{name}:\n{text}".rstrip())
         return self.folder / name
 
-    def _show(self, text):
-        self.configuration.append(text.replace(str(self.folder), ".").replace(str(BUILD), "build"))
+    def show(self, text):
+        for what, name in self.shown_as.items():
+            text = text.replace(what, name)
+        self.configuration.append(text)
 
     def log(self, what):
         return (self.folder / f"{what}.log").read_text(errors="replace")
@@ -126,7 +144,7 @@ class Tunnel:
         listening = re.compile(rf":{port:04X} [0-9A-F:]+ 0A ")
         table = pathlib.Path(f"/proc/{process.pid}/net/tcp")  # of its namespace
         wait_for(lambda: process.poll() is None and listening.search(table.read_text()), f"{what} listens",
-                 [process])
+                 self.processes.values())
 
     def certificate(self):
         """A certificate and its key for the names that are used here; files."""

@@ -10,6 +10,7 @@ class Frp(Tunnel):
     """frp over TLS, with its multiplexer, as it comes."""
     name = "frp"
     program = "frps"
+    version_command = ("frps", "--version")
 
     @classmethod
     def absent(cls):
@@ -36,6 +37,7 @@ class Rathole(Tunnel):
     """rathole without TLS: a TCP connection of its own for each visitor."""
     name = "rathole"
     program = "rathole"
+    version_command = ("rathole", "--version")
 
     def transport(self):
         """What is added to the server's and the client's configuration."""
@@ -64,6 +66,7 @@ class RatholeTls(Rathole):
         bundle = self.folder / "identity.pfx"
         subprocess.run(["openssl", "pkcs12", "-export", "-inkey", key, "-in", cert, "-out", bundle,
                         "-passout", "pass:bench"], check=True)
+        self.show("The suite cannot be told: the TLS libraries agree on one, which may be AES-256-GCM.")
         return (f'[server.transport]\ntype = "tls"\n[server.transport.tls]\npkcs12 = "{bundle}"\n'
                 'pkcs12_password = "bench"\n',
                 f'[client.transport]\ntype = "tls"\n[client.transport.tls]\ntrusted_root = "{cert}"\n'
@@ -74,6 +77,7 @@ class Chisel(Tunnel):
     """chisel: SSH's channels inside a WebSocket."""
     name = "chisel"
     program = "chisel"
+    version_command = ("chisel", "--version")
 
     def open(self):
         self.start("vps", "relay", [self.program, "server", "--host", self.link.vps, "--port", AGENT_PORT,
@@ -88,6 +92,7 @@ class Bore(Tunnel):
     """bore: no TLS, a TCP connection of its own for each visitor."""
     name = "bore"
     program = "bore"
+    version_command = ("bore", "--version")
     CONTROL_PORT = 7835  # cannot be chosen
 
     def open(self):

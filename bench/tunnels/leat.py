@@ -6,11 +6,14 @@ import subprocess
 
 from .base import BUILD, VISITOR_PORT, Tunnel, wait_for
 
+TOKEN_SESSIONS = 64  # limits::kTokenSessions: so many agents may share a token
+
 
 class Leat(Tunnel):
     """Agent and relay with one TLS connection between, visitors at a port of the relay."""
     name = "leat"
     binary = BUILD / "leat"
+    version_command = (binary, "version")
 
     @classmethod
     def absent(cls):
@@ -23,16 +26,22 @@ class Leat(Tunnel):
         return self.visitors
 
     def deny(self):
-        # Where bbr is what is measured, the kernel lends it; where cubic is, it is a kernel that does not.
-        return {"deny_cc": self.link.cc != "bbr"}
+        # Where bbr is what is measured, the kernel lends it; where cubic is, it is a kernel that does not. The
+        # filter costs a little with every system call, so it is there only where there is a link.
+        return {"deny_cc": self.link.cc != "bbr" and self.link.home != self.link.vps}
 
     def start_relay(self, *more):
         relay = self.start("vps", "relay", [self.binary, "relay", "--listen", self.agents, "--state-dir",
                                             self.folder / "r", "--log-level", "warn", *more], **self.deny())
         self.state = wait_for(lambda: read_json(self.folder / "r/relay.json"), "the relay serves", [relay])
-        token = self.run("token", "create", "--state-dir", self.folder / "r", "--name", "bench")
-        self.environment = {**os.environ, "LEAT_TOKEN": token}
+        self.shown_as[self.state["fingerprint"]] = "PIN"
+        self.environment = self.with_token("bench")
         return self.state
+
+    def with_token(self, name):
+        """The environment of agents with a token of their own."""
+        token = self.run("token", "create", "--state-dir", self.folder / "r", "--name", name)
+        return {**os.environ, "LEAT_TOKEN": token}
 
     def run(self, *words):
         return subprocess.run([self.binary, *words], check=True, stdout=subprocess.PIPE,
@@ -70,10 +79,10 @@ class LeatSealed(Leat):
                                           "    sealed: true\n")
         self.start_agent(state, "agent", "--config", config)
         link = self.run("pair", "--no-qr", "--state-dir", self.folder / "agent")
+        self.shown_as[link] = "LINK"
         device = self.start("vps", "device", [self.binary, "connect", link, "--local", self.visitors,
                                               "--state-dir", self.folder / "device", "--name", "bench"],
                             **self.deny())
-        self.configuration[-1] = self.configuration[-1].replace(link, "LINK")
         wait_for(lambda: "connected to" in self.log("device"), "the device is connected", [device])
         return self.visitors
 
@@ -93,25 +102,29 @@ class LeatHttp(Leat):
 
 
 class LeatMany(Leat):
-    """So many agents, each with a port of the relay from VISITOR_PORT on."""
+    """So many agents, each with a port of the relay from FIRST_PORT on."""
+    FIRST_PORT = 8000  # clear of AGENT_PORT, and a thousand of them below what network.py lets clients take
     agents_wanted = 1
     relay_before = 0  # its resident bytes without an agent
 
     def open(self):
-        last = VISITOR_PORT + self.agents_wanted - 1
-        state = self.start_relay("--tcp-ports", f"{VISITOR_PORT}-{last}")
+        last = self.FIRST_PORT + self.agents_wanted - 1
+        state = self.start_relay("--tcp-ports", f"{self.FIRST_PORT}-{last}")
         self.relay_before = self.resident_bytes()["relay"]
         names = [f"agent{i}" for i in range(self.agents_wanted)]
         for i, name in enumerate(names):
+            if i % TOKEN_SESSIONS == 0:
+                environment = self.with_token(f"owner-{i // TOKEN_SESSIONS}")
             self.start("home", name, [
                 self.binary, "tcp", self.backend, "--id", name, "--public", "--remote-port",
-                VISITOR_PORT + i, "--relay", self.agents, "--pin", state["fingerprint"], "--state-dir",
-                self.folder / name, "--log-level", "warn"], env=self.environment, **self.deny())
+                self.FIRST_PORT + i, "--relay", self.agents, "--pin", state["fingerprint"], "--state-dir",
+                self.folder / name, "--log-level", "warn"], env=environment, **self.deny())
         for name in names:
-            wait_for(lambda name=name: self.online(name), f"{name} is online", [self.processes["relay"]],
-                     seconds=300)
+            wait_for(lambda name=name: self.online(name), f"{name} is online",
+                     [self.processes["relay"], self.processes[name]], seconds=300)
         del self.configuration[2:]
-        return self.visitors
+        self.show(f"and so on, {self.agents_wanted} in all; {TOKEN_SESSIONS} share a token")
+        return f"{self.link.vps}:{self.FIRST_PORT}"
 
 
 def read_json(path):

@@ -14,6 +14,7 @@ class Yamux(Tunnel):
     """hashicorp/yamux over TLS, windows as they come: 256 KiB."""
     name = "yamux"
     binary = BUILD / "bench/peers/yamux_go_tunnel"
+    version_command = ("dpkg-query", "-W", "golang-github-hashicorp-yamux-dev")  # what it is built from
     window = 256 * 1024
 
     @classmethod
@@ -39,6 +40,7 @@ class Ssh(Tunnel):
     """OpenSSH's ssh -R with aes128-gcm."""
     name = "ssh"
     server = "/usr/sbin/sshd"
+    version_command = ("ssh", "-V")
     cipher = "aes128-gcm@openssh.com"
 
     @classmethod
@@ -56,12 +58,12 @@ class Ssh(Tunnel):
             "PermitRootLogin yes\nPasswordAuthentication no\nGatewayPorts clientspecified\n"))
         sshd = self.start("vps", "relay", [self.server, "-D", "-e", "-f", config])
         wait_for(lambda: "Server listening" in self.log("relay"), "sshd listens", [sshd])
-        agent = self.start("home", "agent", [
-            "ssh", "-v", "-N", "-F", "none", "-i", self.folder / "user_key", "-p", AGENT_PORT,
+        self.start("home", "agent", [
+            "ssh", "-N", "-F", "none", "-i", self.folder / "user_key", "-p", AGENT_PORT,
             "-c", self.cipher, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
             "-o", f"UserKnownHostsFile={self.folder}/known_hosts", "-o", "ExitOnForwardFailure=yes",
             "-R", f"{self.visitors}:{self.backend}", f"root@{self.link.vps}"])
-        wait_for(lambda: "remote forward success" in self.log("agent"), "ssh is online", [sshd, agent])
+        self.wait_listens("relay", VISITOR_PORT)
         return self.visitors
 
 
@@ -90,6 +92,7 @@ class Haproxy(Tunnel):
     """haproxy, one hop without TLS: no tunnel, but the least that something between can cost."""
     name = "haproxy"
     program = "haproxy"
+    version_command = ("haproxy", "-v")
 
     def hop(self, side, what, port, bind, server):
         config = self.write(f"{what}.cfg", HAPROXY.format(suite=SUITE, bind=bind, server=server))
@@ -117,6 +120,7 @@ class Stunnel(Tunnel):
     """Two of stunnel: a TLS connection and a thread for each visitor."""
     name = "stunnel"
     program = "stunnel"
+    version_command = ("stunnel", "-version")
 
     def hop(self, side, what, port, *service):
         config = self.write(f"{what}.conf", "\n".join([

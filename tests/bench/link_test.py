@@ -134,6 +134,37 @@ class LinkTest(unittest.TestCase):
         link.set_path(delay_ms=30)
         self.assertAlmostEqual(self.round_trip(link), 60, delta=3)
 
+    def test_what_the_emulator_did_is_lost_with_it_and_nothing_else(self):
+        with self.assertRaisesRegex(RuntimeError, "leat_link had ended"):
+            with network.Link(emulator=EMULATOR, delay_ms=1) as link:
+                sleeper = link.start("home", ["sleep", "60"])
+                emulator = link.processes[0]
+                emulator.kill()
+                emulator.wait()
+        self.assertIsNotNone(sleeper.returncode)
+        self.assertEqual([name for name in os.listdir(network.RUN) if name.startswith(link.tag)], [])
+
+    def test_many_that_do_not_listen_end_together(self):
+        deaf = ("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+                "print('ready', flush=True); signal.pause()")
+        with network.Loopback() as link:
+            processes = [self.start(link, "home", deaf) for _ in range(4)]
+            began = time.monotonic()
+        self.assertLess(time.monotonic() - began, 2 * network.PATIENCE)
+        self.assertEqual([process.returncode for process in processes], [-signal.SIGKILL] * 4)
+
+    def test_two_may_stand_at_the_same_time(self):
+        with network.Loopback() as one, network.Loopback() as other:
+            for link in (one, other):
+                self.start(link, "home", ECHO, "127.0.0.1")  # the same port
+
+    def test_sockets_may_be_let_grow(self):
+        link = self.link(buffer_mib=32)
+        for side in ("home", "vps"):
+            for what in ("tcp_rmem", "tcp_wmem"):
+                said = link.run(side, ["cat", f"/proc/sys/net/ipv4/{what}"]).split()
+                self.assertEqual(said[2], str(32 << 20))
+
     def test_a_process_can_be_refused_bbr(self):
         link = self.link()
         self.assertEqual(link.run("home", python(ASK_BBR), deny_cc=True).strip(), "refused")

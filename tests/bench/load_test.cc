@@ -208,6 +208,27 @@ TEST_F(FlowTest, TokensKeepTheTimeTheyCameIntoBeing) {
   }
 }
 
+TEST_F(FlowTest, ATokensTimeIsWhenItWasDueHoweverLateTheSenderRuns) {
+  const Request request{.kind = Kind::tokens, .seed = 3, .token_bytes = 100, .every_us = 2000};
+  loop_.add(std::make_unique<TokenSender>(theirs(), request, nullptr));
+  run();
+  for (const std::int64_t until = now_ns() + 20'000'000; now_ns() < until;) {
+  }  // kept from running
+  const std::int64_t resumed = now_ns();
+  run();
+  std::array<std::uint8_t, 4096> received;
+  const ssize_t n = ::read(ends_[1], received.data(), received.size());
+  ASSERT_GE(n, 10 * 100);
+  std::int64_t first = 0;
+  for (std::size_t i = 0; i < 10; ++i) {
+    TokenHead head;
+    std::memcpy(&head, &received[i * 100], sizeof head);
+    if (i == 0) first = head.sent_ns;
+    EXPECT_EQ(head.sent_ns, first + static_cast<std::int64_t>(i) * 2'000'000);
+    EXPECT_LT(head.sent_ns, resumed);
+  }
+}
+
 TEST_F(FlowTest, APingComesBack) {
   loop_.add(std::make_unique<Ping>(theirs(), log_));
   Loop other;

@@ -9,10 +9,14 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+import tunnels  # noqa: E402
+import network  # noqa: E402  (whose folder tunnels knows)
+
 RUN = ROOT / "bench/run.py"
 FIGURE = {"throughput": "MB_per_s", "latency": "round_trip_ms.p50", "connect": "per_s", "http": "per_s",
-          "idle": "KiB_each", "timeline": "longest_gap_ms", "hol": "token_ms.p99",
-          "hol-loopback": "token_ms.p99", "wan": "link_percent", "sealed": "MB_per_s", "websocket": "MB_per_s", "scale": "token_ms.p99"}
+          "idle": "KiB_each", "timeline": "longest_gap_ms", "hol": "token_ms.p99", "hol-loopback": "token_ms.p99",
+          "wan": "link_percent", "sealed": "MB_per_s", "websocket": "MB_per_s", "scale": "token_ms.p99"}
 
 
 def run(*arguments):
@@ -42,10 +46,29 @@ class RunTest(unittest.TestCase):
         for path in (self.folder / "results").glob("*.svg"):
             self.assertIn(path.name, report)
 
-        again = run("latency", "--seconds", 0.5, "--repeats", 1, "--compare", kept, "--tunnels", "direct,leat",
-                    "--results", self.folder / "again")
-        self.assertIn("| latency | 1 at a time | leat | p50 ms of direct |", again.stdout)
+        self.assertIn("| leat | leat ", report)
+        self.assertIn("refused any congestion control but the link's", report)
+
+        again = ("latency", "--repeats", 1, "--compare", kept, "--tunnels", "direct,leat", "--results",
+                 self.folder / "again", "--seconds", 0.7)
+        done = run(*again)
+        self.assertIn("only runs of the same pace are compared", done.stdout)
+        self.assertEqual(done.returncode, 1)
+        self.assertFalse((self.folder / "again").exists())
+        done = run(*again, "--quick")
+        self.assertIn("| latency | 1 at a time | leat | p50 ms of direct |", done.stdout)
         self.assertTrue((self.folder / "again/compare.md").exists())
+
+    def test_more_agents_than_share_a_token(self):
+        count = tunnels.leat.TOKEN_SESSIONS + 2
+        kind = type("Leat", (tunnels.LeatMany,), {"agents_wanted": count})
+        with network.Loopback() as link:
+            self.addCleanup(tunnels.start_backend(link).stdout.close)
+            tunnel = kind(link, self.folder)
+            to = tunnel.wait_answers(tunnel.open())
+            report = tunnels.measure(tunnel, to, tokens=count, spread=count, warmup=0.2, duration=0.5)
+        self.assertEqual(report["faults"], [])
+        self.assertEqual(report["tokens"]["streams"], count)
 
     def test_a_name_that_nobody_has(self):
         self.assertIn("no benchmark is called thruput", run("thruput").stdout)
