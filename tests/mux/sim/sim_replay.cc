@@ -15,6 +15,7 @@ Config roomy(Config config) {
   config.receive_budget = 64 << 20;
   config.ping_interval = {};
   config.memory = nullptr;
+  config.guard = {.waste = {1 << 30, 1 << 20}};
   return config;
 }
 
