@@ -1,6 +1,7 @@
 // What docs/protocol.md §1 allows a multiplexer to do, judged from nothing but the bytes that went
-// in, the bytes that came out and what the owners of its streams were told. It knows nothing of
-// src/mux, so that both cannot be wrong in the same way.
+// in, the bytes that came out and what the owners of its streams were told: which frames may leave,
+// for which reasons the session may end, and for which it must. It knows nothing of src/mux, so
+// that both cannot be wrong in the same way.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +16,31 @@ class MuxModel {
  public:
   explicit MuxModel(bool client) : ours_(client ? 1 : 0) {}
 
+  // Reasons for which a session may end because of what its peer has sent, by the names that
+  // docs/protocol.md gives them.
+  enum Reason : unsigned {
+    bad_version = 1,
+    bad_type = 2,
+    bad_flags = 4,
+    bad_stream_id = 8,
+    bad_state = 16,
+    window_exceeded = 32,
+    window_overflow = 64,
+    flood = 128,
+    go_away = 256,
+  };
+
   // About to be fed.
   void fed(std::span<const std::uint8_t> bytes) {
-    for (; !bytes.empty() && !malformed_; bytes = take(bytes)) {
+    for (; !bytes.empty() && !must_end_; bytes = take(bytes)) {
     }
   }
-  // The peer has broken §1.1: from here on the session must be over.
-  bool malformed() const { return malformed_; }
+  // The peer has broken a rule whatever the session has done meanwhile: it must be over.
+  bool must_end() const { return must_end_; }
+  // Reasons that the peer has given so far. The session that lives has judged otherwise, because
+  // the stream in question was over: then they are none any more.
+  unsigned may_end() const { return may_end_; }
+  void lives() { may_end_ &= flooded() ? unsigned{flood} : 0u; }
 
   // One frame that came out; `payload` is its data.
   void sent(const std::uint8_t* header, std::span<const std::uint8_t> payload) {
@@ -59,6 +78,8 @@ class MuxModel {
 
   // The owner opened a stream.
   void opened(std::uint32_t id) { streams_[id].syn_in = true; }
+  // … and has no more to send on one.
+  void finished(std::uint32_t id) { streams_[id].finished = true; }
 
   void delivered(std::uint32_t id, std::span<const std::uint8_t> data) {
     Stream& stream = streams_[id];
@@ -70,6 +91,14 @@ class MuxModel {
   void ended(std::uint32_t id) {
     const Stream& stream = streams_[id];
     require(stream.fin_in && stream.delivered == stream.in.size());
+  }
+
+  // Nothing is left to send: what the peer has opened was acknowledged or refused.
+  void drained() const {
+    for (const auto& [id, stream] : streams_) {
+      if ((id & 1) == ours_ || !stream.syn_in) continue;
+      require(stream.ack_out || stream.reset_out || stream.reset_in);
+    }
   }
 
   // The session lives and so does this stream, of which it holds so many bytes.
@@ -88,11 +117,15 @@ class MuxModel {
   struct Stream {
     bool syn_in = false, fin_in = false, reset_in = false;  // syn_in: or opened by its owner
     bool syn_out = false, ack_out = false, fin_out = false, reset_out = false;
+    bool finished = false;  // fin_out is true or will be
     std::string in;
     std::size_t delivered = 0;
     std::uint64_t announced = 0,
                   granted = 0;  // by the peer, and what it was allowed beyond 256 KiB
     std::uint64_t data_out = 0, credit_in = 0;
+
+    // Both ways: its id is unknown, though its owner may still be taking bytes.
+    bool closed() const { return fin_in && finished; }
   };
 
   static void require(bool ok) {
@@ -118,23 +151,44 @@ class MuxModel {
     return bytes.subspan(1);
   }
 
+  void end_for(unsigned reasons) {
+    may_end_ |= reasons;
+    must_end_ = true;
+  }
+
+  // What the guard allows at once is more than fits into an input, but for pings (§1.7).
+  bool flooded() const { return pinged_ > 128 || frames_ > 5000; }
+
   void frame(const std::uint8_t* h) {
     const unsigned type = h[1], flags = h[3];
     const std::uint32_t id = number(h + 4), length = number(h + 8);
     const bool of_stream = type <= kWindow;
-    malformed_ = h[0] != 0 || type > kGoAway || h[2] != 0 || flags > 15 ||
-                 (flags & (kSyn | kAck)) == (kSyn | kAck) ||
-                 (type == kPing && flags != kSyn && flags != kAck) ||
-                 (type == kGoAway && flags != 0) || of_stream == (id == 0);
-    if (malformed_) return;
+    // §1.1
+    if (h[0] != 0) return end_for(bad_version);
+    if (type > kGoAway) return end_for(bad_type);
+    if (h[2] != 0 || flags > 15 || (flags & (kSyn | kAck)) == (kSyn | kAck) ||
+        (type == kPing && flags != kSyn && flags != kAck) || (type == kGoAway && flags != 0)) {
+      return end_for(bad_flags);
+    }
+    if (of_stream == (id == 0)) return end_for(bad_stream_id);
+
+    ++frames_;
+    if (type == kPing) ++pinged_;
+    if (flooded()) may_end_ |= flood;
     if (type == kPing && flags == kSyn) ++pings_[length];
+    if (type == kGoAway && length != 0) return end_for(go_away);
     if (!of_stream) return;
+    const unsigned broken = (flags & kRst) != 0   ? 0
+                            : (flags & kSyn) != 0 ? broken_by_syn(type, id, length)
+                                                  : broken_on(type, flags, id, length);
+    may_end_ |= broken;
+    if ((flags & kSyn) != 0 && broken != 0) return end_for(broken);
 
     Stream& stream = streams_[id];
     if ((flags & kSyn) != 0 && (flags & kRst) == 0) stream.syn_in = true;
     const bool known = stream.syn_in && !stream.reset_in;
     if ((flags & kRst) != 0 && known) stream.reset_in = true;
-    const bool counts = known && !stream.reset_in;
+    const bool counts = known && !stream.reset_in && !stream.closed();
     if (type == kWindow && counts) stream.credit_in += length;
     if (type == kData) {
       left_ = length;
@@ -145,6 +199,32 @@ class MuxModel {
     if ((flags & kFin) != 0 && counts && (type == kWindow || length == 0)) stream.fin_in = true;
   }
 
+  // A SYN is judged by itself (§1.4).
+  unsigned broken_by_syn(unsigned type, std::uint32_t id, std::uint32_t length) {
+    unsigned broken = 0;
+    if ((id & 1) == ours_ || streams_[id].syn_in) broken |= bad_stream_id | bad_state;
+    if (highest_syn_in_ >= 8192 && id <= highest_syn_in_ - 8192) broken |= bad_stream_id;
+    if (type == kData && length > kImplicit) broken |= window_exceeded;
+    if (type == kWindow && length > 0xffffffff - kImplicit) broken |= window_overflow;
+    if ((id & 1) != ours_ && id > highest_syn_in_) highest_syn_in_ = id;
+    return broken;
+  }
+
+  // Anything else is ignored if the stream is over, which may be for reasons that have not shown.
+  unsigned broken_on(unsigned type, unsigned flags, std::uint32_t id, std::uint32_t length) {
+    const Stream& stream = streams_[id];
+    if (!stream.syn_in || stream.reset_in || stream.reset_out || stream.closed()) return 0;
+    unsigned broken = 0;
+    if (stream.fin_in && (type == kData || (flags & (kAck | kFin)) != 0)) broken |= bad_state;
+    if (type == kData && stream.announced + length > kImplicit + stream.granted) {
+      broken |= window_exceeded;
+    }
+    if (type == kWindow && kImplicit + stream.credit_in + length - stream.data_out > 0xffffffff) {
+      broken |= window_overflow;
+    }
+    return broken;
+  }
+
   const std::uint32_t ours_;  // parity of the ids we open
   std::map<std::uint32_t, Stream> streams_;
   std::map<std::uint32_t, std::uint64_t> pings_;  // by value: asked and not yet answered
@@ -153,7 +233,10 @@ class MuxModel {
   std::uint32_t left_ = 0;  // of a payload
   Stream* of_ = nullptr;
   bool fin_ = false;
-  bool malformed_ = false;
+  std::uint32_t highest_syn_in_ = 0;
+  std::uint64_t frames_ = 0, pinged_ = 0;
+  unsigned may_end_ = 0;
+  bool must_end_ = false;
 };
 
 }  // namespace leat::fuzz

@@ -1,7 +1,9 @@
 // A whole session against a hostile peer and a restless owner. The input is a program: one byte of
 // configuration, then steps of one byte each and what they need. Checked: what goes out is what
-// the protocol allows at that moment (mux_model.h), what owners see is what was fed, what is held
-// stays within the budget, callbacks keep their promises, a dead session stays dead.
+// the protocol allows at that moment (mux_model.h), the session ends when it must and only when it
+// may, every stream that was opened is answered, what owners see is what was fed, what is held
+// stays within the budget, callbacks keep their promises (one on_want_pull, and none too few), a
+// dead session stays dead.
 
 #include <algorithm>
 #include <array>
@@ -20,6 +22,32 @@ using namespace leat::mux;
 
 void require(bool ok) {
   if (!ok) std::abort();
+}
+
+unsigned reason(Fatal fatal) {
+  using Model = fuzz::MuxModel;
+  switch (fatal) {
+    case Fatal::bad_version:
+      return Model::bad_version;
+    case Fatal::bad_type:
+      return Model::bad_type;
+    case Fatal::bad_flags:
+      return Model::bad_flags;
+    case Fatal::bad_stream_id:
+      return Model::bad_stream_id;
+    case Fatal::bad_state:
+      return Model::bad_state;
+    case Fatal::window_exceeded:
+      return Model::window_exceeded;
+    case Fatal::window_overflow:
+      return Model::window_overflow;
+    case Fatal::flood:
+      return Model::flood;
+    case Fatal::go_away:
+      return Model::go_away;
+    default:  // no fault of the peer's
+      return 0;
+  }
 }
 
 class Input {
@@ -52,6 +80,7 @@ struct Owner final : Source, Sink {
         return Produced::not_ready();
       case 1:
         ended = true;
+        model->finished(id);
         return Produced::end();
       case 2:
         gone = true;
@@ -89,10 +118,14 @@ struct Owner final : Source, Sink {
 class Run final : Events {
  public:
   Run(Input input, std::uint8_t choice)
-      : input_(input), config_(configure(choice)), session_(config_, *this, now_) {}
+      : input_(input),
+        config_(configure(choice)),
+        bare_((choice & 2) != 0),
+        session_(config_, *this, now_) {}
 
   void all() {
     while (!input_.empty()) step();
+    if (fatal_ == Fatal::none) drain();
     pull(65536);
     session_.end_all();
     pull(65536);
@@ -158,6 +191,15 @@ class Run final : Events {
     require(stats.streams <= config_.max_streams);
     require(stats.grown <= config_.receive_budget / 2);
     require(budget_.free() + (config_.memory == nullptr ? 0 : stats.held) <= budget_.total());
+    require(!nothing_to_pull() || !session_.wants_pull());
+  }
+
+  // The owners send no more; what the session itself owes leaves.
+  void drain() {
+    for (Owner& owner : owners_) owner.mood = 0;
+    for (int i = 0; pull(65536) > 0; ++i) require(i < 1000);
+    require(!session_.wants_pull());
+    model_.drained();
   }
 
   // A header with plausible fields, and a payload of its length where that is short.
@@ -179,16 +221,19 @@ class Run final : Events {
   // In one piece or two.
   void feed(Bytes bytes) {
     if (fatal_ == Fatal::none) model_.fed(bytes);
+    if (!bytes.empty()) last_byte_ = now_;
     const Bytes first = bytes.first(bytes.size() * (++fed_ % 3) / 2);
     const std::array pieces{first, bytes.subspan(first.size())};
     for (const Bytes& piece : pieces) {
       const bool over = fatal_ != Fatal::none;
       const Fatal fatal = session_.feed(piece, now_, &piece != &pieces[1]);
       require(!over || fatal == fatal_);
+      require(over || fatal == Fatal::none || (model_.may_end() & reason(fatal)) != 0);
       fatal_ = fatal;
     }
     if (fatal_ != Fatal::none) return;
-    require(!model_.malformed());
+    require(!model_.must_end());
+    model_.lives();
     for (const Owner& owner : owners_) {
       if (session_.alive(owner.stream)) model_.alive(owner.id, session_.buffered(owner.stream));
     }
@@ -198,13 +243,25 @@ class Run final : Events {
     if (session_.next_deadline() > now_) return;
     fatal_ = session_.on_deadline(now_);
     require(session_.next_deadline() > now_);
+    if (fatal_ == Fatal::none || (model_.may_end() & reason(fatal_)) != 0) return;
+    require(bare_);
+    require((fatal_ == Fatal::ping_timeout && now_ - last_byte_ >= std::chrono::seconds(10)) ||
+            (fatal_ == Fatal::write_timeout && now_ - last_pull_ >= std::chrono::seconds(30)));
   }
 
   // What comes out is whole frames, one flag each, and after a fault nothing but a go-away.
-  void pull(std::size_t room) {
+  std::size_t pull(std::size_t room) {
     out_.resize(room);
+    const bool nothing = nothing_to_pull();
+    last_pull_ = now_;
+    pulling_ = true;
+    wanted_ = false;
     const std::size_t n = session_.pull(out_, now_);
+    pulling_ = false;
     require(n <= room);
+    require(n == 0 || (!nothing && !wanted_));
+    asked_ = n > 0 || wanted_;
+    too_short_ = room <= 12;
     for (std::size_t at = 0; at < n;) {
       require(n - at >= 12);
       const std::uint8_t* const h = out_.data() + at;
@@ -217,7 +274,11 @@ class Run final : Events {
       model_.sent(h, Bytes(out_).subspan(at, payload));
       at += payload;
     }
+    return n;
   }
+
+  // It found nothing in room enough, and has not asked for another pull since.
+  bool nothing_to_pull() const { return !asked_ && !too_short_; }
 
   void owner_acts(std::uint8_t op) {
     if (owners_.empty()) return;
@@ -259,16 +320,30 @@ class Run final : Events {
     if (owners_.size() % 4 != 0) session_.attach(stream, &owners_.back(), &owners_.back());
   }
   void on_go_away() override {}
-  void on_want_pull() override {}
+  // Once until a pull has found nothing, and that pull may end with it.
+  void on_want_pull() override {
+    if (pulling_) {
+      require(!wanted_);
+      wanted_ = true;
+    } else {
+      require(!asked_);
+      asked_ = true;
+    }
+  }
 
   Input input_;
   MemoryBudget budget_{100'000};
   MemoryShare memory_{budget_};
   const Config config_;
+  const bool bare_;
   Time now_{};
   Fatal fatal_ = Fatal::none;
   fuzz::MuxModel model_{config_.role == Role::client};
   unsigned fed_ = 0;
+  Time last_byte_{}, last_pull_{};
+  bool pulling_ = false, wanted_ = false;
+  bool asked_ = false;  // on_want_pull, or a pull that found something
+  bool too_short_ = false;
   std::deque<Owner> owners_;  // they stay where they are
   std::vector<std::uint8_t> out_;
   Session session_;

@@ -23,7 +23,8 @@ class YamuxNode : public YamuxOfNode<YamuxInterop> {
   }
 };
 
-// Rules that only libp2p can be asked about.
+// Rules that only libp2p can be asked about: yamux-js gives credit back as bytes arrive, read or
+// not, and so cannot make us wait for it.
 class YamuxLibp2p : public YamuxNode {};
 
 INSTANTIATE_TEST_SUITE_P(As, YamuxNode,
@@ -114,7 +115,7 @@ TEST_P(YamuxNode, SixteenMebibytesBothWaysAtOnceOnTheirStream) {
   peer->tell();
 }
 
-TEST_P(YamuxLibp2p, WeFinishFirst) {
+TEST_P(YamuxNode, WeFinishFirst) {
   start("half-close-them");
   PatternSource source(1, 10);
   PatternSink sink(2);
@@ -192,7 +193,7 @@ TEST_P(YamuxNode, OurLargerWindowReachesThem) {
   peer->tell();
 }
 
-TEST_P(YamuxLibp2p, OurReset) {
+TEST_P(YamuxNode, OurReset) {
   start("reset-by-them");
   PatternSource source(1, 10, false);
   PatternSink sink(2);

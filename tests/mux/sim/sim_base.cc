@@ -19,6 +19,8 @@ const char* name(Fault fault) {
                              "sparse_wake",
                              "stream_refused",
                              "go_away",
+                             "go_away_error",
+                             "ids_used_up",
                              "window_grown",
                              "window_shrunk",
                              "share_moved",
@@ -26,12 +28,18 @@ const char* name(Fault fault) {
                              "memory_scarce",
                              "memory_gone",
                              "pressure_reset_stalled",
+                             "pressure_reset_paused",
                              "pressure_reset_full",
                              "feed_pause",
                              "feed_pause_ignored",
                              "open_timeout",
                              "ping_timeout",
                              "write_timeout",
+                             "flood_of_opens",
+                             "flood_of_resets",
+                             "flood_of_pings",
+                             "flood_of_waste",
+                             "bad_last_word",
                              "cut"};
   static_assert(names.size() == static_cast<std::size_t>(Fault::count));
   return names[static_cast<std::size_t>(fault)];

@@ -65,6 +65,8 @@ enum class Fault : std::uint8_t {
   sparse_wake,  // a stream came back that has to be served before bulk
   stream_refused,
   go_away,
+  go_away_error,  // the session of the peer had ended, for one reason or another
+  ids_used_up,
   window_grown,
   window_shrunk,
   share_moved,    // one window grew, another shrank for it
@@ -72,12 +74,18 @@ enum class Fault : std::uint8_t {
   memory_scarce,  // half of what both sessions draw on is used
   memory_gone,    // all of it
   pressure_reset_stalled,
+  pressure_reset_paused,  // nobody stalled, but all waited for 5 s
   pressure_reset_full,
   feed_pause,
   feed_pause_ignored,
   open_timeout,
   ping_timeout,
   write_timeout,
+  flood_of_opens,
+  flood_of_resets,
+  flood_of_pings,
+  flood_of_waste,
+  bad_last_word,  // a frame that no peer may send, and its answer
   cut,
   count,
 };

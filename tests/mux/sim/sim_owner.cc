@@ -3,6 +3,11 @@
 #include "mux/sim/sim_world.h"
 
 namespace leat::mux::sim {
+namespace {
+
+constexpr Duration kSip = std::chrono::seconds(1);
+
+}  // namespace
 
 Owner::Owner(Node& at, StreamHandle handle, std::uint32_t stream_id, std::size_t bytes)
     : node(at), stream(handle), id(stream_id), total(bytes) {
@@ -11,7 +16,7 @@ Owner::Owner(Node& at, StreamHandle handle, std::uint32_t stream_id, std::size_t
   if (node.world.large_ && total < 2000) available = 0;
   room = random.chance(node.world.pressed_ ? 10 : 50) ? SIZE_MAX : random.spread(0, 20000);
   stubborn = random.chance(node.world.crowded_ ? 60 : node.world.large_ ? 10 : 0);
-  if (stubborn) room = 0;
+  if (stubborn || node.world.trickle_) room = 0;
   will_break = random.chance(5);
   took = node.world.now;
 }
@@ -50,6 +55,15 @@ void Owner::wake() {
   since_stir = 0;
   asleep = false;
   check(node.session.wake(stream), "wake refused on a live stream");
+}
+
+// One byte, if it has taken none for a while.
+void Owner::sip() {
+  if (over || calm || node.world.now - took < kSip || !node.session.alive(stream)) return;
+  room = 1;
+  if (face == nullptr) return attach(first);
+  refused = false;
+  check(node.session.resume(stream), "resume refused on a live stream");
 }
 
 // From here on it sends what it has, takes what comes, and plays no tricks.
@@ -117,7 +131,7 @@ std::size_t Owner::deliver(Face& at, Bytes data) {
     check(data[i] == content(id, !node.client, received + i), "a wrong byte");
   }
   received += n;
-  if (n > 0) took = world.now;
+  if (n > 0) took = node.told;
   if (room != SIZE_MAX) room -= n;
   world.coverage.bytes += n;
   if (n < data.size()) {
@@ -141,7 +155,7 @@ std::size_t Owner::deliver(Face& at, Bytes data) {
       world.coverage.hit(Fault::detached);
       break;
     case 4:
-      if (n == 0) break;
+      if (n == 0 || world.trickle_) break;
       room = world.random.spread(0, 20000);
       refused = false;
       node.session.resume(stream);
@@ -179,12 +193,17 @@ void Owner::reset(Face& at, ResetReason reason) {
       check(!node.referee.answered(id), "given up after the peer had answered");
       world.coverage.hit(Fault::open_timeout);
       break;
-    case ResetReason::pressure:
-      // Who took something lately is reset at the cap only.
-      check(world.now - took >= limits::kStalled || node.near_cap(), "reset for no reason");
-      world.coverage.hit(world.now - took < limits::kStalled ? Fault::pressure_reset_full
-                                                             : Fault::pressure_reset_stalled);
+    case ResetReason::pressure: {
+      // Who took something lately is reset after a long pause, or at the cap, which is reached by
+      // what is fed and not by time.
+      const bool stalled = world.now - took >= limits::kStalled;
+      const bool at_cap = !node.in_deadline && node.near_cap();
+      check(stalled || at_cap || node.paused_for() >= limits::kFeedPause, "reset for no reason");
+      world.coverage.hit(stalled  ? Fault::pressure_reset_stalled
+                         : at_cap ? Fault::pressure_reset_full
+                                  : Fault::pressure_reset_paused);
       break;
+    }
     case ResetReason::session_end:
       check(node.ended, "session_end in a live session");
       break;

@@ -63,6 +63,7 @@ void Referee::answer(Stream& stream) {
 
 void Referee::nothing_left() const {
   check(unanswered_ == 0, "a stream neither acknowledged nor refused");
+  check(highest_own_ < 0xfffffffe || go_away_sent_, "the last id is used, and no go-away sent");
 }
 
 bool Referee::answered(std::uint32_t id) const {
@@ -99,8 +100,8 @@ void Referee::on_sent(const Frames::Frame& f) {
     return;
   }
   if (f.type == kGoAway) {
-    check(f.length == 0, "go-away with an error between two sound sessions");
-    check(!go_away_sent_, "two go-aways");
+    check(f.length == (dead_ ? 1u : 0u), "go-away with the wrong code");
+    check(dead_ || !go_away_sent_, "two go-aways");
     go_away_sent_ = true;
     return;
   }
@@ -158,6 +159,7 @@ void Referee::on_sent(const Frames::Frame& f) {
 void Referee::on_received(const Frames::Frame& f) {
   if (f.type == kPing) {
     if (f.flags == kSyn) {
+      ++asked_.pings;
       pings_.push_back(f.length);
     } else {
       check(ping_sent_ && f.length == ping_value_, "an answer to no ping");
@@ -165,9 +167,15 @@ void Referee::on_received(const Frames::Frame& f) {
     }
     return;
   }
-  if (f.type == kGoAway) return;
+  const std::uint32_t little = f.length < 64 ? 64 - f.length : 0;
+  if (f.type == kGoAway) {
+    asked_.most_waste += 64;
+    return;
+  }
   Stream& s = streams_[f.id];
   if (f.flags == kSyn) {
+    ++asked_.opens;
+    highest_theirs_ = std::max(highest_theirs_, f.id);
     s.opened = s.waits = true;
     ++unanswered_;
     ++coverage_.streams;
@@ -175,6 +183,12 @@ void Referee::on_received(const Frames::Frame& f) {
     return move(s, StreamEvent::recv_syn);
   }
   s.heard = true;
+  if (f.flags == kRst) {
+    ++asked_.resets;
+  } else {
+    asked_.most_waste += f.type == kData ? little : 64;
+    if (f.flags == 0) asked_.least_waste += little;
+  }
   if (f.type == kData) {
     check(f.length <= s.may_receive, "more received than granted");
     s.may_receive -= f.length;

@@ -45,6 +45,19 @@ class Referee {
   bool answered(std::uint32_t id) const;
   // Data may be sent on it: the credit lasts, and its SYN or ACK has left.
   bool may_send(std::uint32_t id) const;
+  // What it has received that a guard counts. Whether FIN, ACK and credit count as frames that
+  // carry little depends on what the session still knows of the stream: `most_waste` has them all.
+  struct Asked {
+    std::uint64_t opens = 0, resets = 0, pings = 0, least_waste = 0, most_waste = 0;
+  };
+  const Asked& asked() const { return asked_; }
+  // What it has received ends with a frame.
+  bool between_frames() const { return in_.header.empty() && in_.payload_left == 0; }
+  // The session has ended: its last frame says so.
+  void died() { dead_ = true; }
+  bool leaving() const { return go_away_sent_; }
+  std::uint32_t highest_theirs() const { return highest_theirs_; }  // 0: none
+
   // Bytes sent on it since it had no credit.
   std::uint64_t since_credit(std::uint32_t id) const;
 
@@ -76,8 +89,10 @@ class Referee {
   Frames out_, in_;
   std::unordered_map<std::uint32_t, Stream> streams_;
   std::unordered_set<std::uint32_t> served_;  // streams with a data frame in this pull
-  std::uint32_t highest_own_ = 0;
+  Asked asked_;
+  std::uint32_t highest_own_ = 0, highest_theirs_ = 0;
   bool go_away_sent_ = false;
+  bool dead_ = false;
   bool ping_sent_ = false;
   std::uint32_t ping_value_ = 0;
   std::deque<std::uint32_t> pings_;  // received and not yet answered

@@ -61,6 +61,7 @@ class Owner {
   void abandon();  // its own reset
   void settle_down();
   void wake();
+  void sip();
 
   Node& node;
   const StreamHandle stream;
@@ -70,7 +71,7 @@ class Owner {
   std::size_t available = 0;  // of those not sent yet
   std::uint64_t received = 0;
   std::size_t room = 0;
-  Time took;  // when it last took something
+  Time took;  // when it last took something, by the clock of the session
   bool said_end = false, heard_end = false;
   bool over = false;             // reset, by whomever
   bool will_break = false;       // its source fails at the end instead of ending
@@ -102,11 +103,14 @@ class Node final : public Events {
   void on_want_feed() override;
 
   Owner* open();
-  bool feed(Bytes bytes);  // false: the session has ended
-  std::size_t pull();      // into out.staged
+  Fatal feed(Bytes bytes);
+  std::size_t pull();  // into out.staged
   // How many of its streams may stand among the new ones of the scheduler.
   std::size_t fresh() const;
   bool near_cap() const;
+  Duration paused_for() const;
+  // The session has ended for a reason it may have.
+  void died(Fatal reason);
   // How far the receive window of a stream may grow.
   std::uint32_t widest() const;
   // What it holds of the memory that both may draw on, at least.
@@ -114,6 +118,9 @@ class Node final : public Events {
   // Compares the windows of all streams with what they were; only a pull may move them.
   void compare_windows(bool may_grow);
   void end();
+  // The guard is one that says no, neither too soon nor too late.
+  bool flooded() const;
+  void check_guard() const;
 
   World& world;
   const Config config;
@@ -125,9 +132,15 @@ class Node final : public Events {
   std::map<std::uint32_t, std::unique_ptr<Owner>> owners;  // by id
   std::map<std::uint32_t, std::uint32_t> windows;          // by id, as last seen
   std::vector<StreamHandle> stale;
-  std::string wire;  // what it has been fed, the first part of it
+  std::string wire;             // what it has been fed, the first part of it …
+  std::size_t wire_frames = 0;  // … of which so much is whole frames
   Time last_byte{}, last_pull{};
+  Time told{};  // the time that the session was last told
   bool ended = false;
+  Fatal fatal = Fatal::none;
+  bool in_deadline = false;
+  bool ignores_opens = false;  // nobody takes what the peer opens any more
+  std::optional<Time> paused_since;
   bool idle = true;  // the last pull found nothing, and nothing was announced since
   bool pulling = false;
   bool wanted_in_pull = false;
@@ -164,14 +177,20 @@ class World {
   void invariants(Node& node);
   void settle();
   void cut();
+  void end();
+  void perish(Node& node);
+  void last_word(Node& at);
   void check_outcome();
   void check_chunking(const Node& node);
 
   bool bare_;
   bool small_;                // a narrow link, and little to send
+  bool trickle_;              // receivers that take a byte now and then, all of them
   bool pressed_;              // little memory, slow receivers
   bool large_;                // few streams, several windows' worth on each
   bool crowded_;              // … and many of them to receivers that take nothing
+  bool guarded_;              // little may be asked of a session before its guard says no
+  bool last_ids_;             // few ids are left
   std::size_t streams_left_;  // to be opened
   std::size_t record_;        // room of a pull
   bool over_ = false;
