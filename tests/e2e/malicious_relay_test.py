@@ -122,13 +122,16 @@ class MaliciousRelayTest(SealedCase):
             self.assertGreaterEqual(len(indices), 2)
             missed, tried = [], self.tried(indices)
             for index in tried:
-                self.fired.clear()
-                self.undetected.clear()
-                self.whole = False
                 current.update(at=(direction, index))
-                body, clean = attempt()
-                if not self.fired.is_set():
-                    missed.append(index)  # this session put into fewer messages what it had to say
+                for _ in range(3):  # a session may put into fewer messages what it has to say
+                    self.fired.clear()
+                    self.undetected.clear()
+                    self.whole = False
+                    body, clean = attempt()
+                    if self.fired.is_set():
+                        break
+                else:
+                    missed.append(index)
                     continue
                 where = f"{direction} {index}, LEAT_SEED={SEED}"
                 self.assertTrue(BODY.startswith(body), where)
