@@ -36,9 +36,10 @@ const asBytes = (part: unknown): Bytes => {
 };
 
 type Reader = ReadableStreamDefaultReader<unknown>;
+type Reads = ReturnType<Reader['read']>[];
 
 /** `reads`: those that have been made. */
-async function* readAll(reader: Reader, stop: AbortSignal, reads: ReturnType<Reader['read']>[] = []): AsyncGenerator<Bytes> {
+async function* readAll(reader: Reader, stop: AbortSignal, reads: Reads = []): AsyncGenerator<Bytes> {
   const cancel = () => void reader.cancel(stop.aborted ? reasonOf(stop) : undefined).catch(() => {});
   let ended = false;
   try {
@@ -100,7 +101,7 @@ export async function requestBody(source: BodySource): Promise<RequestBody> {
 /** A Request does not tell whether its body is a stream: it is taken for none if all of it is there at once. */
 export async function bodyOfRequest(stream: ReadableStream<unknown>): Promise<RequestBody> {
   const reader = stream.getReader();
-  const reads: ReturnType<Reader['read']>[] = [];
+  const reads: Reads = [];
   const parts: Bytes[] = [];
   let late: ReturnType<typeof setTimeout> | undefined;
   const waited = new Promise<undefined>((resolve) => (late = setTimeout(() => resolve(undefined), AT_ONCE_MS)));

@@ -9,7 +9,7 @@ import { Session } from '../dist/session.js';
 import { Agent, AgentSession, straight, testPlatform } from './agent.mjs';
 import { until } from './world.mjs';
 
-/** A session with an agent that never reads from a stream. What the client writes goes by `carry`, what the agent does by `back`. */
+/** A session with an agent that never reads from a stream; what the client writes goes by `carry`, the rest by `back`. */
 async function sessionWith(t, carry, back = (bytes, down) => down.push(bytes)) {
   const { stream } = AgentSession.prototype;
   AgentSession.prototype.stream = () => {};
