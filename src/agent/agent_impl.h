@@ -103,7 +103,7 @@ class Agent::Impl final : private Connection::Owner, private net::Deferred {
   const Options options_;
   const control::Credential credential_;
   Listener& events_;
-  const crypto::Identity identity_;
+  crypto::Identity identity_;  // the gate keeps its sealing key up to date
   const Contexts tls_;
   KeptIds kept_;
   ServiceTls service_tls_;

@@ -43,8 +43,8 @@ std::vector<std::string> own_addresses(bool v6) {
 
 }  // namespace
 
-SealedGate::SealedGate(net::Shard& shard, const crypto::Identity& identity,
-                       const std::string& state_dir, bool padding, Services services)
+SealedGate::SealedGate(net::Shard& shard, crypto::Identity& identity, const std::string& state_dir,
+                       bool padding, Services services)
     : shard_(shard),
       identity_(identity),
       key_path_(state_dir + "/identity.pem"),
@@ -62,7 +62,7 @@ SealedGate::~SealedGate() = default;
 
 const crypto::KeyPair& SealedGate::key() {
   look_at_key();
-  return rotated_ ? rotated_->sealing() : identity_.sealing();
+  return identity_.sealing();
 }
 
 // A file that is no key of this agent's changes nothing: the one it has stays good.
@@ -73,9 +73,8 @@ void SealedGate::look_at_key() {
     now = fail(Code::KEY_FILE, key_path_ + ": another identity; the agent must be started anew");
   }
   if (!now) return log::write(log::Level::error, "key.kept", now.error());
-  const crypto::KeyPair& before = rotated_ ? rotated_->sealing() : identity_.sealing();
-  if (now->sealing().public_key() == before.public_key()) return;
-  rotated_ = std::move(*now);
+  if (now->sealing().public_key() == identity_.sealing().public_key()) return;
+  identity_.replace_sealing(std::move(*now));
   log::info("key.rotated", {{"sessions", peers_.size()}});
   for (SealedPeer* peer : std::vector(peers_)) peer->key_is_gone();
 }

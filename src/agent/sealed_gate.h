@@ -32,8 +32,9 @@ class SealedGate final : private SealedPeer::Owner {
     std::function<std::vector<std::shared_ptr<Egress>>()> all;
   };
   // `identity`, which outlives the gate, is what identity.pem in STATE_DIR holds. A sealing key
-  // that is put there later is taken up, and ends every session under the one before.
-  SealedGate(net::Shard& shard, const crypto::Identity& identity, const std::string& state_dir,
+  // that is put there later is taken up in place of the one before, of which nothing remains, and
+  // ends every session under that.
+  SealedGate(net::Shard& shard, crypto::Identity& identity, const std::string& state_dir,
              bool padding, Services services);
   ~SealedGate();
 
@@ -89,10 +90,9 @@ class SealedGate final : private SealedPeer::Owner {
   void look_at_key();
 
   net::Shard& shard_;
-  const crypto::Identity& identity_;
+  crypto::Identity& identity_;
   const std::string key_path_;
   FileWatch key_file_;
-  std::optional<crypto::Identity> rotated_;
   const bool padding_;
   const Services services_;
   DeviceFile file_;

@@ -114,7 +114,11 @@ std::string SealedPeer::reply_payload(crypto::Suite suite) const {
       break;
     }
   }
-  for (const auto& egress : gate_.services()) {
+  auto services = gate_.services();
+  // There may not be room for all: the one that is meant goes before the others.
+  std::stable_partition(services.begin(), services.end(),
+                        [&](const auto& each) { return each->id == meant_; });
+  for (const auto& egress : services) {
     const bool http = egress->service.kind == control::TunnelKind::http;
     if (!scope_.allows_service(egress->id, http)) continue;
     proto::SealedService& service = *reply.add_services();

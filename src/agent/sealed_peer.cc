@@ -45,6 +45,7 @@ SealedPeer::SealedPeer(SealedGate& gate, std::unique_ptr<net::Transport> pipe, s
 }
 
 SealedPeer::~SealedPeer() {
+  pairing_.clear();  // whoever lets it go before its end: not a try
   finish_handshake();
   gate_.remove(*this);
   if (pipe_) pipe_->set_owner(nullptr);
@@ -115,6 +116,7 @@ void SealedPeer::check() {
 
 void SealedPeer::key_is_gone() {
   if (state_ == State::hello || state_ == State::over) return;
+  pairing_.clear();
   end_now({Code::KEY_CHANGED, "the agent's owner has given it another key"});
 }
 
@@ -138,6 +140,7 @@ void SealedPeer::make_way() {
 
 void SealedPeer::drain() {
   draining_ = true;
+  pairing_.clear();
   if (!driver_ || streams_.size() == 0) end({Code::DRAINING, "the agent is stopping"});
 }
 
@@ -206,7 +209,8 @@ void SealedPeer::finish_handshake() {
   deadline_.disarm();
   if (!std::exchange(shaking_, false)) return;
   // It named a pairing, and then could not show that it knows the secret.
-  if (!pairing_.empty() && !device_) gate_.failed_try(pairing_, ephemeral_);
+  if (pairing_.empty() || device_ || owner_.carrier_gone()) return;
+  gate_.failed_try(pairing_, ephemeral_);
 }
 
 void SealedPeer::over() {

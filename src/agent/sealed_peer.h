@@ -39,6 +39,8 @@ class SealedPeer final : public StreamHost,
    public:
     // Called once, be it from inside start(); give the peer to Shard::dispose.
     virtual void on_peer_end(SealedPeer& peer) = 0;
+    // Whether the pipe has gone with all that it ran over: nobody did that to this peer.
+    virtual bool carrier_gone() const { return false; }
 
    protected:
     ~Owner() = default;

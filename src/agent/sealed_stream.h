@@ -19,6 +19,7 @@ class SealedStream final : public Stream, private SealedPeer::Owner {
 
  private:
   void on_peer_end(SealedPeer&) override { host_.retire(*this); }
+  bool carrier_gone() const override { return host_.driver().ended(); }
 
   SealedGate& gate_;
   const std::string tunnel_, visitor_;

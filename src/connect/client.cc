@@ -78,8 +78,9 @@ Client::Client(net::Shard& shard, Options options, KnownAgent known, net::TlsCon
       retry_(shard, [this] { connect(); }) {
   if (!known_.paired && options_.link) {
     credential_.pairing = options_.link->pairing;
-    credential_.secret = options_.link->secret;
+    credential_.secret = std::move(options_.link->secret);
   }
+  options_.link.reset();
 }
 
 Client::~Client() = default;
@@ -129,6 +130,7 @@ void Client::connect() {
 }
 
 void Client::on_usable() {
+  http_ = false;
   for (auto& local : std::exchange(waiting_, {})) join(std::move(local));
 }
 
@@ -181,13 +183,18 @@ void Client::on_accept(net::Fd socket) {
   }
 }
 
-void Client::join(std::unique_ptr<net::Transport> local) {
+// As the agent has listed it; null: it has not, be it for want of room, or because there is none.
+const Service* Client::service() const {
   const auto& services = session_->services();
   const auto found = std::ranges::find(
       services, options_.service.empty() ? known_.agent.tunnel : options_.service, &Service::id);
-  const bool only = options_.service.empty() && services.size() == 1;
-  const Service* service = found != services.end() ? &*found : only ? &services.front() : nullptr;
-  if (service != nullptr && service->kind == control::TunnelKind::http) {
+  if (found != services.end()) return &*found;
+  return options_.service.empty() && services.size() == 1 ? &services.front() : nullptr;
+}
+
+void Client::join(std::unique_ptr<net::Transport> local) {
+  const Service* const listed = service();
+  if (listed != nullptr ? listed->kind == control::TunnelKind::http : http_) {
     LocalHttp::Owner& owner = *this;
     const std::string listens_on = options_.listen ? options_.listen->host : std::string();
     https_.push_back(std::make_unique<LocalHttp>(*session_->driver(), std::move(local),
@@ -207,6 +214,8 @@ void Client::join(std::unique_ptr<net::Transport> local) {
 
 void Client::on_pipe_end(LocalPipe& pipe, const Error* why) {
   if (why != nullptr) log::write(log::Level::warn, "connection.cut", *why);
+  // What the agent has not listed, and does not have as tcp, may be http: the next one tries.
+  if (why != nullptr && why->code == Code::NO_SUCH_SERVICE && service() == nullptr) http_ = true;
   const auto found = std::ranges::find(pipes_, &pipe, &std::unique_ptr<LocalPipe>::get);
   if (found != pipes_.end()) {
     shard_.dispose(std::move(*found));

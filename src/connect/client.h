@@ -68,6 +68,7 @@ class Client final : private Session::Owner, private LocalPipe::Owner, private L
   std::vector<Attempt::Way> ways() const;
   void connect();
   void on_accept(net::Fd socket);
+  const Service* service() const;
   void join(std::unique_ptr<net::Transport> local);
   void remember(const std::string& way);
   void over(const Error* why);
@@ -87,6 +88,7 @@ class Client final : private Session::Owner, private LocalPipe::Owner, private L
   std::vector<std::unique_ptr<LocalHttp>> https_;
   std::function<void()> stopped_;
   bool connected_ = false;  // once, at least
+  bool http_ = false;       // what a service is that the agent has not listed
   bool over_ = false;
 };
 

@@ -25,6 +25,8 @@ class Identity {
 
   const SigningKey& signing() const { return signing_; }
   const KeyPair& sealing() const { return sealing_; }
+  // Takes the sealing key of the same identity as its file has it now; the one before is wiped.
+  void replace_sealing(Identity&& now) { sealing_ = std::move(now.sealing_); }
 
  private:
   Identity(SigningKey signing, KeyPair sealing)

@@ -91,13 +91,13 @@ std::optional<std::string> normalise_encoding(std::string_view path) {
 
 bool is_dots(std::string_view text) { return text == "." || text == ".."; }
 
-// Whether a server that decodes slashes, takes '\' for one, or cuts parameters off would find a dot
-// segment where we find a name.
+// Whether a server that decodes slashes, takes '\' for one, or cuts parameters off, be it behind a
+// ';' that it has decoded, would find a dot segment where we find a name.
 bool hides_dots(std::string_view segment) {
   for (;;) {
     const std::size_t end = std::min(segment.find("%2F"), segment.find("%5C"));
     const std::string_view part = segment.substr(0, end);
-    if (is_dots(part.substr(0, part.find(';')))) return true;
+    if (is_dots(part.substr(0, std::min(part.find(';'), part.find("%3B"))))) return true;
     if (end == std::string_view::npos) return false;
     segment.remove_prefix(end + 3);
   }

@@ -366,6 +366,64 @@ class ChatPageTest(PageCase):
             self.assertEqual((done["size"], done["same"]), (size, True), options)
             self.assertEqual(done["key"], "string" if options.get("crypto") else "object")
             report(f"sealed, Chromium, {options or 'as it is'}", f"{size / MiB / done['seconds']:.0f} MiB/s down")
+        self.sockets_in_a_browser()
+        self.streams_in_a_browser()
+
+    def sockets_in_a_browser(self):
+        """Text, bytes and a Blob there and back, and a close in good order."""
+        done = self.page.evaluate("""(async () => {
+          const { connect } = await import('./leat-client.min.js');
+          const client = await connect(%s);
+          const socket = new client.WebSocket('/echo', ['one', 'two']);
+          socket.binaryType = 'arraybuffer';
+          const got = [];
+          const event = (name) => new Promise((resolve) => socket.addEventListener(name, resolve, { once: true }));
+          const next = async () => got.push((await event('message')).data);
+          await event('open');
+          const large = new Uint8Array(%d).fill(7);
+          for (const data of ['grüße', Uint8Array.of(1, 2, 3), new Blob(['blob']), large]) {
+            socket.send(data);
+            await next();
+          }
+          const ended = event('close');
+          socket.close(4001, 'done');
+          const { code, reason, wasClean } = await ended;
+          client.close();
+          const [text, bytes, blob, back] = got;
+          return [text, [...new Uint8Array(bytes)], new TextDecoder().decode(blob),
+                  new Uint8Array(back).length === large.length && new Uint8Array(back).every((byte) => byte === 7),
+                  socket.protocol, code, reason, wasClean];
+        })()""" % (json.dumps(self.link()), MiB))
+        self.assertEqual(done, ["grüße", [1, 2, 3], "blob", True, "two", 4001, "done", True])
+
+    def streams_in_a_browser(self):
+        """A request whose body is a stream, made while it is sent; and one that is given up."""
+        done = self.page.evaluate("""(async () => {
+          const { connect } = await import('./leat-client.min.js');
+          const client = await connect(%s);
+          const part = new Uint8Array(64 * 1024).map((_, at) => at %% 251);
+          let left = 64;
+          let cancelled = false;
+          const abort = new AbortController();
+          const body = () => new ReadableStream({
+            pull(controller) {
+              if (left === 1e9) abort.abort();
+              if (left-- > 0) controller.enqueue(part);
+              else controller.close();
+            },
+            cancel() { cancelled = true; },
+          }, { highWaterMark: 0 });
+          const there = await (await client.fetch('/hash', { method: 'PUT', body: body(), duplex: 'half' })).text();
+          const all = await new Blob(Array(64).fill(part)).arrayBuffer();
+          const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', all));
+          const here = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+          left = 1e9 + 8;
+          const given = client.fetch('/hash', { method: 'PUT', body: body(), signal: abort.signal });
+          const name = await given.then(() => 'answered', (error) => error.name);
+          client.close();
+          return [there === here, name, cancelled];
+        })()""" % json.dumps(self.link()))
+        self.assertEqual(done, [True, "AbortError", True])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import threading
 import time
 
 import harness
+import qr
 from harness import LEAT, SOON, run_leat, wait_until
 from wire import Client, Origin, answer
 
@@ -104,9 +105,11 @@ class Join(harness.Case):
         self.addCleanup(os.close, slave)
         relay = self.start("relay", [LEAT, "relay", "--listen", "127.0.0.1:0", "--state-dir", self.folder / "r"],
                            stdout=slave, env={"TERM": "xterm", "NO_COLOR": ""})
-        wait_until(lambda: b"leat join https://" in b"".join(shown) and "█" in b"".join(shown).decode(errors="ignore"),
+        text = lambda: b"".join(shown).decode(errors="ignore")
+        wait_until(lambda: "leat join https://" in text() and qr.is_whole(text()),
                    "an invitation for people and for cameras", alive=[relay])
-        text = b"".join(shown).decode(errors="ignore")
+        text = text()
+        self.assertEqual(qr.read(text), self.url(text))
         self.assertRegex(text, "LEAT_TOKEN=leat_")
         self.assertEqual(self.join(self.url(text)).returncode, 0)
 

@@ -22,16 +22,19 @@ BODY = random.Random(7).randbytes(80_000)  # several records
 HALF = 50_000
 # At every message.
 ATTACKS = ("flips", "shortens", "cuts_in_the_middle_and_calls_it_an_end", "drops", "replays", "reorders", "reflects",
-           "ends_in_good_order_what_has_not_ended", "says_what_another_session_said")
+           "ends_in_good_order_what_has_not_ended", "says_what_another_session_said", "flips_in_the_other_suite",
+           "flips_while_a_device_pairs")
 
 
 class MaliciousRelayTest(SealedCase):
     def setUp(self):
         super().setUp()
         self.fired = threading.Event()
+        self.chance = random.Random(SEED)
         self.origin = Origin(self, self.serve)
         self.undetected = []
         self.counting = self.whole = False
+        self.suite = "aesgcm"
         relay = self.relay("--plain-listen", "127.0.0.1:0")
         self.home(("http", self.origin.address, "den"), relay=relay)
         self.lines = 0
@@ -64,9 +67,9 @@ class MaliciousRelayTest(SealedCase):
         meddler.attack = attack
         return name
 
-    def attempt(self, meddler, name):
+    def attempt(self, meddler, name, agent="den"):
         """What a program behind `leat connect` gets of the answer."""
-        process = self.connect("den", name=f"use-{self.lines}", state=name, wait=False)
+        process = self.connect(agent, "--suite", self.suite, name=f"use-{self.lines}", state=name, wait=False)
         self.lines += 1
         received = b""
         try:
@@ -86,9 +89,9 @@ class MaliciousRelayTest(SealedCase):
             body = b""
         return body, clean
 
-    def attack(self, make, directions=(UP, DOWN), first=0, left_out=0):
+    def attack(self, make, directions=(UP, DOWN), first=0, left_out=0, pairing=False):
         """make(passage, direction, index, unit, state) at each message that a session has, one session for
-        each; all must be noticed."""
+        each, with a device that is paired or, if `pairing`, by which one pairs; all must be noticed."""
         current = {}
 
         def change(passage, direction, index, unit):
@@ -102,24 +105,34 @@ class MaliciousRelayTest(SealedCase):
         states = {}
         meddler = Meddler(self, self.server.plain(), lambda passage, direction, index, unit: [unit])
         name = self.device(meddler, "device")
+
+        def attempt():
+            if not pairing:
+                return self.attempt(meddler, name)
+            fresh = f"fresh-{self.lines}"
+            return self.attempt(meddler, fresh, by_way_of(self.link("--name", fresh), "ws://" + meddler.address))
+
         self.counting = True
-        self.assertEqual(self.attempt(meddler, name), (BODY[:HALF], True))
+        self.assertEqual(attempt(), (BODY[:HALF], True))
         self.counting = False
         counts = {way: len(meddler.passages[-1].seen[way]) for way in (UP, DOWN)}
         meddler.attack = change
         for direction in directions:
             indices = range(first, counts[direction] - left_out)
             self.assertGreaterEqual(len(indices), 2)
-            fired = 0
-            for index in self.tried(indices):
-                self.fired.clear()
-                self.undetected.clear()
-                self.whole = False
+            missed, tried = [], self.tried(indices)
+            for index in tried:
                 current.update(at=(direction, index))
-                body, clean = self.attempt(meddler, name)
-                if not self.fired.is_set():
-                    continue  # this session put into fewer messages what it had to say
-                fired += 1
+                for _ in range(3):  # a session may put into fewer messages what it has to say
+                    self.fired.clear()
+                    self.undetected.clear()
+                    self.whole = False
+                    body, clean = attempt()
+                    if self.fired.is_set():
+                        break
+                else:
+                    missed.append(index)
+                    continue
                 where = f"{direction} {index}, LEAT_SEED={SEED}"
                 self.assertTrue(BODY.startswith(body), where)
                 if body == BODY:
@@ -129,7 +142,9 @@ class MaliciousRelayTest(SealedCase):
                     continue
                 self.assertEqual(self.undetected, [], where)
                 self.assertFalse(clean and body, where)
-            self.assertGreaterEqual(fired, min(len(indices) - 1, 2), direction)
+            harness.report(f"{self._testMethodName}, {direction}",
+                           f"{len(tried) - len(missed)} of {len(tried)} messages")
+            self.assertLessEqual(len(missed), 2, f"{direction}: {missed} of {list(tried)}, LEAT_SEED={SEED}")
         for request in self.origin.requests:
             self.assertEqual(request.words, ["GET", "/", "HTTP/1.1"])
 
@@ -145,14 +160,19 @@ class MaliciousRelayTest(SealedCase):
         meddler = Meddler(self, self.server.plain())
         self.assertEqual(self.attempt(meddler, self.device(meddler, "device")), (BODY, True))
 
+    def flip(self, passage, direction, index, unit, state):
+        at = self.chance.randrange(2, len(unit))
+        return [unit[:at] + bytes([unit[at] ^ 1 << self.chance.randrange(8)]) + unit[at + 1:]]
+
     def test_flips(self):
-        chance = random.Random(SEED)
+        self.attack(self.flip)
 
-        def flip(passage, direction, index, unit, state):
-            at = chance.randrange(2, len(unit))
-            return [unit[:at] + bytes([unit[at] ^ 1 << chance.randrange(8)]) + unit[at + 1:]]
+    def test_flips_in_the_other_suite(self):
+        self.suite = "nacl"
+        self.attack(self.flip)
 
-        self.attack(flip)
+    def test_flips_while_a_device_pairs(self):
+        self.attack(self.flip, pairing=True)
 
     def test_shortens(self):
         self.attack(lambda passage, direction, index, unit, state:

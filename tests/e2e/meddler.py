@@ -91,11 +91,8 @@ class Passage:
         try:
             while True:
                 opcode, payload = frames.next()
-                if opcode != 2:
-                    self.send(direction, payload, opcode)
-                    continue
                 self.meddler.note(payload)
-                if self.meddler.attack is None:
+                if opcode != 2 or self.meddler.attack is None:
                     self.send(direction, payload, opcode)
                     continue
                 for unit in units.feed(payload):

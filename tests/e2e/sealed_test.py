@@ -16,9 +16,10 @@ import threading
 import time
 
 import harness
+import qr
 from harness import LEAT, MiB, SOON, read_json, run_leat, scaled, wait_until
-from meddler import DOWN, Meddler, frame
-from sealed import SealedCase, by_way_of, curl
+from meddler import DOWN, Meddler, frame, memory_of
+from sealed import SealedCase, by_way_of, curl, fields_of
 from wire import Cut, Data, Origin, Reader, answer, body_pieces, chunk
 
 
@@ -152,6 +153,26 @@ class SealedTest(SealedCase):
         self.assertEqual(talk(device.port, b"hello"), b"")
         self.assertIn("LEAT_NO_SUCH_SERVICE", wait_until(lambda: device.log() if "LEAT_NO_SUCH" in device.log()
                                                          else None, "the reason is told"))
+
+    def test_a_service_that_the_reply_has_no_room_for_is_reached(self):
+        self.publish()
+        device = self.connect(self.link())
+        device.stop()
+        self.tunnel.process.stop()
+        # Now there are more than are listed, and the one that is meant is the last.
+        others = [f"{number:02}-{'x' * 56}" for number in range(30)]
+        config = self.folder / "agent.yaml"
+        service = f"  - target: http://{self.origin.address}\n    sealed: true\n    id: "
+        config.write_text("services:\n" + "".join(service + name + "\n" for name in [*others, "den"]))
+        self.restart("many")
+        device = self.connect("den", name="meant")
+        self.assertEqual(json.loads(curl(device.port, "/meant").stdout)["target"], "/meant")
+        device.stop()
+        # What is not listed is asked for as tcp, and from then on as http.
+        device = self.connect("den", "--service", others[-1], name="unlisted")
+        self.assertEqual(talk(device.port, b"hello"), b"")
+        wait_until(lambda: "LEAT_NO_SUCH_SERVICE" in device.log(), "it is told", alive=[device])
+        self.assertEqual(json.loads(curl(device.port, "/unlisted").stdout)["target"], "/unlisted")
 
     def test_scopes_hold_and_can_be_changed_while_it_is_connected(self):
         port = listen(self)
@@ -349,6 +370,64 @@ class SealedTest(SealedCase):
         rewrite(path, state)
         self.assertIn("LEAT_PAIRING_OVER", self.refused(link, state="sixth"))
 
+    def test_a_pairing_that_the_agent_or_its_relay_leaves_is_no_try(self):
+        self.origin = Origin(self, echo)
+        relay = self.relay("--plain-listen", "127.0.0.1:0")
+        self.home(("http", self.origin.address, "den"), relay=relay)
+        meddler = Meddler(self, relay.plain())
+        path = self.tunnel.folder / "devices.json"
+        held = threading.Event()
+
+        def hold(passage, direction, index, unit):
+            """The agent has answered the hello, and waits for the record that says who it was."""
+            if direction == DOWN or index == 0:
+                return [unit]
+            held.set()
+            return []
+
+        meddler.attack = hold
+        link = by_way_of(self.link(), "ws://" + meddler.address)
+        identifier = read_json(path)["pairings"][0]["id"]
+
+        def begin(name):
+            held.clear()
+            process = self.start(name, [LEAT, "connect", link, "--local", "127.0.0.1:0", "--state-dir",
+                                        self.folder / name, "--name", name])
+            process.is_leat = False  # ended by KILL
+            self.assertTrue(held.wait(SOON))
+            return process
+
+        process = begin("first")
+        self.tunnel.process.stop()
+        process.kill()
+        self.assertEqual(tries(path, identifier), 0, "the agent has stopped")
+        agent = self.restart("again")
+        process = begin("second")
+        relay.process.kill()
+        relay.process.is_leat = False
+        wait_until(lambda: agent.state().get("state") != "online", "the relay is gone", alive=[agent.process])
+        process.kill()
+        self.assertEqual(tries(path, identifier), 0, "the relay has gone")
+
+    def test_a_secret_that_was_used_or_replaced_is_in_no_memory(self):
+        agent = self.publish()
+        before = sealing_secret(agent.folder / "identity.pem")
+        self.assertTrue(before in b"".join(memory_of(agent.process.pid)), "the search can find")
+        link = self.link()
+        secret = next(value for number, _, value in fields_of(unbase64(link.split("#leat1=")[1])) if number == 3)
+        file = self.folder / "link"
+        file.write_text(link)
+        os.chmod(file, 0o600)
+        device = self.connect(f"--link-file={file}")
+        self.assertEqual(curl(device.port).returncode, 0)
+        self.assertFalse(secret in b"".join(memory_of(device.pid)), "the link's")
+        self.command("key", "rotate")
+        self.assertEqual(device.wait(SOON), 1)
+        memory = b"".join(memory_of(agent.process.pid))
+        self.assertTrue(sealing_secret(agent.folder / "identity.pem") in memory, "the new key is there")
+        if not harness.SANITIZED:  # which keeps what a library has freed as it was
+            self.assertFalse(before in memory, "the key before")
+
     def test_all_of_it_survives_restarts_and_is_private(self):
         agent = self.publish()
         link = self.link()
@@ -539,8 +618,8 @@ class SealedTest(SealedCase):
         wait_until(lambda: "the relay sees" in self.tunnel.process.log(), "it says what the relay sees")
         self.assertIn("encrypted bytes", self.tunnel.process.log())
         with_qr = run_leat("pair", "--state-dir", self.tunnel.folder)
-        self.assertIn("█", with_qr.stdout)
-        self.assertRegex(with_qr.stdout, r"leat://pair#leat1=[\w-]+")
+        link = re.search(r"leat://pair#leat1=[\w-]+", with_qr.stdout).group()
+        self.assertEqual(qr.read(with_qr.stdout), link)
         self.assertIn("LEAT_NO_AGENT", run_leat("pair", "--state-dir", self.folder / "nowhere").stderr)
         # A page cannot check the pin of the relay; where there is none, or no page, nothing is said of it.
         certificate = "public authority"
@@ -644,6 +723,16 @@ def copy(source, sink):
     for side in (source, sink):
         with contextlib.suppress(OSError):
             side.shutdown(socket.SHUT_RDWR)
+
+
+def unbase64(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def sealing_secret(path):
+    """The X25519 key of the file, raw: the last 32 bytes of its PKCS #8."""
+    block = re.findall(r"-----BEGIN PRIVATE KEY-----(.*?)-----END", path.read_text(), re.S)[1]
+    return base64.b64decode(block)[-32:]
 
 
 def tries(path, identifier):

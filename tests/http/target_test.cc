@@ -65,7 +65,8 @@ TEST(CanonicalTarget, Refused) {
       // dot segments for whoever decodes slashes, turns backslashes or cuts parameters
       "/a/..%2f..%2fb", "/a/..%2Fb", "/a%2f..%2fb", "/a%2F..", "/a/%2e%2e%2fb", "/a/.%2fb",
       "/a/..\\b", "/a\\..\\b", "/a/..%5cb", "/a%5C..", "/a/..;/b", "/a/..;x=y/b", "/a/.;/b",
-      "/a/%2e%2e;/b", "/a%2f..;x%2fb"};
+      "/a/%2e%2e;/b", "/a%2f..;x%2fb", "/a/..%3b/b", "/a/%2E%2E%3Bx=y/b", "/a/.%3B/b",
+      "/a%2f..%3bx%2fb"};
   for (const std::string& target : cases) {
     EXPECT_EQ(canonical_target(target), std::nullopt) << target;
   }

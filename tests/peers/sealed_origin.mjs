@@ -1,9 +1,11 @@
-// A service for the sealed client: takes and gives bytes by their hash, and knows who is still being served.
+// A service for the sealed client: takes and gives bytes by their hash, says back what comes by WebSocket, and knows
+// who is still being served.
 //
 //   node sealed_origin.mjs        prints its port
 import http from 'node:http';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { WebSocketServer } from 'ws';
 
 let endless = 0;
 
@@ -35,4 +37,6 @@ const server = http.createServer(async (request, response) => {
     response.end(JSON.stringify({ endless, headers: request.headers, url: request.url }));
   }
 });
+const sockets = new WebSocketServer({ server, handleProtocols: (offered) => [...offered].at(-1) });
+sockets.on('connection', (socket) => socket.on('message', (data, binary) => socket.send(data, { binary })));
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));

@@ -1,7 +1,8 @@
 // The body of a request: what may be given to `fetch`, as bytes that can be sent, with their type and,
 // where it is known, their number.
 import type { Bytes } from './bytes.js';
-import { copyOf, utf8 } from './bytes.js';
+import { concat, copyOf, utf8 } from './bytes.js';
+import { reasonOf } from './elsewhere.js';
 
 export interface RequestBody {
   /** Of the type the body has by itself; `Content-Type` of the caller goes before. */
@@ -10,7 +11,8 @@ export interface RequestBody {
   length: number | undefined;
   /** True if `chunks` may be called again, for a redirect that sends it again. */
   replayable: boolean;
-  chunks(): AsyncIterable<Bytes>;
+  /** `stop` ends them also while the caller's stream has nothing to give, and cancels that. */
+  chunks(stop: AbortSignal): AsyncIterable<Bytes>;
 }
 
 export type BodySource = BodyInit | AsyncIterable<Uint8Array | string>;
@@ -33,21 +35,32 @@ const asBytes = (part: unknown): Bytes => {
   throw new TypeError('a body of something else than bytes');
 };
 
-async function* readAll(stream: ReadableStream<unknown>): AsyncGenerator<Bytes> {
-  const reader = stream.getReader();
+type Reader = ReadableStreamDefaultReader<unknown>;
+type Reads = ReturnType<Reader['read']>[];
+
+/** `reads`: those that have been made. */
+async function* readAll(reader: Reader, stop: AbortSignal, reads: Reads = []): AsyncGenerator<Bytes> {
+  const cancel = () => void reader.cancel(stop.aborted ? reasonOf(stop) : undefined).catch(() => {});
   let ended = false;
   try {
+    if (stop.aborted) return;
+    stop.addEventListener('abort', cancel);
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await (reads.shift() ?? reader.read());
       if (done) return void (ended = true);
       yield asBytes(value);
     }
   } finally {
-    if (!ended) void reader.cancel().catch(() => {});
+    stop.removeEventListener('abort', cancel);
+    if (!ended) cancel();
   }
 }
 
-const streamed = (chunks: () => AsyncIterable<Bytes>): RequestBody => ({
+/** What of a Request's body is there at once. */
+const AT_ONCE_BYTES = 1 << 20;
+const AT_ONCE_MS = 20;
+
+const streamed = (chunks: RequestBody['chunks']): RequestBody => ({
   type: null,
   length: undefined,
   replayable: false,
@@ -65,14 +78,15 @@ export async function requestBody(source: BodySource): Promise<RequestBody> {
       type: source.type || null,
       length: source.size,
       replayable: true,
-      chunks: () => readAll(source.stream()),
+      chunks: (stop) => readAll(source.stream().getReader(), stop),
     };
   }
   if (typeof (source as ReadableStream).getReader === 'function') {
-    return streamed(() => readAll(source as ReadableStream));
+    return streamed((stop) => readAll((source as ReadableStream).getReader(), stop));
   }
   if (typeof (source as AsyncIterable<unknown>)[Symbol.asyncIterator] === 'function') {
-    return streamed(async function* () {
+    return streamed(async function* (stop) {
+      if (stop.aborted) return;
       for await (const part of source as AsyncIterable<unknown>) yield asBytes(part);
     });
   }
@@ -82,4 +96,30 @@ export async function requestBody(source: BodySource): Promise<RequestBody> {
     return whole(new Uint8Array(await encoded.arrayBuffer()), encoded.headers.get('content-type'));
   }
   return whole(utf8(String(source)), 'text/plain;charset=UTF-8');
+}
+
+/** A Request does not tell whether its body is a stream: it is taken for none if all of it is there at once. */
+export async function bodyOfRequest(stream: ReadableStream<unknown>): Promise<RequestBody> {
+  const reader = stream.getReader();
+  const reads: Reads = [];
+  const parts: Bytes[] = [];
+  let late: ReturnType<typeof setTimeout> | undefined;
+  const waited = new Promise<undefined>((resolve) => (late = setTimeout(() => resolve(undefined), AT_ONCE_MS)));
+  try {
+    for (let size = 0; size <= AT_ONCE_BYTES; size += parts[parts.length - 1].length) {
+      const read = reader.read();
+      read.catch(() => {});
+      reads.push(read);
+      const got = await Promise.race([read, waited]);
+      if (!got) break;
+      if (got.done) return whole(concat(...parts), null);
+      parts.push(asBytes(got.value));
+    }
+  } catch (error) {
+    void reader.cancel(error).catch(() => {});
+    throw error;
+  } finally {
+    clearTimeout(late);
+  }
+  return streamed((stop) => readAll(reader, stop, reads));
 }

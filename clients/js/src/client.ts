@@ -15,7 +15,7 @@ import { platform } from './platform.js';
 import { Session, now } from './session.js';
 import type { MuxStream } from './stream.js';
 import { firstWay } from './ways.js';
-import type { Way } from './ways.js';
+import type { Turn, Way } from './ways.js';
 import type { StreamSource } from './websocket.js';
 import { LeatWebSocket } from './websocket.js';
 
@@ -238,8 +238,9 @@ class SealedClient implements Client {
     const { session, way } = await firstWay(
       this.ways(),
       pairing !== undefined,
-      async (way, limit) => ({ session: await this.through(way, pairing, limit), way }),
+      async (way, limit, turn) => ({ session: await this.through(way, pairing, limit, turn), way }),
       signal,
+      (late) => late.session.close(),
     );
     if (pairing) this.answered = true;
     try {
@@ -263,8 +264,8 @@ class SealedClient implements Client {
     return session;
   }
 
-  /** A handshake over one way. */
-  private async through(way: Way, pairing: typeof this.pairing, signal: AbortSignal): Promise<Session> {
+  /** A handshake over one way. A hello of a pairing counts as a try, so that one is made at a time. */
+  private async through(way: Way, pairing: typeof this.pairing, signal: AbortSignal, turn: Turn): Promise<Session> {
     const { tunnel, pin, device } = this.credential;
     const { ca, WebSocket, padding = 0 } = this.options;
     const options = { pin: pin ? fromBase64url(pin) : undefined, ca, WebSocket };
@@ -279,7 +280,11 @@ class SealedClient implements Client {
     const fitting: Suite[] = this.crypto.name === 'noble' ? ['nacl', 'aesgcm'] : ['aesgcm', 'nacl'];
     const suites = this.options.suites ?? fitting;
     try {
-      return await Session.start(pipe, { crypto, agent, own, device, tunnel, suites, pairing, padding });
+      const said = { crypto, agent, own, device, tunnel, suites, pairing, padding };
+      return await turn(() => Session.start(pipe, said));
+    } catch (error) {
+      cut();
+      throw error;
     } finally {
       signal.removeEventListener('abort', cut);
       if (signal.aborted) cut();

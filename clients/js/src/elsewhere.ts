@@ -15,7 +15,15 @@ export function lacking(): string | undefined {
   } catch {
     return 'there is no TextDecoder that takes `fatal`: bring one, as text-encoding is';
   }
-  return undefined;
+  const there = {
+    'Promise.any': Promise.any,
+    atob: globalThis.atob,
+    btoa: globalThis.btoa,
+    BigInt: globalThis.BigInt,
+    'DataView with BigInt': DataView.prototype.setBigUint64,
+  };
+  const missing = Object.entries(there).find(([, value]) => typeof value !== 'function');
+  return missing && `there is no ${missing[0]}: bring one, or a newer engine`;
 }
 
 type Listener = ((event: Event) => unknown) | { handleEvent(event: Event): unknown };

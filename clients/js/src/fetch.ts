@@ -1,9 +1,9 @@
 // `client.fetch()`: fetch's own semantics (https://fetch.spec.whatwg.org) over sealed streams.
 import type { BodySource, RequestBody } from './body.js';
-import { requestBody } from './body.js';
+import { bodyOfRequest, requestBody } from './body.js';
 import type { Bytes } from './bytes.js';
 import { concat } from './bytes.js';
-import { reasonOf } from './elsewhere.js';
+import { abort, reasonOf } from './elsewhere.js';
 import { LeatError, leatError } from './errors.js';
 import type { FieldList, Head } from './http.js';
 import { Exchange, LAST_CHUNK, listed, valuesOf, writeChunk, writeHead } from './http.js';
@@ -46,12 +46,14 @@ async function planOf(input: string | URL | Request, init: FetchInit, base: stri
   if (signal?.aborted) throw reasonOf(signal);
 
   let source = init.body;
+  let body: RequestBody | undefined;
   if (source === undefined && request && !/^(GET|HEAD)$/.test(method)) {
     if (request.bodyUsed) throw new TypeError('the body of the request has been used');
-    source = request.body ?? (await request.arrayBuffer());
+    if (request.body) body = await bodyOfRequest(request.body);
+    else source = await request.arrayBuffer();
     if (source instanceof ArrayBuffer && !source.byteLength) source = undefined;
   }
-  const body = source === null || source === undefined ? undefined : await requestBody(source);
+  if (source !== null && source !== undefined) body = await requestBody(source);
   if (body && /^(GET|HEAD)$/.test(method)) throw new TypeError(`a ${method} request cannot have a body`);
   if (body?.type && !headers.has('content-type')) headers.set('content-type', body.type);
   return { url, method, headers, body, redirect: init.redirect ?? request?.redirect ?? 'follow', signal };
@@ -65,7 +67,10 @@ export async function leatFetch(
 ): Promise<Response> {
   const plan = await planOf(input, init, source.base);
   for (let redirects = 0; ; redirects++) {
-    const { head, exchange } = await exchangeOne(source, plan);
+    const { head, exchange } = await exchangeOne(source, plan).catch((error: unknown) => {
+      void giveUp(plan.body, error);
+      throw error;
+    });
     const location = REDIRECT.has(head.status) ? valuesOf(head.fields, 'location')[0] : undefined;
     if (location === undefined || plan.redirect === 'manual') {
       const whole = typeof ReadableStream === 'undefined' ? await wholeBody(exchange, plan.signal) : undefined;
@@ -75,6 +80,17 @@ export async function leatFetch(
     if (plan.redirect === 'error') throw new LeatError('LEAT_REDIRECT', `a redirect to ${location}`);
     if (redirects === MAX_REDIRECTS) throw new LeatError('LEAT_REDIRECT', 'more than 20 redirects');
     follow(plan, head.status, location);
+  }
+}
+
+/** Whoever makes a body that was not asked for is told; one that was being sent has been. */
+async function giveUp(body: RequestBody | undefined, error: unknown): Promise<void> {
+  const stop = new AbortController();
+  abort(stop, error);
+  try {
+    for await (const part of body?.chunks(stop.signal) ?? []) if (part) return;
+  } catch {
+    // It was being sent.
   }
 }
 
@@ -151,10 +167,13 @@ function send({ stream }: Exchange, { body }: Plan): { failed: Promise<never> } 
   let fail!: (error: unknown) => void;
   const failed = new Promise<never>((_, reject) => (fail = reject));
   failed.catch(() => {});
+  const stop = new AbortController();
+  stream.onerror = (error) => abort(stop, error);
+  if (stream.error) abort(stop, stream.error);
   void (async () => {
     let sent = 0;
     try {
-      for await (const part of body?.chunks() ?? []) {
+      for await (const part of body?.chunks(stop.signal) ?? []) {
         sent += part.length;
         if (part.length) await stream.write(body!.length === undefined ? writeChunk(part) : part);
       }

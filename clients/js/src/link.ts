@@ -169,12 +169,16 @@ export class Link {
   deadline(now: number): number {
     const ping = this.pingSentAt === undefined ? Math.max(this.lastHeard, this.lastPing) + PING_MS : Infinity;
     const ack = this.unackedSince === undefined ? Infinity : this.unackedSince + ACK_MS;
-    return Math.max(now, Math.min(ping, ack, this.lastHeard + DEAD_MS));
+    return Math.max(now, Math.min(ping, ack, this.deadAt));
   }
 
-  /** Nothing has been heard for 6 s. */
+  /** When nothing will have been heard for 6 s, … */
+  get deadAt(): number {
+    return this.lastHeard + DEAD_MS;
+  }
+  /** … and whether that is so. */
   dead(now: number): boolean {
-    return now - this.lastHeard >= DEAD_MS;
+    return now >= this.deadAt;
   }
 
   /** The agent's answer to `open`. */

@@ -61,7 +61,12 @@ export function naclKey(key: Bytes): SuiteKey {
   return {
     seal: async (counter, plain) => box(counter).encrypt(plain) as Bytes,
     open: async (counter, body) => box(counter).decrypt(body) as Bytes,
-    rekey: async () => naclKey(box(2n ** 64n - 1n).encrypt(new Uint8Array(32)).slice(16) as Bytes),
+    rekey: async () => {
+      const sealed = box(2n ** 64n - 1n).encrypt(new Uint8Array(32));
+      const next = sealed.slice(16) as Bytes;
+      sealed.fill(0);
+      return naclKey(next);
+    },
     erase: () => key.fill(0),
   };
 }

@@ -85,6 +85,7 @@ export class Session {
   private readonly link: Link;
   private settle!: { opened(): void; failed(error: LeatError): void; closed(error: LeatError): void };
   private over: LeatError | undefined;
+  private begun = false;
   private wakeUp: (() => void) | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -114,6 +115,7 @@ export class Session {
 
   /** Sends the first record: from here on the agent knows who this is. */
   begin(): this {
+    this.begun = true;
     void this.writeLoop();
     void this.readLoop();
     return this;
@@ -157,8 +159,10 @@ export class Session {
 
   /** Says goodbye and ends every stream. */
   close(code = '', why = ''): void {
+    const reason = new LeatError(code || 'LEAT_CLOSED', why || undefined);
+    if (!this.begun) return this.end(reason); // the agent knows of none
     this.link.close(code, why);
-    this.end(new LeatError(code || 'LEAT_CLOSED', why || undefined), true);
+    this.end(reason, true);
     const cut = setTimeout(() => this.pipe.close(), GOODBYE_MS);
     (cut as { unref?: () => void }).unref?.();
   }
@@ -191,7 +195,8 @@ export class Session {
         if (this.over) return;
         if (this.receiver.ended) return this.end(new LeatError('LEAT_CARRIER_CUT', 'the agent ended the session'));
         if (content.length) this.link.feed(content, now());
-        if (!this.over && (this.link.wants(now()) || this.timer === undefined)) this.wake();
+        // What waits for room in the log is woken by whatever may have made some.
+        if (!this.over && (this.link.wants(now()) || this.mux.wants || this.timer === undefined)) this.wake();
         else this.arm();
       }
     } catch (error) {
@@ -213,8 +218,9 @@ export class Session {
           if (this.sendsGoodbye) await this.pipe.write(await this.sender.end());
           return this.pipe.close();
         } else {
+          const woken = new Promise<void>((resolve) => (this.wakeUp = resolve));
           this.arm();
-          await new Promise<void>((resolve) => (this.wakeUp = resolve));
+          await woken;
         }
       }
     } catch (error) {
@@ -232,16 +238,18 @@ export class Session {
     this.wakeUp = undefined;
   }
 
-  /** One timer for whatever is due next: an ack, a ping, the end of patience. */
+  /** One timer for whatever is due next: an ack, a ping, the end of patience, which alone ends a write that hangs. */
   private arm(): void {
     clearTimeout(this.timer);
     if (this.over) return;
+    const due = this.wakeUp ? this.link.deadline(now()) : this.link.deadAt;
     this.timer = setTimeout(
       () => {
-        if (this.link.dead(now())) this.end(new LeatError('LEAT_CARRIER_CUT', 'nothing was heard for 6 s'));
-        else this.wake();
+        if (this.link.dead(now())) return this.end(new LeatError('LEAT_CARRIER_CUT', 'nothing was heard for 6 s'));
+        this.wake();
+        this.arm();
       },
-      Math.max(1, this.link.deadline(now()) - now()),
+      Math.max(1, due - now()),
     );
   }
 }

@@ -20,6 +20,8 @@ interface Waiter {
 export class MuxStream {
   /** What ended it before its time. */
   error: LeatError | undefined;
+  /** Told when that happens. */
+  onerror: ((error: LeatError) => void) | undefined;
   /** The receive window that is aimed at. */
   window = FIRST_WINDOW;
 
@@ -214,6 +216,7 @@ export class MuxStream {
     this.reader?.reject(error);
     this.reader = undefined;
     for (const writer of this.writers.splice(0)) writer.reject(error);
+    this.onerror?.(error);
   }
 
   private get grantDue(): boolean {

@@ -116,7 +116,10 @@ export abstract class LeatWebSocket extends Target {
     }
     this.readyState = CLOSING;
     this.sendClose(code ?? 1005, reason);
-    this.closeTimer = setTimeout(() => this.fail(1006, ''), CLOSE_MS);
+    // Its time begins when the close frame has left: before that, what was sent does.
+    void this.queue(async () => {
+      if (this.readyState === CLOSING) this.closeTimer = setTimeout(() => this.fail(1006, ''), CLOSE_MS);
+    });
   }
 
   private async run(source: StreamSource, address: URL, offered: string[]): Promise<void> {
@@ -166,9 +169,12 @@ export abstract class LeatWebSocket extends Target {
     const { closeReceived } = this;
     if (!closeReceived) return this.fail(1006, '');
     this.sendClose(closeReceived.code, '');
-    await this.sending;
-    this.stream!.finish();
-    this.finish(closeReceived.code, closeReceived.reason, true);
+    clearTimeout(this.closeTimer);
+    const late = new Promise<boolean>((resolve) => (this.closeTimer = setTimeout(resolve, CLOSE_MS, false)));
+    const clean = await Promise.race([this.sending.then(() => true), late]);
+    if (clean) this.stream!.finish();
+    else this.stream!.reset(); // it takes no more of what was to go before the answer
+    this.finish(closeReceived.code, closeReceived.reason, clean);
   }
 
   private take(op: number, payload: Bytes): void {
@@ -206,13 +212,13 @@ export abstract class LeatWebSocket extends Target {
     // A close frame that was just written should still leave.
     const late = new Promise((resolve) => setTimeout(resolve, GOODBYE_MS));
     void Promise.race([this.sending, late]).then(() => stream?.reset());
-    this.readyState = CLOSED;
     queueMicrotask(() => this.emit(makeEvent('error', { message: reason }, this)));
     this.finish(code, '', false);
   }
 
   private finish(code: number, reason: string, wasClean: boolean): void {
     clearTimeout(this.closeTimer);
+    if (this.readyState === CLOSED) return;
     this.readyState = CLOSED;
     const event = makeEvent('close', { code, reason, wasClean }, this);
     queueMicrotask(() => this.emit(event));

@@ -10,7 +10,7 @@ import { Mux } from '../dist/mux.js';
 import { SymmetricState, pairingPsk } from '../dist/noise.js';
 import { Message, encode, varint } from '../dist/protobuf.js';
 import { Arrivals } from '../dist/pipe.js';
-import { RecordReceiver, RecordSender } from '../dist/records.js';
+import { RecordFault, RecordReceiver, RecordSender } from '../dist/records.js';
 import { UNIT, UnitReader, now, unit } from '../dist/session.js';
 import { usePlatform } from '../dist/platform.js';
 
@@ -109,7 +109,9 @@ export class Agent {
 
   async serve(pipe) {
     const units = new UnitReader(pipe);
-    const body = await units.next(() => {});
+    const body = await units.next((length) => {
+      if (length > 1_121) throw new Error('not a hello');
+    });
     if (!body) return;
     const pairs = body[0] === UNIT.pairingHello;
     const responder = new Responder(this.crypto, this.own);
@@ -175,7 +177,10 @@ export class AgentSession {
     const writing = this.write();
     try {
       for (let first = true; ; first = false) {
-        const body = await this.units.next(() => {});
+        const body = await this.units.next((length) => {
+          const fault = this.receiver.judge(length);
+          if (fault) throw new RecordFault(fault);
+        });
         if (!body) break;
         const { content } = await this.receiver.open(body);
         if (first) this.enrol();

@@ -5,10 +5,12 @@ import net from 'node:net';
 import { connect, isPairingLink } from '../dist/index.js';
 import { backoff } from '../dist/client.js';
 import { base64url } from '../dist/bytes.js';
-import { parseLink } from '../dist/credential.js';
+import { keysOf, parseLink } from '../dist/credential.js';
+import { primitives } from '../dist/crypto.js';
 import { LeatError } from '../dist/errors.js';
 import { closeHint } from '../dist/pipe.js';
 import { encode } from '../dist/protobuf.js';
+import { Session } from '../dist/session.js';
 import { firstWay } from '../dist/ways.js';
 import { Agent, pipePair, straight, testPlatform } from './agent.mjs';
 import { serve, until, world } from './world.mjs';
@@ -228,6 +230,78 @@ test("a direct address goes before the relay, one that leads elsewhere does not 
   const relayed = await connect(client.credential, { direct: false });
   assert.equal(relayed.via.kind, 'relay');
   relayed.close();
+});
+
+test('addresses that lead nowhere do not hold a pairing up', async (t) => {
+  const service = await serve(ok);
+  t.after(() => service.close());
+  const agent = await Agent.make({ targets: { web: service.port } });
+  const dialled = [];
+  testPlatform(() => straight(agent), { direct: (address) => new Promise(() => dialled.push(address)) });
+  // The time that is left to it is that of the head start, not that of an address which is silent.
+  const direct = ['192.0.2.1:1', '192.0.2.2:2'];
+  const client = await connect(agent.link({ direct }), { timeout: 5_000 });
+  assert.deepEqual(dialled, direct);
+  assert.equal(client.via.kind, 'relay');
+  client.close();
+});
+
+test('of several ways one at a time pairs, and none after it', async () => {
+  const ways = ['a', 'b', 'c'].map((address) => ({ kind: 'direct', address }));
+  let running = 0;
+  const asked = [];
+  const attempt = (through) => (way, signal, turn) =>
+    turn(async () => {
+      assert.equal(++running, 1, 'two at a time');
+      asked.push(way.address);
+      await new Promise((resolve) => setImmediate(resolve));
+      running--;
+      if (way.address !== through) throw new LeatError('LEAT_CARRIER_CUT');
+      return way.address;
+    });
+  const { signal } = new AbortController();
+  assert.equal(await firstWay(ways, true, attempt('b'), signal), 'b');
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(asked.splice(0), ['a', 'b']);
+  await assert.rejects(firstWay(ways, true, attempt('none'), signal), { code: 'LEAT_CARRIER_CUT' });
+  assert.deepEqual(asked, ['a', 'b', 'c']);
+});
+
+test('of two ways that come through in the same moment one is taken, and the other let go', async () => {
+  for (const kinds of [['direct', 'direct'], ['direct', 'relay'], ['relay', 'direct']]) {
+    const ways = kinds.map((kind, at) => ({ kind, address: `${at}` }));
+    let open;
+    const gate = new Promise((resolve) => (open = resolve));
+    const begun = [];
+    const lost = [];
+    const attempt = async ({ address }) => {
+      begun.push(address);
+      if (begun.length === ways.length) open();
+      await gate;
+      return address;
+    };
+    const won = await firstWay(ways, false, attempt, new AbortController().signal, (other) => lost.push(other));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([won, ...lost].sort(), ['0', '1']);
+  }
+});
+
+test('a session that is given up before it has begun leaves neither pipe nor key', async () => {
+  const agent = await Agent.make();
+  testPlatform(() => straight(agent));
+  const client = await connect(agent.link());
+  client.close();
+  const crypto = await primitives();
+  const keys = await keysOf(client.credential, crypto);
+  const pair = pipePair();
+  const serving = agent.accept(pair.agent);
+  const options = { crypto, ...keys, device: 'd', tunnel: 'tunnel', suites: ['nacl'], padding: 0 };
+  const session = await Session.start(pair.client, options);
+  session.close();
+  await serving;
+  assert.equal((await session.closed).code, 'LEAT_CLOSED');
+  assert.equal(session.sender.usable, false);
+  assert.equal(pair.count.client, 1);
 });
 
 test('of several ways one session begins', async () => {

@@ -268,6 +268,65 @@ test('abort: before, while it waits, in the body; each frees the stream', async 
   await until(() => agent.streams === 0 && closed === 3);
 });
 
+test('a body that waits for its next piece is cancelled when nobody wants it any more', async (t) => {
+  let held = false;
+  const { client } = await world(t, (request, response) => {
+    if (request.url === '/held') held = true;
+    if (request.url === '/cut') request.once('data', () => request.socket.destroy());
+    else if (request.url === '/early') response.end('enough');
+  });
+  const body = (ends) =>
+    new ReadableStream({
+      start: (controller) => controller.enqueue(Uint8Array.of(1)),
+      pull: () => new Promise(() => {}),
+      cancel: ends,
+    });
+  for (const path of ['/cut', '/early', '/held', '/at once']) {
+    let ended = false;
+    const abort = new AbortController();
+    const { signal } = abort;
+    const pending = client.fetch(path, { method: 'POST', body: body(() => (ended = true)), duplex: 'half', signal });
+    if (path === '/early') assert.equal(await (await pending).text(), 'enough');
+    else if (path === '/cut') await assert.rejects(pending, { code: 'LEAT_SERVICE_CUT' });
+    else {
+      if (path === '/held') await until(() => held);
+      abort.abort();
+      await assert.rejects(pending, { name: 'AbortError' });
+    }
+    await until(() => ended);
+  }
+});
+
+test('the body of a Request: bytes have their length and are sent again, a stream flows', async (t) => {
+  let begun = false;
+  const { client } = await world(t, async (request, response) => {
+    if (request.url === '/stream') begun = true;
+    if (request.url === '/307') {
+      await bodyOf(request);
+      response.writeHead(307, { Location: '/end' });
+      return response.end();
+    }
+    return echo(request, response);
+  });
+  const seen = await (await client.fetch(new Request('http://localhost/307', { method: 'POST', body: 'content' }))).json();
+  assert.deepEqual([seen.url, seen.body], ['/end', 'content']);
+  assert.equal(seen.headers['content-length'], '7');
+  assert.equal(seen.headers['content-type'], 'text/plain;charset=UTF-8');
+  const large = 'x'.repeat(3 << 20);
+  const whole = await (await client.fetch(new Request('http://localhost/', { method: 'POST', body: large }))).json();
+  assert.equal(whole.body, large);
+  let controller;
+  const stream = new ReadableStream({ start: (given) => void (controller = given) });
+  controller.enqueue(Buffer.from('one '));
+  const pending = client.fetch(new Request('http://localhost/stream', { method: 'POST', body: stream, duplex: 'half' }));
+  await until(() => begun);
+  controller.enqueue(Buffer.from('two'));
+  controller.close();
+  const streamed = await (await pending).json();
+  assert.equal(streamed.body, 'one two');
+  assert.equal(streamed.headers['transfer-encoding'], 'chunked');
+});
+
 test('redirects: follow, manual, error, and what becomes of the method', async (t) => {
   const { client } = await world(t, async (request, response) => {
     const [, status, where] = /^\/(\d\d\d)(.*)/.exec(request.url) ?? [];

@@ -153,6 +153,12 @@ test('what is missing is named', async () => {
   };
   await assert.rejects(connect(link), { code: 'LEAT_NOT_SUPPORTED' });
   globalThis.TextDecoder = brought.TextDecoder;
+  for (const [place, name] of [[Promise, 'any'], [globalThis, 'atob'], [globalThis, 'btoa'], [globalThis, 'BigInt']]) {
+    const there = Object.getOwnPropertyDescriptor(place, name);
+    delete place[name];
+    await assert.rejects(connect(link), (error) => error.code === 'LEAT_NOT_SUPPORTED' && error.message.includes(name));
+    Object.defineProperty(place, name, there);
+  }
   (await connect(link)).close();
 });
 

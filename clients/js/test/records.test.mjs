@@ -50,6 +50,24 @@ test('then the sender rekeys by itself, by records and by bytes', async () => {
   assert.equal((await byBytes.data(one, 0)).length, 2);
 });
 
+test('what a new key of the suite nacl was cut from is overwritten', async (t) => {
+  const key = await suiteKey(await primitives('noble'), 'nacl', new Uint8Array(32).fill(7));
+  const cut = [];
+  const { slice } = Uint8Array.prototype;
+  t.after(() => (Uint8Array.prototype.slice = slice));
+  Uint8Array.prototype.slice = function (...range) {
+    const part = slice.apply(this, range);
+    if (this.length === 48 && part.length === 32) cut.push([this, part]);
+    return part;
+  };
+  await key.rekey();
+  Uint8Array.prototype.slice = slice;
+  assert.equal(cut.length, 1);
+  const [[from, part]] = cut;
+  assert.ok(part.some((byte) => byte));
+  assert.ok(from.every((byte) => byte === 0));
+});
+
 test('a key is used for an hour', async () => {
   const sender = new RecordSender(clearKey([]), 5_000);
   assert.equal((await sender.data(Uint8Array.of(1), 5_000 + 3_599_999)).length, 1);

@@ -153,6 +153,72 @@ test('the server closes; the service vanishes', async (t) => {
   }
 });
 
+/** Timers of 3 s, which is what a peer has to answer a close, fire when the test says. */
+function heldTimers(t) {
+  const { setTimeout } = globalThis;
+  const held = [];
+  t.after(() => (globalThis.setTimeout = setTimeout));
+  globalThis.setTimeout = (task, ms, ...rest) =>
+    ms === 3_000 ? held.push(() => task(...rest)) && {} : setTimeout(task, ms, ...rest);
+  return held;
+}
+
+/** A service that takes nothing before `resume`, and then counts. */
+async function slowWorld(t, serve) {
+  const slow = { taken: 0 };
+  const { client, agent } = await socketWorld(t, (socket) => {
+    socket.removeAllListeners('data').pause();
+    slow.resume = () => {
+      socket.on('data', (data) => {
+        slow.taken += data.length;
+        slow.end?.(socket);
+      });
+      socket.resume();
+    };
+    serve?.(socket);
+  });
+  return { slow, client, agent };
+}
+const LARGE = 16 << 20;
+
+test('what was sent before a close leaves first, however long it takes', async (t) => {
+  const timers = heldTimers(t);
+  const { slow, client } = await slowWorld(t);
+  const socket = new client.WebSocket('/');
+  const list = events(socket);
+  await until(() => list.length);
+  socket.send(new Uint8Array(LARGE));
+  socket.close(1000);
+  await until(() => slow.resume);
+  for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(socket.bufferedAmount > 0);
+  assert.equal(timers.length, 0, 'the peer is given its time before it can have heard of the close');
+  slow.end = (socket) => {
+    if (slow.taken === 14 + LARGE + 8) socket.end(frame(0x88, Buffer.from([0x03, 0xe8])));
+  };
+  slow.resume();
+  await closed(list);
+  assert.deepEqual([list.at(-1).code, list.at(-1).wasClean], [1000, true]);
+  assert.equal(slow.taken, 14 + LARGE + 8);
+});
+
+test('a server that closes and takes nothing more is waited for as long as any', async (t) => {
+  const timers = heldTimers(t);
+  let server;
+  const { client } = await slowWorld(t, (socket) => (server = socket));
+  const socket = new client.WebSocket('/');
+  const list = events(socket);
+  await until(() => list.length);
+  socket.send(new Uint8Array(LARGE));
+  server.write(frame(0x88, Buffer.from([0x0f, 0xa0])));
+  await until(() => timers.length);
+  assert.equal(socket.readyState, socket.CLOSING);
+  timers[0]();
+  await closed(list);
+  assert.equal(types(list), 'open close');
+  assert.deepEqual([list.at(-1).code, list.at(-1).wasClean], [4000, false]);
+});
+
 test('subprotocols', async (t) => {
   let offered;
   const { client } = await socketWorld(t, undefined, (request) => {
