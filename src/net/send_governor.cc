@@ -254,8 +254,9 @@ std::size_t SendGovernor::allowance(std::size_t ring) const {
 
 Duration SendGovernor::retry_in(std::size_t missing) const {
   if (last_.at - progress_at_ > std::max<Duration>(kStill, 4 * last_.rtt)) return kLatest;
-  if (recent_rate() == 0) return kSoonest;
-  const double wait = static_cast<double>(missing) / static_cast<double>(recent_rate());
+  // Before the rate is what the path gives, waiting by it would keep it low.
+  if (mode_ == Mode::startup || mode_ == Mode::unbounded || recent_rate() == 0) return kSoonest;
+  const double wait = static_cast<double>(missing) / static_cast<double>(recent_rate()) / 2;
   return wait < seconds(kLatest)
              ? std::max(kSoonest, Duration(static_cast<Duration::rep>(wait * 1e9)))
              : kLatest;

@@ -61,8 +61,8 @@ class SendGovernor {
 
   // Bytes that may be put into the ring now, `ring` of them being there already.
   std::size_t allowance(std::size_t ring) const;
-  // When `missing` more bytes may be allowed: after the time the path takes for them, between 0.5
-  // and 10 ms; the latter too while nothing arrives at all.
+  // When to see whether `missing` more bytes are allowed: after half the time that the path takes
+  // for them, once that is known, between 0.5 and 10 ms; 10 ms too while nothing arrives at all.
   Duration retry_in(std::size_t missing) const;
   // How old a sample may get while sending.
   Duration sample_every() const;

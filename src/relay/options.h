@@ -35,7 +35,7 @@ struct Options {
   std::size_t memory = limits::kRelayBudget;  // what visitors have not taken yet, all together
   std::string state_dir;                      // database, certificate, relay.json
   std::string first_token_file;  // takes the first token, if one is made; empty: none is written
-  std::string certificate_file, key_file;     // empty: self-signed ones in state_dir
+  std::string certificate_file, key_file;  // empty: self-signed ones in state_dir
   struct Pair {
     std::string certificate_file, key_file;
   };

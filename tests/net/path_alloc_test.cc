@@ -3,8 +3,8 @@
 // threads that only read and write.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -96,7 +96,7 @@ TEST(Path, NoAllocationPerFrame) {
   std::thread from = pump(service.server.get(), POLLOUT, stop, sent,
                           [&](int fd, const std::uint8_t* bytes, std::size_t size) -> ssize_t {
                             const std::uint64_t most = received < kWarm ? 1 << 20 : 192 << 10;
-                            if (sent - received > most) return ::usleep(20);
+                            if (sent - received > most) return ::sched_yield();
                             return ::send(fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
                           });
   std::thread to = pump(visit.client.get(), POLLIN, stop, received,
