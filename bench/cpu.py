@@ -54,8 +54,8 @@ class Loopback:
                     process.kill()
                     process.wait()
 
-    def start(self, side, command, deny_cc=False, **options):
-        del side, deny_cc
+    def start(self, side, command, deny_bbr=False, **options):
+        del side, deny_bbr
         command = self.wrap([str(part) for part in command])
         process = subprocess.Popen(command, **{"stdin": subprocess.DEVNULL, **options})
         self.processes.append(process)

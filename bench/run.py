@@ -26,8 +26,8 @@ from suite import results, targets, tokens  # noqa: E402
 
 BENCHMARKS = {benchmark.name: benchmark for benchmark in (
     bulk.Throughput(), exchanges.Latency(), exchanges.Connect(), exchanges.Http(), many.Idle(),
-    tokens.Timeline(), tokens.HolLoopback(), tokens.HolLink(), bulk.Wan(), bulk.Sealed(), bulk.WebSocket(),
-    many.Scale())}
+    tokens.Timeline(), tokens.HolLoopback(), tokens.HolLink(), tokens.Heads(), tokens.Neighbours(), bulk.Wan(),
+    bulk.Sealed(), bulk.WebSocket(), many.Scale())}
 
 
 def parse():

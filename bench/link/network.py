@@ -74,13 +74,15 @@ def _enter(namespace):
     os.close(fd)
 
 
-def _deny_congestion_control():
-    """setsockopt(IPPROTO_TCP, TCP_CONGESTION) fails with EPERM from here on, as for an unprivileged process
-    on a kernel that does not list what it asks for in tcp_allowed_congestion_control."""
+def _deny_bbr():
+    """setsockopt(IPPROTO_TCP, TCP_CONGESTION, "bbr") fails with EPERM from here on, as for an unprivileged process
+    on a kernel that does not list it in tcp_allowed_congestion_control. A filter cannot follow the pointer to the
+    name, so its length decides: what else has three letters goes with it, reno and cubic stay."""
     load, equal, give = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
     number = {"x86_64": 54, "aarch64": 208}[os.uname().machine]
-    program = [(load, 0, 0, 0), (equal, 0, 5, number), (load, 0, 0, 24), (equal, 0, 3, 6),
-               (load, 0, 0, 32), (equal, 0, 1, 13), (give, 0, 0, 0x00050000 | 1), (give, 0, 0, 0x7fff0000)]
+    program = [(load, 0, 0, 0), (equal, 0, 7, number), (load, 0, 0, 24), (equal, 0, 5, 6),
+               (load, 0, 0, 32), (equal, 0, 3, 13), (load, 0, 0, 48), (equal, 0, 1, 3),
+               (give, 0, 0, 0x00050000 | 1), (give, 0, 0, 0x7fff0000)]
     code = b"".join(struct.pack("=HBBI", *step) for step in program)
     keep = ctypes.create_string_buffer(code)
     header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(keep)))
@@ -197,8 +199,8 @@ class Link:
             raise RuntimeError(f"leat_link had ended with {carrier.returncode}")
         return json.loads(said)
 
-    def start(self, side, command, deny_cc=False, **options):
-        """Popen in a namespace. deny_cc: as where the kernel lends no congestion control."""
+    def start(self, side, command, deny_bbr=False, **options):
+        """Popen in a namespace. deny_bbr: as where the kernel does not lend it."""
         namespace = self.namespace(side)
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # as many as may be
 
@@ -206,8 +208,8 @@ class Link:
             _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
             _enter(namespace)
             resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-            if deny_cc:
-                _deny_congestion_control()
+            if deny_bbr:
+                _deny_bbr()
 
         options = {"stdin": subprocess.DEVNULL, **options}
         process = subprocess.Popen([str(part) for part in command], preexec_fn=prepare, **options)

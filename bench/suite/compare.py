@@ -6,7 +6,7 @@ counts when the two runs do not overlap, and is larger than twice the noise and 
 import dataclasses
 import statistics
 
-from .results import FIGURES, counts, find, remark
+from .results import DELAYS, FIGURES, counts, find, remark
 
 LEAST_CPU_S = 0.5  # of what a clock of 10 ms counted; a ratio of less is one of roundings
 
@@ -68,7 +68,7 @@ def base_of(old, new, benchmark, row):
 
 def comparable(results, benchmark, row, key, base):
     """What may be compared of a row: a value for each repetition."""
-    if remark(row) or (key.startswith("token_ms") and not counts(row)):
+    if remark(row) or (key.startswith(DELAYS) and not counts(row)):
         return []
     if FIGURES[key].compared == "absolute":
         return [run[key] for run in row["each"] if run.get(key) and run.get("cpu_s", LEAST_CPU_S) >= LEAST_CPU_S]

@@ -33,6 +33,7 @@ FIGURES = {
     "cpu_s_per_GiB": Figure("CPU s/GiB", 2, -1, "absolute"),
     "jain": Figure("Jain", 3, 1),
     "link_percent": Figure("of the link %", 1, 1),
+    "share_percent": Figure("our share %", 1, 1),
     "token_ms.p50": Figure("token p50 ms", 2, -1),
     "token_ms.p90": Figure("p90", 2, -1),
     "token_ms.p99": Figure("p99", 2, -1, "ratio", 0.2),
@@ -54,6 +55,9 @@ FIGURES = {
     "KiB_each": Figure("KiB each", 1, -1),
     "longest_gap_ms": Figure("longest gap ms", 0, -1),
 }
+
+
+DELAYS = ("token_ms", "gap_ms", "took_ms")  # say something only beside as much bulk as there had to be
 
 
 def middle(row, key):
@@ -135,8 +139,7 @@ def cell(row, key):
     least, most = spread(row, key)
     if len(row["each"]) > 1 and value:
         text += f" ±{100 * (most - least) / 2 / value:.0f} %"
-    # A token's delay beside bulk that was held back proves nothing.
-    if key.startswith(("token_ms", "gap_ms")) and not counts(row):
+    if key.startswith(DELAYS) and not counts(row):
         return f"({text})"
     return text
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from .results import counts, find, middle, remark
+from .results import DELAYS, counts, find, middle, remark
 
 LEAST_BULK = 0.95  # of a peer's bulk: a delay beside less meets nothing
 
@@ -24,7 +24,7 @@ class Reader:
             raise Missing(f"{benchmark} was not run over {tunnel}")
         if note := remark(row):
             raise Missing(f"{tunnel}: {note}")
-        if key.startswith("token_ms") and not counts(row):
+        if key.startswith(DELAYS) and not counts(row):
             raise Missing(f"{tunnel}: bulk was too little")
         value = middle(row, key)
         if value is None:
@@ -72,6 +72,14 @@ def link(case, tunnel="leat", factor=1.0):
     return of("hol", case, tunnel, "token_ms.p99", factor)
 
 
+LOSSY, ROUND_TRIP = "bbr 8 bulk 20 ms each way 1 % loss", 40  # ms
+
+
+def with_loss(read):
+    """The floor's delay and one and a half round trips of the link."""
+    return link(LOSSY, "floor")(read) + 1.5 * ROUND_TRIP
+
+
 def beside_as_much(read):
     """leat's delay on loopback, where what bulk has to be is what yamux moved."""
     benchmark, case = "hol-loopback", "8 bulk"
@@ -108,10 +116,23 @@ TARGETS = (
     Target("token p99 beside 8 bulk, cubic, at most 15 ms", link("cubic 8 bulk"), const(15), False, "ms"),
     Target("the same with 20 ms each way, at most 45 ms", link("cubic 8 bulk 20 ms each way"), const(45), False,
            "ms"),
+    Target("the same under bbr with 1 % loss, at most the floor and 1.5 round trips", link(LOSSY), with_loss, False,
+           "ms"),
+    Target("request p99 beside 8 uploads, bbr, at most 1.3 × the floor", of("heads", "bbr", "leat-http", "took_ms.p99"),
+           of("heads", "bbr", "floor", "took_ms.p99", 1.3), False, "ms"),
+    Target("request p99 beside 8 uploads, cubic, at most 15 ms", of("heads", "cubic", "leat-http", "took_ms.p99"),
+           const(15), False, "ms"),
+    Target("our share beside a neighbour's download, at least 40 %",
+           of("neighbours", "he comes later", "leat", "share_percent"), const(40), True, "%"),
+    Target("… that was there before, at least what an ordinary download gets",
+           of("neighbours", "he was there", "leat", "share_percent"),
+           of("neighbours", "he was there", "direct", "share_percent"), True, "%"),
     Target("token p99 beside 8 bulk, loopback, at most 0.8 × yamux beside 0.95 × its bulk or more", beside_as_much,
            of("hol-loopback", "8 bulk", "yamux", "token_ms.p99", 0.8), False, "ms"),
     Target("one stream at 100 Mbit/s and 100 ms, at least 90 % of the link",
            of("wan", "100 Mbit/s 100 ms 1", "leat", "link_percent"), const(90), True, "%"),
+    Target("Jain's index of 64 streams there, at least 0.98", of("wan", "100 Mbit/s 100 ms 64", "leat", "jain"),
+           const(0.98), True),
     Target("memory of an idle stream, both ends, under 4 KiB", of("idle", "2000 streams", "leat", "KiB_each"),
            const(4), False, "KiB"),
     Target("1,000 streams of events, p99 through leat-http less p99 of direct, under 10 ms", sse_added, const(10),

@@ -92,10 +92,68 @@ class HolLink(Hol):
         out = [case("cubic", 8, 60, again=("leat",)), case("bbr", 8, 60, one, again=ours)]
         out += [case(cc, 8, seconds, names, " 20 ms each way", again, delay_ms=20)
                 for cc, seconds, names, again in (("cubic", 60, far, ("leat",)), ("bbr", 20, few, ()))]
-        out += [case(cc, 8, 20, (*ours, "yamux"), " 20 ms each way 1 % loss", delay_ms=20, loss=0.01)
-                for cc in ("cubic", "bbr")]
+        out += [case(cc, 8, 20, (*ours, "yamux"), " 20 ms each way 1 % loss", again, delay_ms=20, loss=0.01)
+                for cc, again in (("cubic", ()), ("bbr", ours))]
         return out + [case(cc, bulk, 10, names) for cc, names in (("cubic", few), ("bbr", ours))
                       for bulk in (0, 1, 64)]
+
+
+class Heads(Benchmark):
+    """Request heads beside bulk."""
+    name = "heads"
+    title = ("HTTP requests one after another on a kept connection beside eight uploads, on the link of `hol`: from "
+             "the first byte of the head to the last of the answer. `floor` has a connection of its own beside one "
+             "upload.")
+    left_out = "Left out: all but leat's HTTP door; the peers have none, and hol shows what waits behind their bulk."
+    seconds, warmup, repeats = 20, 5, 1
+    contestants = ("floor", "leat-http")
+    columns = ("link_percent", "took_ms.p50", "took_ms.p99")
+
+    def cases(self):
+        return [Case(cc, {"upload": 8, "http": True, "requests": 1}, {"rate_mbit": 50, "queue_ms": 200, "cc": cc},
+                     in_quick=cc == "cubic") for cc in ("cubic", "bbr")]
+
+    def figures(self, run, report):
+        out = {"link_percent": link_percent(run, report["upload"]["MB_per_s"]), "faults": report["faults"],
+               **flat("took_ms", report["requests"]["took_ms"], ("p50", "p99"))}
+        return {**out, "bulk_short": True} if out["link_percent"] < 100 * LEAST_BULK else out
+
+
+class Neighbours(Benchmark):
+    """Somebody else's download on the same link."""
+    name = "neighbours"
+    title = ("Our share of the link of `hol` under cubic beside one ordinary download without a tunnel, which comes "
+             "3 s after ours or was there 3 s before. `direct` is another ordinary download in our place.")
+    left_out = "Left out: the peers, which leave it to the kernel as direct does."
+    seconds, warmup, repeats = 60, 6, 1
+    contestants = ("direct", "leat")
+    columns = ("share_percent", "link_percent")
+    LATER = 3  # seconds
+
+    def cases(self):
+        return [Case(label, {"download": 1}, {"rate_mbit": 50, "queue_ms": 200, "cc": "cubic"},
+                     {"he_is_first": first}, in_quick=not first)
+                for label, first in (("he comes later", False), ("he was there", True))]
+
+    def measure(self, run):
+        visits = [("ours", run.to, {}), ("his", run.tunnel.backend, {"seed": 99})]
+        if run.tunnel.he_is_first:
+            visits.reverse()
+        clients, warmup = {}, run.warmup
+        for whose, to, more in visits:
+            if clients:
+                wait = min(self.LATER, warmup / 2)  # whoever comes later has a warm-up too
+                time.sleep(wait)
+                warmup -= wait
+            clients[whose] = tunnels.start_client(run.tunnel.link, to, warmup=warmup, duration=run.seconds,
+                                                  **run.case.load, **more)
+        reports = {whose: tunnels.finish(client) for whose, client in clients.items()}
+        rates = {whose: report["download"]["MB_per_s"] for whose, report in reports.items()}
+        both = sum(rates.values())
+        if not both:
+            raise RuntimeError("nobody got anything")
+        return {"share_percent": 100 * rates["ours"] / both, "link_percent": link_percent(run, both),
+                "faults": [fault for report in reports.values() for fault in report["faults"]]}
 
 
 class HolLoopback(Hol):

@@ -109,7 +109,7 @@ class Tunnel:
         with open(self.folder / f"{what}.log", "ab") as log:
             process = self.link.start(side, command, stdout=log, stderr=log, **options)
         self.processes[what] = process
-        refused = "  (refused any congestion control but the link's)" if options.get("deny_cc") else ""
+        refused = "  (refused bbr, as by a stock kernel)" if options.get("deny_bbr") else ""
         self.show(f"{what}: {shlex.join(map(str, command))}{refused}")
         return process
 

@@ -28,7 +28,7 @@ class Leat(Tunnel):
     def deny(self):
         # Where bbr is what is measured, the kernel lends it; where cubic is, it is a kernel that does not. The
         # filter costs a little with every system call, so it is there only where there is a link.
-        return {"deny_cc": self.link.cc != "bbr" and self.link.home != self.link.vps}
+        return {"deny_bbr": self.link.cc != "bbr" and self.link.home != self.link.vps}
 
     def start_relay(self, *more):
         relay = self.start("vps", "relay", [self.binary, "relay", "--listen", self.agents, "--state-dir",

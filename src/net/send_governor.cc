@@ -11,6 +11,12 @@ using namespace std::chrono_literals;
 
 constexpr double kStartupGain = 2.0;
 constexpr double kSteadyGain = 1.25;
+// Where packets are lost whatever is sent, each holds everything behind it up for a round trip, so
+// that a path without a queue is worth more than the last tenth of it. More is probed for as bbr
+// itself does, in one interval of eight (draft-cardwell-iccrg-bbr, ProbeBW).
+constexpr double kLossyGain = 0.95;
+constexpr Duration kLossyFor = 1s;  // since the last loss
+constexpr double kYieldingGain = 1.5;
 constexpr double kDrainGain = 0.5;
 constexpr Duration kLeastRtt =
     2ms;  // below, the bound would be a few packets and timers too coarse
@@ -94,6 +100,7 @@ void SendGovernor::add_rate(std::uint64_t rate, bool held_back, Time now) {
       if (grew) startup_rate_ = rate;
     }
   }
+  if (!crowded(last_.rtt)) free_rate_ = std::max(rate, free_rate_);
   // Beside a neighbour our rate is only a share of the path's, which is remembered meanwhile.
   const bool aged = now - peak_at_ > kBaseAge && mode_ != Mode::yielding && mode_ != Mode::drain;
   if (rate >= peak_rate_ || aged) {
@@ -104,11 +111,12 @@ void SendGovernor::add_rate(std::uint64_t rate, bool held_back, Time now) {
 
 // Loss without a queue, round after round, is the path's own and not a sign of too much sent.
 void SendGovernor::count_losses(const PathSample& path, bool held_back) {
+  if (path.resent != last_.resent) resent_at_ = path.at;
   if (wants_bbr()) return;
   if (path.rtt > base_rtt_ * 3 / 2 + 5ms) {
     losses_ = 0;
   } else if (held_back && path.resent != last_.resent && path.at - lost_at_ > round()) {
-    ++losses_;
+    losses_ = path.at - lost_at_ > kBaseAge ? 1 : losses_ + 1;
     lost_at_ = path.at;
   }
 }
@@ -134,12 +142,15 @@ void SendGovernor::enter(Mode mode, Time now) {
 // path's own content is a quarter of it, or the floor, at the best rate of late.
 bool SendGovernor::crowded(Duration rtt) const {
   const double peak = static_cast<double>(std::max<std::uint64_t>(peak_rate_, 1));
-  const double expected = std::max(seconds(base_rtt_) * kSteadyGain, own_bound() / peak);
+  const double expected = std::max(seconds(base_rtt_) * kSteadyGain, own_bound(base_rtt_) / peak);
   return seconds(rtt) > 1.6 * expected + 0.004;
 }
 
 // Whether we get what the path gave when nobody else was there.
-bool SendGovernor::alone() const { return mean_rate_ > 0.85 * static_cast<double>(peak_rate_); }
+bool SendGovernor::alone() const {
+  const double peak = static_cast<double>(peak_rate_);
+  return mean_rate_ > 0.85 * peak && peak < 1.1 * static_cast<double>(free_rate_);
+}
 
 // A drain that finds the queue full costs its share of the link, so they become rare. When our rate
 // says that the neighbour has gone, the queue is ours and the next one is due.
@@ -153,6 +164,8 @@ void SendGovernor::step(const PathSample& path) {
     case Mode::unbounded:
       return;
     case Mode::startup:
+      // Longer than the base before we have sent much: for somebody else's queue.
+      if (path.outstanding <= kLeastOutstanding) empty_rtt_ = path.rtt;
       if (startup_flat_ >= 3) enter(Mode::steady, now);
       return;
     case Mode::steady:
@@ -205,16 +218,19 @@ void SendGovernor::end_drain(Time now) {
   base_at_ = now;
   peak_rate_ = recent_rate();
   peak_at_ = now;
+  free_rate_ = peak_rate_;
   enter(Mode::steady, now);
 }
 
 // --- what may be sent ---
 
-double SendGovernor::own_bound() const {
+double SendGovernor::own_bound(Duration rtt) const {
   double gain = kSteadyGain, floor = kLeastOutstanding;
+  const bool lossy = under_bbr_ && last_.at - resent_at_ < kLossyFor;
+  if (lossy && next_rate_ % kRates != 0) gain = kLossyGain;
   if (mode_ == Mode::startup) gain = kStartupGain;
   if (mode_ == Mode::drain) gain = kDrainGain, floor = 0.5 * kLeastOutstanding;
-  return std::max(floor, gain * static_cast<double>(recent_rate()) * seconds(at_least(base_rtt_)));
+  return std::max(floor, gain * static_cast<double>(recent_rate()) * seconds(at_least(rtt)));
 }
 
 std::size_t SendGovernor::outstanding_bound() const {
@@ -225,10 +241,16 @@ std::size_t SendGovernor::outstanding_bound() const {
                     static_cast<std::size_t>(static_cast<double>(refill_) *
                                              (seconds(since) / seconds(last_.rtt))));
   }
-  if (recent_rate() == 0 || mode_ == Mode::unbounded || mode_ == Mode::yielding) {
+  if (recent_rate() == 0 || mode_ == Mode::unbounded) {
     return std::numeric_limits<std::size_t>::max();
   }
-  double bound = own_bound();
+  if (mode_ == Mode::yielding) {
+    // The kernel's window grows as it likes, but in a slow start that nothing has ended yet only by
+    // half in a round trip: what it then finds too much is lost, ours and everybody's.
+    const double held = static_cast<double>(recent_rate()) * seconds(last_.rtt);
+    return static_cast<std::size_t>(std::max<double>(kLeastOutstanding, kYieldingGain * held));
+  }
+  double bound = own_bound(mode_ == Mode::startup ? std::max(base_rtt_, empty_rtt_) : base_rtt_);
   if (mode_ != Mode::drain) {
     bound = std::max(bound, kFairShare * static_cast<double>(peak_rate_) * seconds(last_.rtt));
   }

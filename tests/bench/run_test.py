@@ -16,7 +16,7 @@ import network  # noqa: E402  (whose folder tunnels knows)
 RUN = ROOT / "bench/run.py"
 FIGURE = {"throughput": "MB_per_s", "latency": "round_trip_ms.p50", "connect": "per_s", "http": "per_s",
           "idle": "KiB_each", "timeline": "longest_gap_ms", "hol": "token_ms.p99", "hol-loopback": "token_ms.p99",
-          "wan": "link_percent", "sealed": "MB_per_s", "websocket": "MB_per_s", "scale": "token_ms.p99"}
+          "heads": "took_ms.p99", "neighbours": "share_percent", "wan": "link_percent", "sealed": "MB_per_s", "websocket": "MB_per_s", "scale": "token_ms.p99"}
 
 
 def run(*arguments):
@@ -36,7 +36,8 @@ class RunTest(unittest.TestCase):
         results = json.loads(kept.read_text())
         self.assertEqual(set(results["benchmarks"]), set(FIGURE))
         for name, benchmark in results["benchmarks"].items():
-            of_leat = [each for row in benchmark["rows"] if row["tunnel"] == "leat" for each in row["each"]]
+            of_leat = [each for row in benchmark["rows"]
+                       if row["tunnel"] in ("leat", "leat-http") for each in row["each"]]
             self.assertTrue(of_leat, name)
             self.assertTrue(any(each.get(FIGURE[name]) is not None for each in of_leat), (name, of_leat))
         drawn = {path.name.split("-")[0] for path in (self.folder / "results").glob("*.svg")}
@@ -47,7 +48,7 @@ class RunTest(unittest.TestCase):
             self.assertIn(path.name, report)
 
         self.assertIn("| leat | leat ", report)
-        self.assertIn("refused any congestion control but the link's", report)
+        self.assertIn("refused bbr, as by a stock kernel", report)
 
         again = ("latency", "--repeats", 1, "--compare", kept, "--tunnels", "direct,leat", "--results",
                  self.folder / "again", "--seconds", 0.7)

@@ -187,7 +187,7 @@ class MuxModel {
     Stream& stream = streams_[id];
     if ((flags & kSyn) != 0 && (flags & kRst) == 0) stream.syn_in = true;
     const bool known = stream.syn_in && !stream.reset_in;
-    if ((flags & kRst) != 0 && known) stream.reset_in = true;
+    if ((flags & kRst) != 0 && known && !stream.closed()) stream.reset_in = true;
     const bool counts = known && !stream.reset_in && !stream.closed();
     if (type == kWindow && counts) stream.credit_in += length;
     if (type == kData) {

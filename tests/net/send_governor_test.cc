@@ -61,6 +61,7 @@ class Bottleneck {
 
   Path path;
   bool competitor = false;
+  bool losing = false;                                       // packets, whatever is sent
   double offered = std::numeric_limits<double>::infinity();  // bytes/s our application has
   SendGovernor governor{true};
 
@@ -117,6 +118,7 @@ class Bottleneck {
     sample.acked = static_cast<std::uint64_t>(acked_);
     sample.outstanding = static_cast<std::size_t>(held);
     sample.rtt = Duration(static_cast<std::int64_t>(smoothed_ * 1e9));
+    sample.resent = losing ? static_cast<std::uint32_t>(now_ * 40) : 0;
     governor.sample(sample, bulk);
   }
 
@@ -192,6 +194,23 @@ TEST(SendGovernor, KeepsItsShareBesideCubicAndReturns) {
   }
 }
 
+TEST(SendGovernor, GetsAShareBesideCubicThatWasThereFirst) {
+  for (const double base : {0.0002, 0.01, 0.04}) {
+    Bottleneck link({.base = base});
+    link.offered = 5000;
+    link.run(2);
+    link.competitor = true;
+    link.run(5);
+    link.offered = std::numeric_limits<double>::infinity();
+    EXPECT_GT(link.run(60).share(), 0.4) << base;
+    link.run(60);
+    EXPECT_LT(link.governor.base_rtt(), 50ms) << base;  // the queue is his, not the path's
+    link.competitor = false;
+    link.run(20);
+    EXPECT_LT(link.run(30).mean_rtt(), base * 1.3 + 0.007) << base;
+  }
+}
+
 TEST(SendGovernor, AnApplicationWithLittleToSendTeachesNothing) {
   Bottleneck link({.base = 0.02});
   link.run(10);
@@ -223,6 +242,60 @@ TEST(SendGovernor, LossWithoutAQueueAsksForBbr) {
   EXPECT_FALSE(governor.wants_bbr());
   lose(governor, path, 5, 42ms);
   EXPECT_TRUE(governor.wants_bbr());
+}
+
+TEST(SendGovernor, HoldsLessUnderBbrWhilePacketsAreLost) {
+  SendGovernor governor;
+  PathSample path{.at = Time(1s), .rtt = 40ms};
+  governor.sample(path, true);
+  lose(governor, path, 5, 40ms);
+  ASSERT_TRUE(governor.wants_bbr());
+  const double content = 50'000 * 20 * 0.04;  // lose() delivers so much every 50 ms
+  const auto bound = [&] { return static_cast<double>(governor.outstanding_bound()) / content; };
+  EXPECT_NEAR(bound(), 1.25, 0.02);  // the kernel may not lend it
+  governor.under_bbr();
+  int probes = 0;
+  for (int i = 0; i < 16; ++i) {  // one interval of eight asks for more
+    path.at += 50ms;
+    path.acked += 50'000;
+    ++path.resent;
+    governor.sample(path, true);
+    const bool probe = bound() > 1;
+    probes += probe;
+    EXPECT_NEAR(bound(), probe ? 1.25 : 0.95, 0.02);
+  }
+  EXPECT_EQ(probes, 2);
+  lose(governor, path, 1000, 40ms);
+  EXPECT_NEAR(bound(), 1.25, 0.02);
+}
+
+TEST(SendGovernor, OneLossInAWhileDoesNotAskForBbr) {
+  SendGovernor governor;
+  PathSample path{.at = Time(1s), .rtt = 40ms};
+  for (int i = 0; i < 20; ++i) {
+    ++path.resent;
+    lose(governor, path, 1000, 40ms);
+    path.at += 10s;
+  }
+  EXPECT_FALSE(governor.wants_bbr());
+}
+
+TEST(SendGovernor, FindsMoreWhilePacketsAreLost) {
+  Bottleneck link({.base = 0.04});
+  link.losing = true;
+  link.governor.under_bbr();
+  link.run(10);
+  EXPECT_GT(link.run(20).utilisation(), 0.88);
+  link.path.capacity *= 4;
+  link.run(15);
+  EXPECT_GT(link.run(20).utilisation(), 0.88);
+}
+
+TEST(SendGovernor, StartsWithoutALongQueue) {
+  for (const double base : {0.01, 0.04, 0.1}) {
+    Bottleneck link({.base = base});
+    EXPECT_LT(link.run(5).rtt_worst, 2.2 * base);
+  }
 }
 
 TEST(SendGovernor, LossFromAFullQueueDoesNot) {

@@ -3,10 +3,17 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
+#include <fstream>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 #include "net/tls_fixture.h"
 
@@ -42,6 +49,60 @@ TEST(TcpPath, AnAcknowledgementBetweenTwoQuestionsIsCountedOnce) {
   }
   ::shutdown(ours.get(), SHUT_WR);
   peer.join();
+}
+
+std::string_view congestion_control(const Fd& fd, std::array<char, 16>& name) {
+  auto size = static_cast<socklen_t>(name.size());
+  EXPECT_EQ(::getsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, name.data(), &size), 0);
+  return name.data();
+}
+
+// Whether the kernel lends it to anybody; more may be lent to root.
+bool allowed(std::string_view name) {
+  std::ifstream file("/proc/sys/net/ipv4/tcp_allowed_congestion_control");
+  for (std::string word; file >> word;) {
+    if (word == name) return true;
+  }
+  return false;
+}
+
+TEST(TcpPath, AsksForACongestionControl) {
+  const TcpPair pair = tcp_pair();
+  const int fd = pair.client.get();
+  std::array<char, 16> name{};
+  for (const auto& [control, wanted] : {std::pair{Control::bbr, "bbr"},
+                                        {Control::slow_start, "reno"},
+                                        {Control::window, "cubic"}}) {
+    const std::string before(congestion_control(pair.client, name));
+    const bool lent = use_control(fd, control);
+    const std::string_view now = congestion_control(pair.client, name);
+    if (control == Control::window) {
+      EXPECT_TRUE(!lent || now == "cubic" || (now == "reno" && !allowed("cubic"))) << now;
+    } else {
+      EXPECT_TRUE(lent || !allowed(wanted)) << wanted;
+      EXPECT_EQ(now, lent ? wanted : before);
+    }
+  }
+  EXPECT_FALSE(use_control(-1, Control::window));
+}
+
+TEST(TcpPath, WhichOneItShouldBe) {
+  EXPECT_EQ(wanted_control(true, true, false), Control::slow_start);
+  EXPECT_EQ(wanted_control(true, false, false), Control::window);
+  EXPECT_EQ(wanted_control(false, true, false), Control::window);
+  for (const bool governed : {false, true}) {
+    for (const bool slow_start : {false, true}) {
+      EXPECT_EQ(wanted_control(governed, slow_start, true), Control::bbr);
+    }
+  }
+}
+
+TEST(TcpPath, SlowStartHasNotEndedWhereNothingWasLost) {
+  const TcpPair pair = tcp_pair();
+  TcpPath path;
+  const auto sample = path.read(pair.client.get(), 0, {});
+  ASSERT_TRUE(sample);
+  EXPECT_TRUE(sample->slow_start);
 }
 
 }  // namespace
