@@ -187,14 +187,16 @@ class MuxModel {
     Stream& stream = streams_[id];
     if ((flags & kSyn) != 0 && (flags & kRst) == 0) stream.syn_in = true;
     const bool known = stream.syn_in && !stream.reset_in;
+    // §1.3: the id of a stream that is closed both ways is unknown, and a reset of it ignored.
     if ((flags & kRst) != 0 && known && !stream.closed()) stream.reset_in = true;
     const bool counts = known && !stream.reset_in && !stream.closed();
     if (type == kWindow && counts) stream.credit_in += length;
     if (type == kData) {
       left_ = length;
-      of_ = counts ? &stream : nullptr;
+      const bool more = counts && !stream.fin_in;  // else it is a fault, which the session may tell later
+      of_ = more ? &stream : nullptr;
       fin_ = (flags & kFin) != 0;
-      if (counts) stream.announced += length;
+      if (more) stream.announced += length;
     }
     if ((flags & kFin) != 0 && counts && (type == kWindow || length == 0)) stream.fin_in = true;
   }
