@@ -132,8 +132,9 @@ class Neighbours(Benchmark):
 
     def cases(self):
         return [Case(label, {"download": 1}, {"rate_mbit": 50, "queue_ms": 200, "cc": "cubic"},
-                     {"he_is_first": first}, in_quick=not first)
-                for label, first in (("he comes later", False), ("he was there", True))]
+                     {"he_is_first": first}, tunnels=names, in_quick=not first, repeats=2)
+                for label, first, names in (("he comes later", False, ("leat",)),
+                                            ("he was there", True, ("direct", "leat")))]
 
     def measure(self, run):
         visits = [("ours", run.to, {}), ("his", run.tunnel.backend, {"seed": 99})]

@@ -16,7 +16,6 @@ constexpr double kSteadyGain = 1.25;
 // itself does, in one interval of eight (draft-cardwell-iccrg-bbr, ProbeBW).
 constexpr double kLossyGain = 0.95;
 constexpr Duration kLossyFor = 1s;  // since the last loss
-constexpr double kYieldingGain = 1.5;
 constexpr double kDrainGain = 0.5;
 constexpr Duration kLeastRtt =
     2ms;  // below, the bound would be a few packets and timers too coarse
@@ -121,6 +120,13 @@ void SendGovernor::count_losses(const PathSample& path, bool held_back) {
   }
 }
 
+void SendGovernor::under_bbr() {
+  under_bbr_ = true;
+  startup_rate_ = 0;
+  startup_flat_ = 0;
+  if (mode_ != Mode::unbounded) enter(Mode::startup, last_.at);
+}
+
 std::uint64_t SendGovernor::recent_rate() const { return *std::ranges::max_element(rates_); }
 
 std::uint64_t SendGovernor::rate() const { return recent_rate(); }
@@ -164,8 +170,10 @@ void SendGovernor::step(const PathSample& path) {
     case Mode::unbounded:
       return;
     case Mode::startup:
-      // Longer than the base before we have sent much: for somebody else's queue.
-      if (path.outstanding <= kLeastOutstanding) empty_rtt_ = path.rtt;
+      // Longer than the base before we have sent much: for somebody else's queue, or
+      // acknowledgements that are held back, of which the next will tell.
+      filled_ = filled_ || path.outstanding > kLeastOutstanding / 2;
+      empty_rtt_ = filled_ ? std::min(empty_rtt_, path.rtt) : path.rtt;
       if (startup_flat_ >= 3) enter(Mode::steady, now);
       return;
     case Mode::steady:
@@ -241,14 +249,8 @@ std::size_t SendGovernor::outstanding_bound() const {
                     static_cast<std::size_t>(static_cast<double>(refill_) *
                                              (seconds(since) / seconds(last_.rtt))));
   }
-  if (recent_rate() == 0 || mode_ == Mode::unbounded) {
+  if (recent_rate() == 0 || mode_ == Mode::unbounded || mode_ == Mode::yielding) {
     return std::numeric_limits<std::size_t>::max();
-  }
-  if (mode_ == Mode::yielding) {
-    // The kernel's window grows as it likes, but in a slow start that nothing has ended yet only by
-    // half in a round trip: what it then finds too much is lost, ours and everybody's.
-    const double held = static_cast<double>(recent_rate()) * seconds(last_.rtt);
-    return static_cast<std::size_t>(std::max<double>(kLeastOutstanding, kYieldingGain * held));
   }
   double bound = own_bound(mode_ == Mode::startup ? std::max(base_rtt_, empty_rtt_) : base_rtt_);
   if (mode_ != Mode::drain) {

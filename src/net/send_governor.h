@@ -16,8 +16,7 @@
 //        round trip far above what │    │ a drain brought the round trip down      │   │ it did not
 //        we can cause ourselves    ▼    └──────────────────────────┐    1 to 16 s  │   ▼
 //                               ┌──────────────────────────────────┴───────────────┴──────┐
-//                               │ yielding: somebody else fills the queue; 1.5 × what it  │
-//                               │ holds of ours                                           │
+//                               │ yielding: somebody else fills the queue; no bound       │
 //                               └─────────────────────────────────────────────────────────┘
 //
 // A neighbour who fills the queue must not find us small when yielding begins, since two equal
@@ -45,7 +44,6 @@ struct PathSample {
   std::size_t unsent = 0;       // of those, not yet sent
   Duration rtt{0};              // smoothed; 0: not known
   std::uint32_t resent = 0;     // packets sent again since the connection began
-  bool slow_start = true;       // has not ended yet, or ends at this moment
 };
 
 class SendGovernor {
@@ -77,8 +75,8 @@ class SendGovernor {
   // Packets are lost and no queue is to blame: a congestion control that takes loss for a full
   // queue is the wrong one here. Stays once it is true.
   bool wants_bbr() const { return losses_ >= kLosses; }
-  // The kernel has lent it.
-  void under_bbr() { under_bbr_ = true; }
+  // The kernel has lent it: what the path gives under it is yet to be found.
+  void under_bbr();
 
  private:
   static constexpr std::size_t kRates = 8;
@@ -118,7 +116,8 @@ class SendGovernor {
   // Base round trip: the lowest smoothed one, until it is ten seconds old.
   Duration base_rtt_{0};
   Time base_at_{};
-  Duration empty_rtt_{0};  // in startup, with the floor on the way at most
+  Duration empty_rtt_{0};  // in startup, before much of ours was on the way
+  bool filled_ = false;    // it has been since
   Duration drain_low_{0};  // the lowest seen in this drain
   // Of the two drains before it, while none of them found the path free.
   std::array<Duration, 2> drain_lows_{Duration::max(), Duration::max()};

@@ -59,7 +59,7 @@ SessionDriver::SessionDriver(Shard& shard, const mux::Config& config, Owner& own
       pace_(shard, [this] { shard_.defer(*this); }),
       closing_timer_(shard, [this] { end(close_reason_); }) {
   carrier_->set_owner(this);
-  choose_control(PathSample{});
+  use_window_control(carrier_->fd());
 }
 
 SessionDriver::~SessionDriver() { carrier_->set_owner(nullptr); }
@@ -250,19 +250,13 @@ void SessionDriver::sample_path() {
   governed_ = path.has_value();
   if (!path) return;
   governor_.sample(*path, held_back_);
-  choose_control(*path);
+  if (governor_.wants_bbr() && !asked_bbr_) {
+    asked_bbr_ = true;
+    if (use_bbr(carrier_->fd())) governor_.under_bbr();
+  }
   sampled_ = now;
   since_sample_ = carrier_->unsent();
   held_back_ = true;
-}
-
-// Each is asked for once: the kernel's answer stays the same.
-void SessionDriver::choose_control(const PathSample& path) {
-  const bool governed = governor_.mode() != SendGovernor::Mode::unbounded;
-  const Control wanted = wanted_control(governed, path.slow_start, governor_.wants_bbr());
-  if (wanted <= control_) return;
-  control_ = wanted;
-  if (use_control(carrier_->fd(), wanted) && wanted == Control::bbr) governor_.under_bbr();
 }
 
 std::size_t SessionDriver::produce_link_data(MutableBytes out) {

@@ -81,7 +81,6 @@ class SessionDriver final : private TransportOwner,
   bool fill(std::size_t& moved);
   std::size_t may_send();
   void sample_path();
-  void choose_control(const PathSample& path);
   void on_deadline();
   void arm();
   void end(Error why);
@@ -102,10 +101,10 @@ class SessionDriver final : private TransportOwner,
   Bytes pending_;                 // pulled, and not yet taken by the carrier
   Time sampled_{};                // of the clock, long ago: asks at once
   std::size_t since_sample_ = 0;  // what the kernel did not know of then, and all that came since
-  Control control_ = Control::none;  // the last that was asked for
-  bool held_back_ = true;            // since then, there was always more to send than was allowed
-  bool governed_ = true;             // false: not TCP, or switched off
-  bool read_more_ = false;           // stopped reading by the batch's quota, not by would_block
+  bool asked_bbr_ = false;        // once: the kernel's answer stays the same
+  bool held_back_ = true;         // since then, there was always more to send than was allowed
+  bool governed_ = true;          // false: not TCP, or switched off
+  bool read_more_ = false;        // stopped reading by the batch's quota, not by would_block
   Time heard_ = kNever;
   bool closing_ = false;
   bool ended_ = false;

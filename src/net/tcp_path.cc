@@ -25,33 +25,13 @@ bool ask(int fd, tcp_info& info) {
          size >= offsetof(tcp_info, tcpi_min_rtt);
 }
 
-// tcpi_snd_ssthresh before anything has set it, and tcpi_ca_state outside of any recovery, in which
-// a change of the congestion control would forget what the window was.
-constexpr std::uint32_t kNoThreshold = 0x7fffffff;
-constexpr std::uint8_t kOpen = TCP_CA_Open;
-
 constexpr int kTries = 16;  // of questions that are overtaken by an acknowledgement
 
 }  // namespace
 
-Control wanted_control(bool governed, bool slow_start, bool lossy) {
-  if (lossy) return Control::bbr;
-  return governed && slow_start ? Control::slow_start : Control::window;
-}
+bool use_bbr(int fd) { return use(fd, "bbr"); }
 
-bool use_control(int fd, Control control) {
-  switch (control) {
-    case Control::none:
-      return true;
-    case Control::slow_start:
-      return use(fd, "reno");
-    case Control::window:
-      return use(fd, "cubic") || use(fd, "reno");
-    case Control::bbr:
-      return use(fd, "bbr");
-  }
-  return false;
-}
+bool use_window_control(int fd) { return use(fd, "cubic") || use(fd, "reno"); }
 
 std::optional<PathSample> TcpPath::read(int fd, std::uint64_t written, Time now) {
   tcp_info info{};
@@ -77,14 +57,12 @@ std::optional<PathSample> TcpPath::read(int fd, std::uint64_t written, Time now)
   const std::uint64_t lost = std::uint64_t{info.tcpi_lost} * info.tcpi_snd_mss;
   const std::uint64_t again = std::uint64_t{info.tcpi_retrans} * info.tcpi_snd_mss;
   const std::uint64_t queued = outstanding + std::min(again, lost);
-  return PathSample{
-      .at = now,
-      .acked = info.tcpi_bytes_acked + arrived,
-      .outstanding = queued - std::min(queued, arrived + lost),
-      .unsent = info.tcpi_notsent_bytes,
-      .rtt = std::chrono::microseconds(info.tcpi_rtt),
-      .resent = info.tcpi_total_retrans,
-      .slow_start = info.tcpi_snd_ssthresh >= kNoThreshold || info.tcpi_ca_state != kOpen};
+  return PathSample{.at = now,
+                    .acked = info.tcpi_bytes_acked + arrived,
+                    .outstanding = queued - std::min(queued, arrived + lost),
+                    .unsent = info.tcpi_notsent_bytes,
+                    .rtt = std::chrono::microseconds(info.tcpi_rtt),
+                    .resent = info.tcpi_total_retrans};
 }
 
 }  // namespace leat::net

@@ -10,25 +10,13 @@
 
 namespace leat::net {
 
-// Congestion controls, each asked for after those before it.
-enum class Control : std::uint8_t {
-  none,
-  // reno, whose slow start (RFC 5681 §3.1) goes on until something is lost. cubic's leaves it at
-  // the first few ms of queue (HyStart, Ha and Rhee 2011), though they be somebody else's, and then
-  // needs tens of seconds to get a share beside him. What it would send too much alone on a path
-  // the governor holds back.
-  slow_start,
-  // Then cubic, or else reno: the governor needs nothing but a window and its losses, and bbr stops
-  // sending every ten seconds to measure what it already knows.
-  window,
-  // For a path that loses packets whatever is sent.
-  bbr,
-};
-// What a connection should be under. Without a governor nothing holds a slow start back.
-Control wanted_control(bool governed, bool slow_start, bool lossy);
-// False: the kernel does not lend it to this process (net.ipv4.tcp_allowed_congestion_control), or
-// `fd` is not TCP; the one before stays.
-bool use_control(int fd, Control control);
+// Asks for bbr, which goes on through loss. False: the kernel does not lend it to this process
+// (net.ipv4.tcp_allowed_congestion_control), or `fd` is not TCP.
+bool use_bbr(int fd);
+// Asks for one that only a window and its losses steer, cubic or else reno: the governor needs no
+// other, and bbr stops sending every ten seconds to measure what the governor already knows. False:
+// the system's own stays.
+bool use_window_control(int fd);
 
 // Asks the kernel again and again how one connection gets on. One system call: what is outstanding
 // is what was written less what has been acknowledged.

@@ -193,7 +193,8 @@ class MuxModel {
     if (type == kWindow && counts) stream.credit_in += length;
     if (type == kData) {
       left_ = length;
-      const bool more = counts && !stream.fin_in;  // else it is a fault, which the session may tell later
+      const bool more =
+          counts && !stream.fin_in;  // else it is a fault, which the session may tell later
       of_ = more ? &stream : nullptr;
       fin_ = (flags & kFin) != 0;
       if (more) stream.announced += length;

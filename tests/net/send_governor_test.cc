@@ -254,12 +254,18 @@ TEST(SendGovernor, HoldsLessUnderBbrWhilePacketsAreLost) {
   const auto bound = [&] { return static_cast<double>(governor.outstanding_bound()) / content; };
   EXPECT_NEAR(bound(), 1.25, 0.02);  // the kernel may not lend it
   governor.under_bbr();
-  int probes = 0;
-  for (int i = 0; i < 16; ++i) {  // one interval of eight asks for more
+  EXPECT_EQ(governor.mode(), SendGovernor::Mode::startup);
+  const auto deliver = [&] {
     path.at += 50ms;
     path.acked += 50'000;
     ++path.resent;
     governor.sample(path, true);
+  };
+  for (int i = 0; i < 5; ++i) deliver();
+  EXPECT_EQ(governor.mode(), SendGovernor::Mode::steady);
+  int probes = 0;
+  for (int i = 0; i < 16; ++i) {  // one interval of eight asks for more
+    deliver();
     const bool probe = bound() > 1;
     probes += probe;
     EXPECT_NEAR(bound(), probe ? 1.25 : 0.95, 0.02);
@@ -289,6 +295,27 @@ TEST(SendGovernor, FindsMoreWhilePacketsAreLost) {
   link.path.capacity *= 4;
   link.run(15);
   EXPECT_GT(link.run(20).utilisation(), 0.88);
+}
+
+TEST(SendGovernor, HeldBackAcknowledgementsAreNoLongPath) {
+  // Tokens alone, whose acknowledgements wait 40 ms on a path of 1; then bulk, which has them at
+  // once.
+  SendGovernor governor;
+  PathSample path{.at = Time(1s), .rtt = 1ms};
+  const auto deliver = [&](int times, std::uint64_t bytes, std::size_t outstanding, Duration rtt) {
+    path.outstanding = outstanding;
+    path.rtt = rtt;
+    for (int i = 0; i < times; ++i) {
+      path.at += 40ms;
+      path.acked += bytes;
+      governor.sample(path, outstanding > 1000);
+    }
+  };
+  deliver(1, 0, 0, 1ms);
+  deliver(50, 200, 100, 40ms);
+  deliver(2, 400'000, 30'000, 1ms);
+  ASSERT_EQ(governor.mode(), SendGovernor::Mode::startup);
+  EXPECT_LT(governor.outstanding_bound(), 50'000u);  // 2 × 10 MB/s × 2 ms
 }
 
 TEST(SendGovernor, StartsWithoutALongQueue) {

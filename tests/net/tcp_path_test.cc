@@ -6,14 +6,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <fstream>
 #include <string>
 #include <string_view>
 #include <thread>
-#include <utility>
 
 #include "net/tls_fixture.h"
 
@@ -70,39 +68,14 @@ TEST(TcpPath, AsksForACongestionControl) {
   const TcpPair pair = tcp_pair();
   const int fd = pair.client.get();
   std::array<char, 16> name{};
-  for (const auto& [control, wanted] : {std::pair{Control::bbr, "bbr"},
-                                        {Control::slow_start, "reno"},
-                                        {Control::window, "cubic"}}) {
-    const std::string before(congestion_control(pair.client, name));
-    const bool lent = use_control(fd, control);
-    const std::string_view now = congestion_control(pair.client, name);
-    if (control == Control::window) {
-      EXPECT_TRUE(!lent || now == "cubic" || (now == "reno" && !allowed("cubic"))) << now;
-    } else {
-      EXPECT_TRUE(lent || !allowed(wanted)) << wanted;
-      EXPECT_EQ(now, lent ? wanted : before);
-    }
-  }
-  EXPECT_FALSE(use_control(-1, Control::window));
-}
-
-TEST(TcpPath, WhichOneItShouldBe) {
-  EXPECT_EQ(wanted_control(true, true, false), Control::slow_start);
-  EXPECT_EQ(wanted_control(true, false, false), Control::window);
-  EXPECT_EQ(wanted_control(false, true, false), Control::window);
-  for (const bool governed : {false, true}) {
-    for (const bool slow_start : {false, true}) {
-      EXPECT_EQ(wanted_control(governed, slow_start, true), Control::bbr);
-    }
-  }
-}
-
-TEST(TcpPath, SlowStartHasNotEndedWhereNothingWasLost) {
-  const TcpPair pair = tcp_pair();
-  TcpPath path;
-  const auto sample = path.read(pair.client.get(), 0, {});
-  ASSERT_TRUE(sample);
-  EXPECT_TRUE(sample->slow_start);
+  const std::string system(congestion_control(pair.client, name));
+  const bool bbr = use_bbr(fd);
+  EXPECT_TRUE(bbr || !allowed("bbr"));
+  EXPECT_EQ(congestion_control(pair.client, name), bbr ? "bbr" : system);
+  const bool window = use_window_control(fd);
+  const std::string_view now = congestion_control(pair.client, name);
+  EXPECT_TRUE(!window || now == "cubic" || (now == "reno" && !allowed("cubic"))) << now;
+  EXPECT_FALSE(use_bbr(-1));
 }
 
 }  // namespace
