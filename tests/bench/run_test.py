@@ -16,7 +16,8 @@ import network  # noqa: E402  (whose folder tunnels knows)
 RUN = ROOT / "bench/run.py"
 FIGURE = {"throughput": "MB_per_s", "latency": "round_trip_ms.p50", "connect": "per_s", "http": "per_s",
           "idle": "KiB_each", "timeline": "longest_gap_ms", "hol": "token_ms.p99", "hol-loopback": "token_ms.p99",
-          "heads": "took_ms.p99", "neighbours": "share_percent", "wan": "link_percent", "sealed": "MB_per_s", "websocket": "MB_per_s", "scale": "token_ms.p99"}
+          "heads": "took_ms.p99", "neighbours": "share_percent", "wan": "link_percent",
+          "sealed": "MB_per_s", "websocket": "MB_per_s", "scale": "token_ms.p99"}
 
 
 def run(*arguments):

@@ -4,19 +4,11 @@ import threading
 
 import harness
 from harness import GiB, KiB, MiB, SOON, report, scaled
-from wire import Client, Cut, Data, Origin, Stopwatch, read_head
+from wire import Client, Cut, Origin, Stopwatch, download, read_head
 
 SIZE = scaled(4 * GiB)
 SLOW_RATE = MiB  # bytes a second
 MOST = 64 * MiB
-
-
-def download(request, connection):
-    data = Data(int(request.words[1].strip("/")))
-    connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % data.size)
-    for piece in data.pieces():
-        connection.send(piece)
-    return True
 
 
 class MemoryTest(harness.Case):

@@ -8,21 +8,13 @@ import time
 
 import harness
 from harness import KiB, MiB, SOON, report
-from wire import Client, Data, Origin, read_head
+from wire import Client, Origin, download, read_head
 
 SLOW = 256 * KiB  # bytes a second
 FULL = 16 * KiB   # the most that a record may carry (RFC 8446 §5.1)
 SMALL = 4 * KiB   # limits of what may be unsent on a link of 4 MB/s or less (SendGovernor)
 TLS = 64          # header, type and tag of a record, and more
 DATA = 23         # its type (RFC 8446 §5.1)
-
-
-def download(request, connection):
-    data = Data(int(request.words[1].strip("/")))
-    connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % data.size)
-    for piece in data.pieces():
-        connection.send(piece)
-    return True
 
 
 class Road:

@@ -274,6 +274,15 @@ class Data:
         return digest.hexdigest()
 
 
+def download(request, connection):
+    """An Origin's answer: as many bytes of Data as the path says."""
+    data = Data(int(request.words[1].strip("/")))
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % data.size)
+    for piece in data.pieces():
+        connection.send(piece)
+    return True
+
+
 class Stopwatch:
     def __init__(self):
         self.begin = time.monotonic()
