@@ -18,6 +18,7 @@ from wire import Client, Cut, Origin, answer
 SEED = int(os.environ.get("LEAT_SEED", str(random.randrange(1 << 32))))
 ROUNDS = 3 if harness.SANITIZED else 6
 BODY = b"x" * 1000
+LONGEST_WAIT = 15.0  # of an agent whose relay lets it in and is gone seconds later, again and again
 
 
 def usage(folder):
@@ -105,7 +106,7 @@ class AccountingFaults(harness.Case):
             self.assertLessEqual(day[2], (day[0] - before[0]) * (len(BODY) + KiB) + before[2])
             before = day
             relay = self.relay(folder=folder, listen=address, name=f"relay-{number}")
-            wait_until(agent.online, "the agent is back", alive=[agent.process])
+            wait_until(agent.online, "the agent is back", SOON + LONGEST_WAIT, alive=[agent.process])
             wait_until(lambda: self.served(relay, agent), "visitors are served again")
             most += 1000  # those that asked whether it is back are counted too
 
