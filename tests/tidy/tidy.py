@@ -10,6 +10,7 @@ import argparse
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -63,6 +64,16 @@ SYSTEM = re.compile(  # the C library's own and the kernel's, for folders that m
 CONCURRENCY = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "semaphore", "latch",
                "barrier", "stop_token", "fstream", "iostream", "filesystem", "csignal"}
 HEAVY = ("nlohmann/json.hpp", "spdlog/", "fmt/", "asio.hpp", "asio/", "yaml-cpp/", "CLI/")
+
+# Of every unit in deploy/, which then comes to less than this by `systemd-analyze security` (of 100).
+UNIT_EXPOSURE = 20
+UNIT_SETTINGS = (
+    "UMask=0077", "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "ProtectProc=invisible",
+    "ProtectKernelTunables=yes", "ProtectKernelModules=yes", "ProtectKernelLogs=yes", "ProtectControlGroups=yes",
+    "ProtectClock=yes", "ProtectHostname=yes", "PrivateTmp=yes", "PrivateDevices=yes", "RestrictNamespaces=yes",
+    "RestrictRealtime=yes", "RestrictSUIDSGID=yes", "LockPersonality=yes", "MemoryDenyWriteExecute=yes",
+    "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
+    "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK")
 
 CODE_LINES_WARN, CODE_LINES_FAIL = 500, 600
 
@@ -288,7 +299,13 @@ def rule_test_habits(tree):
                 match = pattern.search(line)
                 if match:
                     yield f"{name}:{number}: {match.group(0)} in a test"
-    # Elsewhere one is right now and then, for what hangs, or for a pace: it says so on its line.
+    skipping = re.compile(r"\b(skipTest|skipIf|skipUnless|SkipTest|unittest\.skip|test\.skip|t\.Skip\w*)\(|\bskip:(?= )")
+    for name in tree.select("tests/", "clients/js/test/", suffixes=(".py", ".mjs", ".js", ".go")):
+        if not name.startswith("tests/tidy/"):
+            for number, line in tree.lines(name):
+                if match := skipping.search(line):
+                    yield f"{name}:{number}: {match.group(0)} in a test"
+    # Elsewhere a sleep is right now and then, for what hangs, or for a pace: it says so on its line.
     waiting = re.compile(r"\b(sleep|setTimeout|setInterval|Sleep|AfterFunc)\(")
     reason = re.compile(r"(#|//) sleep: \w")
     for name in tree.select("tests/", suffixes=(".py", ".mjs", ".js", ".go")):
@@ -384,6 +401,24 @@ def rule_docs_links(tree):
         base = name.rsplit("/", 1)[1]
         if name != index and (index not in tree.files or f"({base})" not in tree.text(index)):
             yield f"{index}: {base} is missing from the list"
+
+
+def rule_service_units(tree):
+    """The units are sandboxed: setting by setting, and by systemd's own measure where it is installed."""
+    units = [name for name in tree.files if re.fullmatch(r"deploy/[^/]+\.service", name)]
+    for name in units:
+        lines = tree.text(name).split("\n")
+        for setting in UNIT_SETTINGS:
+            if setting not in lines:
+                yield f"{name}: without {setting}"
+    if not units or not shutil.which("systemd-analyze"):
+        return
+    command = ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={UNIT_EXPOSURE}"]
+    for name in units:
+        run = subprocess.run([*command, str(tree.root / name)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, timeout=20, text=True, check=False)
+        if run.returncode != 0:
+            yield f"{name}: {run.stdout.strip().splitlines()[-1]}"
 
 
 def rule_format(tree):

@@ -13,6 +13,8 @@ import tidy  # noqa: E402
 
 HEADER = "// A header that says in its first paragraph what it is for.\n#pragma once\n"
 SCRIPT = '#!/usr/bin/env bash\nset -euo pipefail\necho "scripts/verb: does a thing"\n'
+UNIT = "\n".join(["[Service]", "ExecStart=/usr/bin/true", "User=leat", "PrivateUsers=yes", "CapabilityBoundingSet=",
+                  "SystemCallFilter=~@privileged", *tidy.UNIT_SETTINGS, ""])
 
 CLEAN = {
     "src/base/bytes.h": HEADER + "#include <span>\n#include <tl/expected.hpp>\n",
@@ -33,6 +35,7 @@ CLEAN = {
     "tests/mux/session_test.cc": "// std::this_thread::sleep_for is not used here\nint one() { return 1; }\n",
     "tests/e2e/harness.py": "time.sleep(0.01)  # sleep: nothing tells when\n",
     "scripts/verb": SCRIPT,
+    "deploy/leat.service": UNIT,
 }
 LINKS = "leat_relay: leat_net leat_warnings\nleat_net: $<LINK_ONLY:leat_mux> leat_dep_ssl\nleat_mux: leat_base\n"
 
@@ -92,6 +95,10 @@ PLANTS = {
         ({"tests/interop/a/peer.go": "time.Sleep(time.Second)\n"}, "Sleep( in a test"),
         ({"tests/mux/a.cc": "GTEST_SKIP();\n"}, "GTEST_SKIP"),
         ({"tests/mux/a.cc": "TEST(A, DISABLED_b) {}\n"}, "DISABLED_"),
+        ({"tests/e2e/a.py": "self.skipTest('no chromium')\n"}, "skipTest( in a test"),
+        ({"tests/e2e/a.py": "@unittest.skipUnless(tool, 'none')\n"}, "skipUnless( in a test"),
+        ({"tests/peers/a.mjs": "test.skip('later', () => {});\n"}, "test.skip( in a test"),
+        ({"clients/js/test/a.mjs": "test('later', { skip: true }, () => {});\n"}, "skip: in a test"),
     ],
     "machine_paths": [
         ({"docs/a.md": "see /wor" "k/x\n"}, "a path of one machine"),
@@ -114,6 +121,9 @@ PLANTS = {
     "docs_links": [
         ({"docs/a.md": "[there](nowhere.md#x)\n"}, "nowhere.md does not exist"),
         ({"docs/adr/0002-two.md": "# Two\n"}, "0002-two.md is missing"),
+    ],
+    "service_units": [
+        ({"deploy/leat.service": UNIT.replace("UMask=0077\n", "")}, "without UMask=0077"),
     ],
     "format": [
         ({"src/base/a.cc": "int   a ;\n"}, "a.cc: not formatted"),
