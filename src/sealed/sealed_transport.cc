@@ -20,6 +20,10 @@ constexpr int kIdleRekeys = 16;
 // Each costs a pass of a cipher, however little is in it: after so many others have their turn.
 constexpr int kTurn = 256;
 
+// Content and padding together: so a token, a rekey and an end look alike.
+constexpr std::size_t kLeastPadded = 256;
+static_assert(crypto::kEndContent <= kLeastPadded);
+
 }  // namespace
 
 SealedTransport::SealedTransport(net::Shard& shard, std::unique_ptr<net::Transport> pipe,
@@ -140,11 +144,11 @@ void SealedTransport::write_first(Bytes content) {
 
 // False: failed.
 bool SealedTransport::seal(Bytes content) {
-  static thread_local std::array<std::uint8_t, crypto::kRekeyRecord + crypto::kMaxRecord> records;
+  static thread_local std::array<std::uint8_t, 2 * crypto::kMaxRecord> records;
   const Time now = shard_.now();
   std::size_t size = 0;
   if (channel_.rekey_due(now)) {
-    const auto rekey = channel_.rekey(records, now);
+    const auto rekey = channel_.rekey(records, now, padding(0));
     if (!rekey) return fail(rekey.error()), false;
     size = *rekey;
   }
@@ -157,7 +161,7 @@ bool SealedTransport::seal(Bytes content) {
 
 std::size_t SealedTransport::padding(std::size_t content) const {
   if (padding_ == Padding::none) return 0;
-  const std::size_t size = std::max<std::size_t>(std::bit_ceil(content), 256);
+  const std::size_t size = std::max(std::bit_ceil(content), kLeastPadded);
   return std::max(content, std::min(size, best_write())) - content;
 }
 
@@ -195,8 +199,9 @@ bool SealedTransport::flush() {
 
 void SealedTransport::finish() {
   if (std::exchange(finishing_, true) || failed_) return;
-  std::array<std::uint8_t, crypto::kEndRecord> record;
-  if (const auto size = channel_.end(record)) put(Bytes(record).first(*size));
+  std::array<std::uint8_t, crypto::kRecordOverhead + kLeastPadded> record;
+  const auto size = channel_.end(record, padding(crypto::kEndContent));
+  if (size) put(Bytes(record).first(*size));
   flush();
 }
 

@@ -27,7 +27,8 @@ class SealedTransport final : public net::Transport,
                               private net::TransportOwner,
                               private net::Deferred {
  public:
-  // How much each record is filled up with zeros, for those who watch sizes.
+  // How much each record, the last one and rekeys too, is filled up with zeros, for those who watch
+  // sizes: to a power of two of at least 256, or to all that a record carries.
   enum class Padding : std::uint8_t { none, power_of_two };
 
   // `pipe` has brought the handshake; `surplus`, at most kSurplus bytes, came behind it.

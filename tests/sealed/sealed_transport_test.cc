@@ -18,6 +18,9 @@ namespace {
 
 using net::Talker;
 
+// With padding: 256 bytes of content and zeros.
+constexpr std::size_t kLeastPadded = crypto::kRecordOverhead + 256;
+
 class SealedTransportTest : public ::testing::Test {
  protected:
   std::unique_ptr<SealedTransport> seal(net::Fd fd, crypto::Channel channel,
@@ -33,8 +36,8 @@ class SealedTransportTest : public ::testing::Test {
     server = std::make_unique<Talker>(loop, seal(std::move(pair.server), std::move(second)), 2);
   }
   // The client's bytes lie with us instead of arriving.
-  void start_tapped() {
-    auto [first, second] = channels();
+  void start_tapped(Duration key_age = {}) {
+    auto [first, second] = channels(crypto::Suite::aesgcm, loop.shard.now() - key_age);
     net::TcpPair pair = net::tcp_pair(), far = net::tcp_pair();
     client = std::make_unique<Talker>(loop, seal(std::move(pair.client), std::move(first)), 1);
     server = std::make_unique<Talker>(loop, seal(std::move(far.client), std::move(second)), 2);
@@ -173,17 +176,25 @@ TEST_F(SealedTransportTest, PaddingHidesTheSize) {
   EXPECT_EQ(size_of(1), size_of(256));
   EXPECT_EQ(size_of(300), size_of(512));
   EXPECT_NE(size_of(256), size_of(257));
+  EXPECT_EQ(size_of(1), kLeastPadded);
+}
+
+TEST_F(SealedTransportTest, PaddingHidesRekeysAndEnds) {
+  padding = SealedTransport::Padding::power_of_two;
+  start_tapped(crypto::kKeyLife);
+  client->send("a token", true);
+  ASSERT_TRUE(loop.run([&] { return tap->received.size() >= 3 * kLeastPadded; }));
+  EXPECT_EQ(tap->received.size(), 3 * kLeastPadded);
+  for (std::size_t at = 0; at < tap->received.size(); at += kLeastPadded) {
+    EXPECT_EQ(crypto::kLengthSize + load_be16(as_bytes(tap->received).data() + at), kLeastPadded);
+  }
+  out->send(tap->received, true);
+  ASSERT_TRUE(loop.run([&] { return server->ended; }));
+  EXPECT_EQ(server->received, "a token");
 }
 
 TEST_F(SealedTransportTest, AKeyOfAnHourIsReplacedBeforeTheNextRecord) {
-  auto [first, second] = channels(crypto::Suite::aesgcm, loop.shard.now() - crypto::kKeyLife);
-  net::TcpPair near = net::tcp_pair(), far = net::tcp_pair();
-  client = std::make_unique<Talker>(loop, seal(std::move(near.client), std::move(first)), 1);
-  tap = std::make_unique<Talker>(loop, net::make_plain_transport(loop.shard, near.server.release()),
-                                 3);
-  server = std::make_unique<Talker>(loop, seal(std::move(far.client), std::move(second)), 2);
-  out = std::make_unique<Talker>(loop, net::make_plain_transport(loop.shard, far.server.release()),
-                                 4);
+  start_tapped(crypto::kKeyLife);
   client->send("new key", false);
   const std::size_t expected = crypto::kRekeyRecord + crypto::kRecordOverhead + 7;
   ASSERT_TRUE(loop.run([&] { return tap->received.size() == expected; }));

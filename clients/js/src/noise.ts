@@ -100,7 +100,7 @@ export interface HandshakeOptions {
   own: KeyPair;
   /** Of a pairing (§7.2); makes it IKpsk2. */
   psk?: Bytes;
-  /** Only the vectors bring their own. */
+  /** Only the vectors bring their own; it is overwritten like any other. */
   ephemeral?: KeyPair;
 }
 
@@ -155,6 +155,15 @@ export class Initiator {
       throw new LeatError('LEAT_KEY_CHANGED', undefined, { cause });
     } finally {
       state.erase();
+      this.erase();
     }
+  }
+
+  /** For a handshake that comes to nothing; what is finished has done it. */
+  erase(): void {
+    this.state?.erase();
+    this.state = undefined;
+    const secret = this.ephemeral?.secret;
+    if (secret instanceof Uint8Array) secret.fill(0);
   }
 }

@@ -64,13 +64,15 @@ export class RecordSender {
     private key: SuiteKey | undefined,
     private keyedAt: number,
     private readonly volume = new Volume(),
+    /** Every record is filled with zeros to a multiple of this, one without content to one of them. */
+    private readonly multiple = 0,
   ) {}
 
   /**
-   * The units for 1 to 16,384 bytes of content and padding together: one, or a rekey before it when the
-   * key has carried what it may, or is an hour old.
+   * The units for 1 to 16,384 bytes of content: one, or a rekey before it when the key has carried what
+   * it may, or is an hour old.
    */
-  async data(content: Bytes, now: number, padding = 0): Promise<Bytes[]> {
+  async data(content: Bytes, now: number, padding = this.padding(content.length)): Promise<Bytes[]> {
     const units: Bytes[] = [];
     const size = content.length + padding;
     if (!this.volume.takes(size) || now - this.keyedAt >= KEY_AGE_MS) units.push(await this.rekey(now));
@@ -81,7 +83,7 @@ export class RecordSender {
   }
 
   async rekey(now: number): Promise<Bytes> {
-    const unit = await this.seal(RECORD.rekey, new Uint8Array(0), 0);
+    const unit = await this.seal(RECORD.rekey, new Uint8Array(0), this.padding(0));
     const old = this.key!;
     this.key = await old.rekey();
     old.erase();
@@ -94,7 +96,7 @@ export class RecordSender {
   async end(): Promise<Bytes> {
     const count = new Uint8Array(8);
     view(count).setBigUint64(0, this.total);
-    const unit = await this.seal(RECORD.end, count, 0);
+    const unit = await this.seal(RECORD.end, count, this.padding(count.length));
     this.ended = true;
     this.erase();
     return unit;
@@ -108,6 +110,11 @@ export class RecordSender {
   erase(): void {
     this.key?.erase();
     this.key = undefined;
+  }
+
+  private padding(content: number): number {
+    const filled = Math.max(1, Math.ceil(content / this.multiple)) * this.multiple;
+    return this.multiple > 0 ? Math.min(filled, MAX_CONTENT) - content : 0;
   }
 
   private async seal(type: number, content: Bytes, padding: number): Promise<Bytes> {

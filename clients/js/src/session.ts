@@ -11,7 +11,7 @@ import { decodeReply, encodeHello } from './messages.js';
 import { Mux } from './mux.js';
 import { Initiator, pairingPsk } from './noise.js';
 import type { Pipe } from './pipe.js';
-import { MAX_CONTENT, RecordReceiver, RecordSender } from './records.js';
+import { RecordReceiver, RecordSender, Volume } from './records.js';
 import type { MuxStream } from './stream.js';
 
 export const UNIT = { hello: 1, pairingHello: 2, reply: 3, refused: 4 } as const;
@@ -96,7 +96,6 @@ export class Session {
     private readonly receiver: RecordReceiver,
     readonly reply: Reply,
     readonly binding: Bytes,
-    private readonly padding: number,
   ) {
     let settleOpened!: Pick<typeof this.settle, 'opened' | 'failed'>;
     this.opened = new Promise((opened, failed) => (settleOpened = { opened, failed }));
@@ -126,24 +125,29 @@ export class Session {
    * record yet: of several ways to one agent the others can still be given up without a trace there.
    */
   static async start(pipe: Pipe, options: SessionOptions): Promise<Session> {
+    const { crypto, pairing, suites } = options;
+    const secrets: Bytes[] = []; // overwritten, however it ends
+    let initiator: Initiator | undefined;
     try {
-      const { crypto, pairing, suites } = options;
       const psk = pairing && (await pairingPsk(crypto, pairing.secret));
-      const initiator = new Initiator({ crypto, agent: options.agent, own: options.own, psk });
+      if (psk) secrets.push(psk);
+      initiator = new Initiator({ crypto, agent: options.agent, own: options.own, psk });
       const hello = encodeHello({ device: options.device, tunnel: options.tunnel, pairing: pairing?.id, suites });
       await pipe.write(unit(pairing ? UNIT.pairingHello : UNIT.hello, await initiator.write(hello)));
       const units = new UnitReader(pipe);
       const { payload, sendKey, receiveKey, binding } = await initiator.read(await readReply(units));
-      psk?.fill(0);
+      secrets.push(sendKey, receiveKey);
       const reply = decodeReply(payload, suites);
-      const sender = new RecordSender(await suiteKey(crypto, reply.suite, sendKey), now());
+      const key = await suiteKey(crypto, reply.suite, sendKey);
+      const sender = new RecordSender(key, now(), new Volume(), options.padding);
       const receiver = new RecordReceiver(await suiteKey(crypto, reply.suite, receiveKey));
-      sendKey.fill(0);
-      receiveKey.fill(0);
-      return new Session(pipe, units, sender, receiver, reply, binding, options.padding);
+      return new Session(pipe, units, sender, receiver, reply, binding);
     } catch (error) {
       pipe.close();
       throw leatError(error, 'LEAT_CARRIER_CUT');
+    } finally {
+      initiator?.erase();
+      for (const secret of secrets) secret.fill(0);
     }
   }
 
@@ -210,9 +214,7 @@ export class Session {
       for (;;) {
         const content = this.link.pull(now(), (max) => this.mux.pull(max));
         if (content.length) {
-          const fill = this.padding ? (this.padding - (content.length % this.padding)) % this.padding : 0;
-          const padding = Math.min(fill, MAX_CONTENT - content.length);
-          const units = await this.sender.data(content, now(), padding);
+          const units = await this.sender.data(content, now());
           if (!this.over || this.sendsGoodbye) await this.pipe.write(units.length > 1 ? concat(...units) : units[0]);
         } else if (this.over) {
           if (this.sendsGoodbye) await this.pipe.write(await this.sender.end());

@@ -4,8 +4,11 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { webcrypto } from 'node:crypto';
 import { concat } from '../dist/bytes.js';
+import { parseLink } from '../dist/credential.js';
 import { primitives, suiteKey } from '../dist/crypto.js';
 import { RECORD, RecordReceiver, RecordSender, Volume } from '../dist/records.js';
+import { Session } from '../dist/session.js';
+import { Agent, pipePair, straight } from './agent.mjs';
 
 globalThis.crypto ??= webcrypto; // Node 18 has none
 
@@ -66,6 +69,44 @@ test('what a new key of the suite nacl was cut from is overwritten', async (t) =
   const [[from, part]] = cut;
   assert.ok(part.some((byte) => byte));
   assert.ok(from.every((byte) => byte === 0));
+});
+
+test('what a handshake was made with is overwritten, however it ends', async () => {
+  const held = [];
+  const keep = (bytes) => held.push([bytes, bytes.some((byte) => byte)]) && bytes;
+  const noble = await primitives('noble');
+  const crypto = {
+    ...noble,
+    async generate(extractable) {
+      const pair = await noble.generate(extractable);
+      keep(pair.secret);
+      return pair;
+    },
+    async hkdf(salt, input, info, size) {
+      const out = await noble.hkdf(salt, input, info, size);
+      return info.length ? keep(out) : out; // the psk of a pairing
+    },
+  };
+  const agent = await Agent.make({ crypto: 'noble' });
+  const own = await noble.generate(false);
+  const start = (pipe) => {
+    const { pairing: id, secret } = parseLink(agent.link());
+    const said = { device: 'd', tunnel: 'tunnel', suites: ['nacl'], padding: 0 };
+    return Session.start(pipe, { crypto, agent: agent.own.publicKey, own, pairing: { id, secret }, ...said });
+  };
+  const session = await start(straight(agent)());
+  session.close();
+  const cut = pipePair();
+  cut.agent.close();
+  await assert.rejects(start(cut.client), { code: 'LEAT_CARRIER_CUT' });
+  const ended = pipePair();
+  void ended.agent.read().then(() => ended.agent.close());
+  await assert.rejects(start(ended.client), { code: 'LEAT_CARRIER_CUT' });
+  assert.equal(held.length, 6);
+  for (const [bytes, secret] of held) {
+    assert.ok(secret);
+    assert.ok(bytes.every((byte) => byte === 0));
+  }
 });
 
 test('a key is used for an hour', async () => {
@@ -133,3 +174,19 @@ for (const suite of ['aesgcm', 'nacl']) {
     await assert.rejects(sender.data(Uint8Array.of(1), 0), { code: 'LEAT_PROTOCOL' });
   });
 }
+
+test('padding hides sizes, rekeys and ends', async () => {
+  const sender = new RecordSender(clearKey([]), 0, new Volume(3, 2 ** 30), 256);
+  const units = [];
+  for (const size of [1, 256, 257, 1]) units.push(...(await sender.data(new Uint8Array(size).fill(1), 0)));
+  units.push(await sender.end());
+  assert.deepEqual(units.map(typeOf), [1, 1, 1, 2, 1, 3]);
+  const head = 2 + 3;
+  assert.deepEqual(units.map((unit) => unit.length - head), [256, 256, 512, 256, 256, 256]);
+  const whole = new RecordSender(clearKey([]), 0, new Volume(), 10_000);
+  const [most] = await whole.data(new Uint8Array(10_001), 0);
+  assert.equal(most.length - head, 16_384);
+  const receiver = new RecordReceiver(clearKey([]));
+  for (const unit of units) await receiver.open(concat(unit.subarray(2), tag));
+  assert.ok(receiver.ended);
+});
