@@ -80,12 +80,12 @@ def tls():
 
 
 def visit(address, context, path):
-    """A connection whose answer has begun, and how long connecting and all of it took."""
+    """A connection whose answer has begun, and how long its TLS handshake and all of it took."""
     began = time.perf_counter()
     plain = socket.create_connection(address, timeout=SOON)
-    accepted = time.perf_counter() - began
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     secured = context.wrap_socket(plain)
+    accepted = time.perf_counter() - began  # by the relay: the kernel alone completes TCP's handshake
     secured.sendall(f"GET {path} HTTP/1.1\r\nHost: {address[0]}\r\n\r\n".encode())
     answer = b""
     while b"hello" not in answer:
@@ -228,7 +228,7 @@ def table(run, empty, alone, crowded):
         lines.append(f"| {what} | {took:.1f} | {cpu:.2f} | {more / 2**20:.1f} | {memory / 2**20:.1f} |")
     lines += ["", "| one more visitor, ms | p50 | p99 | most |", "|---|---|---|---|"]
     for who, (accepted, answered) in (("agents only", alone), ("agents and idle visitors", crowded)):
-        for what, values in (("accepted (TCP)", accepted), ("first byte of the answer (TLS, tunnel)", answered)):
+        for what, values in (("accepted (TLS handshake)", accepted), ("first byte of the answer (TLS, tunnel)", answered)):
             lines.append(f"| {what}, {who} | {percentile(values, 50):.2f} | {percentile(values, 99):.2f} | "
                          f"{max(values):.2f} |")
     agents, visitors = run.options.agents, run.options.visitors
@@ -257,6 +257,7 @@ def main():
     if hard != -1 and hard < need:
         sys.exit(f"{need} descriptors are needed for each process; the limit is {hard} (ulimit -n)")
     run = Run(options)
+    load_before = os.getloadavg()[1]
     try:
         figures = run.run()
     finally:
@@ -265,7 +266,6 @@ def main():
     print(text)
     if options.output:
         command = f"bench/capacity.py --agents {options.agents} --visitors {options.visitors} --build {options.build}"
-        load = os.getloadavg()[1]
         pathlib.Path(options.output).write_text(f"""# Capacity
 
 How much a relay takes for many agents and many visitors who rest, as `bench/capacity.py` measures it:
@@ -273,8 +273,8 @@ How much a relay takes for many agents and many visitors who rest, as `bench/cap
 
     {command}
 
-{os.cpu_count()} processors, {platform.machine()}, Linux {platform.release().split('-')[0]}; other work went on, the machine's load
-average at the end was {load:.1f}.
+{os.cpu_count()} processors, {platform.machine()}, Linux {platform.release().split('-')[0]}; the machine's load average over five
+minutes was {load_before:.1f} before and {os.getloadavg()[1]:.1f} at the end.
 
 {text}
 """)
