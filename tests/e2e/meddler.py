@@ -70,6 +70,7 @@ class Passage:
 
     def __init__(self, meddler, near, far):
         self.meddler, self.near, self.far = meddler, near, far
+        self.name = "%s:%d" % far.getsockname()  # who comes, as the relay has it
         self.seen = {UP: [], DOWN: []}  # units, as they were sent
         self.lock = threading.Lock()
 
