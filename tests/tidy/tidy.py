@@ -139,6 +139,13 @@ def code_of(text):
 
 
 def rule_include_direction(tree):
+    page = "ARCHITECTURE.md"
+    if page in tree.files:
+        rows = re.findall(r"^\| `(\w+)` \|[^|]*\| ([^|]*) \|$", tree.text(page), re.M)
+        told = {folder: set(re.findall(r"\w+", may)) for folder, may in rows if may != "all"}
+        for folder in sorted(MAY_INCLUDE.keys() | told.keys()):
+            if told.get(folder) != MAY_INCLUDE.get(folder):
+                yield f"{page}: what {folder} may include is not what tests/tidy allows"
     for name in tree.cpp("src/"):
         folder = folder_of(name)
         if folder is None or folder in UNRESTRICTED:

@@ -51,6 +51,7 @@ PLANTS = {
         ({"src/net/a.cc": "#include <boost/asio.hpp>\n"}, "not in the table of external"),
         ({"src/net/a.cc": '#include "link.h"\n'}, "does not name its folder"),
         ({"src/other/a.cc": "\n"}, "not in the table of include directions"),
+        ({"ARCHITECTURE.md": "| `mux` | the multiplexer | base, net |\n"}, "what mux may include is not what"),
     ],
     "relay_is_blind": [
         ({"src/relay/a.cc": '#include "crypto/noise.h"\n'}, "reaches crypto/noise.h"),
