@@ -9,6 +9,7 @@ import pathlib
 import ssl
 
 import harness
+import native
 import yamux
 from harness import MiB, SOON, report
 from wire import Client, Cut, Origin, Stopwatch, answer
@@ -20,6 +21,8 @@ CALLS = 50 if harness.SANITIZED else 400
 EACH = 500  # frames in a message
 CLOSED = (ConnectionError, ssl.SSLError)
 PACE = 0.01  # seconds between two messages of an attack that is let through
+TRIES = 3    # other work on the machine may spoil one
+ROOM = 0.02 * harness.PATIENCE  # seconds; what two cores for relay, agent, visitor and attacker may cost a p99
 
 
 def ids():
@@ -100,7 +103,17 @@ class AttackTest(harness.Case):
 
     def beside(self, name, attack):
         """Healthy exchanges while `attack(stop)` runs in a process of its own."""
-        memory, cpu, watch = self.server.process.memory()["RssAnon"], self.cpu(), Stopwatch()
+        for last in reversed(range(TRIES)):
+            p99 = self.once_beside(name, attack)
+            if p99 <= max(2 * self.baseline, ROOM):
+                return
+            self.assertGreater(last, 0, f"p99 {1000 * p99:.1f} ms beside {1000 * self.baseline:.1f} in each try")
+            self.baseline = self.calls()
+
+    def once_beside(self, name, attack):
+        process = self.server.process
+        pathlib.Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # VmHWM begins anew (proc_pid_clear_refs(5))
+        memory, cpu, watch = process.memory()["VmRSS"], self.cpu(), Stopwatch()
         stop = FORK.Event()
         attacker = FORK.Process(target=attack, args=(stop,), daemon=True)
         attacker.start()
@@ -110,12 +123,13 @@ class AttackTest(harness.Case):
             stop.set()
             attacker.join(SOON)
         self.assertEqual(attacker.exitcode, 0, "what the attacker met stands above")
-        grown = self.server.process.memory()["RssAnon"] - memory
+        grown = process.memory()["VmHWM"] - memory
         share = (self.cpu() - cpu) / watch.seconds()
-        report(name, f"p99 {1000 * p99:.2f} ms beside {1000 * self.baseline:.2f}, relay {grown / MiB:.1f} MiB more, "
+        report(name, f"p99 {1000 * p99:.2f} ms beside {1000 * self.baseline:.2f}, relay {grown / MiB:.1f} MiB more at most, "
                f"{100 * share:.0f} % of a core")
         self.assertLess(grown, MOST)
         self.assertLess(share, 0.9, "one session takes the thread of all")
+        return p99
 
     def flood(self, name, stop):
         """Again and again until `stop`, and once at least: each session ends as a flood."""
@@ -137,6 +151,25 @@ class AttackTest(harness.Case):
         for name in FLOODS:
             with self.subTest(name):
                 self.beside(name, functools.partial(self.flood, name))
+
+    def native_flood(self, name, identity, stop):
+        """The same by an agent that speaks the link's protocol, whose bounds are wider."""
+        ended = 0
+        while ended == 0 or not stop.is_set():
+            with native.Native(self.server.connect(), identity, self.token) as agent:
+                make = FLOODS[name]()
+                with contextlib.suppress(*CLOSED):
+                    for _ in range(2000):
+                        agent.say(make())
+                with contextlib.suppress(*CLOSED):
+                    self.assertIn(agent.closed(), (None, "LEAT_PROTOCOL"))
+            ended += 1
+
+    def test_floods_of_native_agents_do_neither(self):
+        identity = native.Identity(self.folder)
+        for name in FLOODS:
+            with self.subTest(name):
+                self.beside(f"{name}, native", functools.partial(self.native_flood, name, identity))
 
     def trickle(self, packet, count, stop):
         """Until `stop`; the session is there at the end."""
