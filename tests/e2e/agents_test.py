@@ -4,7 +4,7 @@ import collections
 import threading
 
 import harness
-from harness import SOON, wait_until
+from harness import SOON, free_port, wait_until
 from wire import Client, Cut, Origin, answer
 
 
@@ -15,7 +15,7 @@ class TwoAgentsTest(harness.Case):
         token = self.server.token()
         self.origins, self.tunnels = {}, {}
         for name in (b"one", b"two"):
-            origin = Origin(self, lambda request, connection, name=name: answer(connection, name))
+            origin = Origin(self, lambda request, connection, name=name: answer(connection, name), free_port())
             self.origins[name] = origin
             self.tunnels[name] = self.agent(self.server, "http", origin.address, "--id", "both",
                                             "--public", "--health-interval", "1s", token=token,
@@ -73,6 +73,12 @@ class TwoAgentsTest(harness.Case):
         self.assertEqual(state["health_error"]["code"], "LEAT_SERVICE_REFUSED")
         wait_until(lambda: '"event":"service down"' in self.server.process.log(), "the relay knows")
         self.assertEqual({self.get()[1] for _ in range(10)}, {b"one"})
+        down = self.origins[b"two"]
+        Origin(self, down.handler, down.port)
+        wait_until(lambda: self.health(b"two", "up"), "the agent says so again")
+        wait_until(lambda: '"event":"service up"' in self.server.process.log(), "the relay knows again")
+        answers = collections.Counter(self.get()[1] for _ in range(10))
+        self.assertEqual(answers, {b"one": 5, b"two": 5})
 
     def health(self, name, wanted):
         tunnel = self.tunnels[name].state()["tunnels"][0]

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
+from http.client import HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import harness
@@ -22,16 +23,19 @@ SIZE = scaled(64 * MiB)
 
 
 class Service(BaseHTTPRequestHandler):
-    """Answers GET with the same bytes each time and PUT with the digest of what came."""
+    """Answers GET with the same bytes each time, or what it was told of the visitor, and PUT with the digest of what
+    came."""
 
     protocol_version = "HTTP/1.1"
     data = random.Random(1).randbytes(SIZE)
 
     def do_GET(self):
+        told = json.dumps(dict(self.headers)).encode()
+        body = told if self.path == "/told" else self.data
         self.send_response(200)
-        self.send_header("Content-Length", str(SIZE))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(self.data)
+        self.wfile.write(body)
 
     def do_PUT(self):
         digest, left = hashlib.sha256(), int(self.headers["Content-Length"])
@@ -116,10 +120,12 @@ class CarriersTest(harness.Case):
         self.assertEqual(done.returncode, 1)
         self.assertIn("LEAT_PIN_MISMATCH", done.stderr)
 
-    def nginx(self, relay):
-        """A reverse proxy in front of the relay, which ends TLS with a certificate of its own."""
-        host, backend = relay.plain()
+    def behind_nginx(self):
+        """A relay with a reverse proxy in front of it, which ends TLS with a certificate of its own."""
         port = free_port()
+        relay = self.relay("--plain-listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1",
+                           "--public-url", f"https://localhost:{port}")
+        host, backend = relay.plain()
         key, certificate = self.folder / "proxy.key", self.folder / "proxy.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                         "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", certificate,
@@ -160,19 +166,32 @@ http {{
 """)
         process = self.start("nginx", ["/usr/sbin/nginx", "-c", config, "-p", self.folder])
         wait_until(lambda: listening(port), "nginx listens", alive=[process])
-        return port, certificate
+        return relay, port, certificate
 
     def test_behind_nginx_an_agent_falls_back_by_itself(self):
-        relay = self.relay("--plain-listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1")
-        port, certificate = self.nginx(relay)
+        relay, port, certificate = self.behind_nginx()
         process, tunnel = self.agent_to(relay, f"localhost:{port}", "--ca", certificate)
         self.check(relay, tunnel)
         self.assertIn("LEAT_ALPN_REFUSED", process.log())
 
+    def test_behind_nginx_urls_are_its_and_the_visitor_is_known(self):
+        relay, port, certificate = self.behind_nginx()
+        _, tunnel = self.agent_to(relay, f"localhost:{port}", "--ca", certificate)
+        [url] = harness.read_json(self.folder / "agent/agent.json")["tunnels"][0]["urls"]
+        self.assertEqual(url, f"https://localhost:{port}/tunnel/{tunnel}/")
+        visitor = HTTPSConnection("localhost", port, source_address=("127.0.0.5", 0), timeout=harness.SOON,
+                                  context=ssl.create_default_context(cafile=certificate))
+        with contextlib.closing(visitor):
+            visitor.request("GET", f"/tunnel/{tunnel}/told", headers={"X-Forwarded-For": "192.0.2.1",
+                                                                      "X-Forwarded-Proto": "http"})
+            told = json.loads(visitor.getresponse().read())
+        self.assertEqual(told["X-Forwarded-For"], "127.0.0.5, 127.0.0.1")
+        self.assertEqual(told["X-Forwarded-Proto"], "https")
+        self.assertTrue(told["Forwarded"].startswith("for=127.0.0.5;proto=https;"), told)
+
     def test_a_room_behind_nginx(self):
         """Visitors, a leat agent and a bare one, all by way of the proxy."""
-        relay = self.relay("--plain-listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1")
-        port, certificate = self.nginx(relay)
+        relay, port, certificate = self.behind_nginx()
         server = self.start("server", ["node", PEERS / "websocket_server.mjs"], stdout=subprocess.PIPE)
         self.addCleanup(server.stdout.close)
         local = int(server.stdout.readline())

@@ -1,14 +1,16 @@
-"""RFC 6455 sections 5 to 7 on the relay's own endpoint, /agent, native and bare (threats 20 and 22).
+"""RFC 6455 sections 5 to 7 on the relay's own endpoints: /agent, native and bare, and /sealed/ID (threats 20 and 22).
 
-What is inside the messages is bytes: yamux for a bare agent, chunks of the link for a native one. A case that
-is allowed ends with a question of theirs that the relay answers; one that is not, with a close code."""
+What is inside the messages is bytes: yamux for a bare agent, chunks of the link for a native one, sealed records for
+the agent behind the third. A case that is allowed ends with a question of yamux's that the relay answers, or a pong;
+one that is not, with a close code."""
 
 import socket
 import struct
 
 import harness
 from frames import BINARY, CLOSE, PING, PONG, TEXT, WebSocket, close, frame, header, upgrade_fields
-from wire import Client, Cut
+from sealed import SealedCase
+from wire import Client, Cut, Origin, answer
 from yamux import ACK, SYN, WINDOW, packet
 from yamux import PING as YAMUX_PING
 
@@ -100,13 +102,16 @@ ALLOWED = {
 }
 
 
-class Conformance(harness.Case):
+class Conformance(SealedCase):
     def setUp(self):
         super().setUp()
         self.server = self.relay("--plain-listen", "127.0.0.1:0")
         token = self.server.token()
+        service = Origin(self, lambda request, connection: answer(connection))
+        self.home(("http", service.address, "den"), relay=self.server)
         self.endpoints = {"bare": (f"/agent?room=notes&token={token}", ()),
-                          "native": ("/agent", ("Sec-WebSocket-Protocol: leat.1",))}
+                          "native": ("/agent", ("Sec-WebSocket-Protocol: leat.1",)),
+                          "sealed": ("/sealed/den", ("Sec-WebSocket-Protocol: leat-sealed.1",))}
 
     def open(self, endpoint, *fields):
         path, more = self.endpoints[endpoint]

@@ -177,14 +177,14 @@ class Origin:
     """A local service. handler(request, connection) answers one request; what it returns as false ends the
     connection. connection has reader, send(), and number, counted from 0."""
 
-    def __init__(self, case, handler):
+    def __init__(self, case, handler, port=0):
         self.handler = handler
         self.requests = []
         self.connections = 0
         self.errors = []
         self._open = set()
         self._lock = threading.Lock()
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=1024)
         self.port = self._socket.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
         case.addCleanup(self.close)
