@@ -63,7 +63,7 @@ void HttpExchange::drop_connection() {
 // Breaks off on both sides. A message cut short is a reset, never an end (threat 13).
 void HttpExchange::cut(std::string_view why) {
   if (over_) return;
-  log::debug("exchange.cut", {{"tunnel", egress_.id}, {"request", request_id_}, {"why", why}});
+  log::debug("exchange.cut", {{"tunnel", egress_.id}, {"request_id", request_id_}, {"why", why}});
   egress_.metrics->cut(Cut::service);
   mux().reset(handle_);
   over();
@@ -110,6 +110,7 @@ void HttpExchange::finish_if_done() {
 void HttpExchange::log_request() {
   if (line_.method.empty()) return;
   line_.tunnel = egress_.id;
+  line_.request_id = request_id_;
   line_.took = shard().now() - begun_;
   egress_.requests->note(std::exchange(line_, {}));
 }

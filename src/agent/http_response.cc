@@ -86,7 +86,7 @@ mux::Produced HttpExchange::pass_on(mux::Produced produced) {
   }
   log::debug("exchange.cut",
              {{"tunnel", egress_.id},
-              {"request", request_id_},
+              {"request_id", request_id_},
               {"why", connection_->reader.bad_framing() ? "broken framing of the response"
                                                         : "the service cut the response"}});
   egress_.metrics->cut(Cut::service);
@@ -157,9 +157,10 @@ void HttpExchange::begin_pipe() {
 }
 
 void HttpExchange::service_failed(Code code, std::string_view why) {
-  log::warn(
-      "service.failed",
-      {{"tunnel", egress_.id}, {"request", request_id_}, {"code", info(code).name}, {"why", why}});
+  log::warn("service.failed", {{"tunnel", egress_.id},
+                               {"request_id", request_id_},
+                               {"code", info(code).name},
+                               {"why", why}});
   answer_with(code);
 }
 

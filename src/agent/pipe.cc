@@ -3,12 +3,15 @@
 #include <utility>
 
 #include "agent/refusal.h"
+#include "base/log.h"
 
 namespace leat::agent {
 
-Pipe::Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress, std::string visitor)
+Pipe::Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress, std::string request_id,
+           std::string visitor)
     : Stream(host, handle),
       egress_(egress),
+      request_id_(std::move(request_id)),
       visitor_(std::move(visitor)),
       meter_(
           egress.metrics->of(host.sealed() ? control::TunnelKind::sealed : egress.service.kind)) {}
@@ -26,8 +29,13 @@ void Pipe::start() {
 void Pipe::on_dialled(Result<std::unique_ptr<net::Transport>> transport) {
   shard().dispose(std::move(dial_));
   if (!transport) {
-    egress_.note_failure(transport.error());
-    return host_.replace(*this, std::make_unique<Refusal>(host_, handle_, transport.error()));
+    const Error& why = transport.error();
+    log::warn("service.failed", {{"tunnel", egress_.id},
+                                 {"request_id", request_id_},
+                                 {"code", info(why.code).name},
+                                 {"why", why.detail}});
+    egress_.note_failure(why);
+    return host_.replace(*this, std::make_unique<Refusal>(host_, handle_, why));
   }
   egress_.note_reached();
   if (!mux().alive(handle_)) {
@@ -42,6 +50,11 @@ void Pipe::on_dialled(Result<std::unique_ptr<net::Transport>> transport) {
 }
 
 void Pipe::on_splice_end(net::Splice& splice, bool clean) {
+  log::debug("stream.end", {{"tunnel", egress_.id},
+                            {"request_id", request_id_},
+                            {"clean", clean},
+                            {"bytes_in", splice.bytes_received()},
+                            {"bytes_out", splice.bytes_sent()}});
   if (!clean) {
     egress_.metrics->cut(splice.reset_reason() ? cut_of(*splice.reset_reason()) : Cut::service);
   }

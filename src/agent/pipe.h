@@ -13,7 +13,8 @@ namespace leat::agent {
 
 class Pipe final : public Stream, private net::Splice::Owner {
  public:
-  Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress, std::string visitor);
+  Pipe(StreamHost& host, mux::StreamHandle handle, Egress& egress, std::string request_id,
+       std::string visitor);
   ~Pipe() override;
 
   // While the target is dialled nobody is attached: bytes and FIN wait in the session.
@@ -24,7 +25,7 @@ class Pipe final : public Stream, private net::Splice::Owner {
   void on_splice_end(net::Splice& splice, bool clean) override;
 
   Egress& egress_;
-  const std::string visitor_;
+  const std::string request_id_, visitor_;
   std::unique_ptr<ServiceDial> dial_;
   CountingMeter meter_;  // outlives the splice
   std::unique_ptr<net::Splice> splice_;

@@ -18,6 +18,7 @@ void RequestLog::note(RequestLine line) {
   if (lines_.take(1, shard_.now())) {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(line.took).count();
     log::info("request", {{"tunnel", line.tunnel},
+                          {"request_id", line.request_id},
                           {"method", line.method},
                           {"path", line.path},
                           {"status", line.status},

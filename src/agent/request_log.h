@@ -16,7 +16,7 @@
 namespace leat::agent {
 
 struct RequestLine {
-  std::string tunnel, method;
+  std::string tunnel, request_id, method;
   std::string path;  // as the service was asked, without query; its beginning, if it is long
   int status = 0;    // 0: none
   Duration took{0};

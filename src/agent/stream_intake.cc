@@ -96,7 +96,7 @@ void StreamIntake::hand_on() {
   }
   const std::shared_ptr<Egress> egress = host_.find(open.tunnel());
   log::debug("stream.open", {{"tunnel", open.tunnel()},
-                             {"request", open.request_id()},
+                             {"request_id", open.request_id()},
                              {"visitor", open.visitor()},
                              {"known", egress != nullptr}});
   std::unique_ptr<Stream> next;
@@ -118,7 +118,7 @@ void StreamIntake::hand_on() {
                                           host_.sealed() ? "" : open.visitor_host(),
                                           open.request_id(), visitor);
   } else {
-    next = std::make_unique<Pipe>(host_, handle_, *egress, visitor);
+    next = std::make_unique<Pipe>(host_, handle_, *egress, open.request_id(), visitor);
   }
   if (egress) {
     ++egress->metrics->of(host_.sealed() ? control::TunnelKind::sealed : kind).streams;

@@ -325,6 +325,26 @@ class HttpTest(harness.Case):
         self.assertNotIn("6.6.6.6", " ".join(value for _, value in fields))
         self.assertEqual(len([1 for key, _ in fields if key == "host"]), 1)
 
+    def test_one_id_is_in_both_logs_and_at_the_service(self):
+        origin = Origin(self, lambda request, connection: answer(
+            connection, request.get("x-request-id").encode()))
+        relay = self.relay("--log-level", "debug")
+        agent = self.agent(relay, "http", origin.address)
+        with Client(relay.connect()) as client:
+            own = "of-the-visitor.1"
+            message, body = client.get(agent.path(), f"X-Request-Id: {own}")
+            self.assertEqual((message.get("x-request-id"), body), (own, own.encode()))
+            message, body = client.get(agent.path(), "X-Request-Id: none of ours")
+            made = message.get("x-request-id")
+            self.assertEqual(body, made.encode())
+            self.assertRegex(made, r"^\w{8,}$")
+
+        def ids(process):
+            lines = [json.loads(line) for line in process.log().splitlines() if line.startswith("{")]
+            return [line["request_id"] for line in lines if line["event"] == "request"]
+        wait_until(lambda: ids(agent.process) == [own, made], "the agent's log has both")
+        self.assertEqual(ids(relay.process), [own, made])
+
     def test_path_and_query_arrive_as_they_were_sent(self):
         self.publish(lambda request, connection: answer(connection, request.words[1].encode("latin-1")))
         client = self.visitor()
