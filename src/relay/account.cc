@@ -45,7 +45,8 @@ microseconds Pace::until(std::uint64_t n, WallTime now) const {
 
 // --- one owner ---
 
-const std::array<Account::Kept, 3> Account::kKept = {{{&Account::requests_, ""},
+const std::array<Account::Kept, 4> Account::kKept = {{{&Account::requests_, ""},
+                                                      {&Account::bytes_, "bytes\n"},
                                                       {&Account::visitor_messages_, "visitor\n"},
                                                       {&Account::agent_messages_, "agent\n"}}};
 

@@ -141,12 +141,29 @@ void Accounting::turn_page(Account& account, store::Store& store) {
     overdue_.push_back({account.owner_, account.month_name_, account.unsettled_});
     account.unsettled_ = {};
   }
-  account.day_ = store.usage(account.owner_, day_name_).value_or(store::Usage{});
+  account.day_ = used_in(day_name_, account.day_name_, account.day_, account.owner_, store);
   account.day_name_ = day_name_;
   account.touch();
   if (month_name_ == account.month_name_) return;
-  account.month_ = store.usage(account.owner_, month_name_).value_or(store::Usage{});
+  account.month_ = used_in(month_name_, account.month_name_, account.month_, account.owner_, store);
   account.month_name_ = month_name_;
+}
+
+// By the database and what it has yet to be told. One that cannot be read forgives nothing: after a
+// clock has jumped back, what is `known` of the period `before` stays in force.
+store::Usage Accounting::used_in(const std::string& period, const std::string& before,
+                                 store::Usage known, const std::string& owner,
+                                 store::Store& store) const {
+  const auto read = store.usage(owner, period);
+  if (!read) return period < before ? known : store::Usage{};
+  store::Usage used = *read;
+  for (const store::UsageRow& row : overdue_) {
+    if (row.owner != owner || row.period != period) continue;
+    used.bytes_in += row.usage.bytes_in;
+    used.bytes_out += row.usage.bytes_out;
+    used.requests += row.usage.requests;
+  }
+  return used;
 }
 
 void Accounting::tell(Account& account) {
@@ -240,16 +257,14 @@ void Accounting::settle() {
 }
 
 // Once a minute, when all is written: who was idle at the last sweep, and still is, goes. Idle: no
-// agent and no stream holds the account, and the one pace that the database does not keep is made
-// up for.
+// agent and no stream holds the account.
 void Accounting::sweep() {
   const WallTime time = now();
   if (time >= swept_ && time - swept_ < kSweep) return;
   swept_ = time;
   absl::erase_if(accounts_, [&](auto& owner_and_entry) {
     Entry& entry = owner_and_entry.second;
-    const Account::Lock its(entry.account->mutex_);
-    const bool idle = entry.account.use_count() == 1 && entry.account->bytes_.settled <= time;
+    const bool idle = entry.account.use_count() == 1;
     return std::exchange(entry.idle, idle) && idle;
   });
 }
@@ -295,6 +310,11 @@ void StreamMeter::wake() {
   held_back_.remove(*waiting_);
   waiting_.reset();
   wake_();
+}
+
+std::string StreamMeter::reason(Code code) const {
+  const auto left = account_->resets_in(code, accounting_.now());
+  return std::string(info(code).name) + ", resets in " + std::to_string(left.count()) + " s";
 }
 
 Cut StreamMeter::cut_of(const net::Splice& splice, bool revoked) const {

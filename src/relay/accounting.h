@@ -152,7 +152,7 @@ class Account : public std::enable_shared_from_this<Account> {
     Pace Account::*pace;
     const char* prefix;  // of the owner; no owner's name has a line's end
   };
-  static const std::array<Kept, 3> kKept;
+  static const std::array<Kept, 4> kKept;
 
   Pace requests_, bytes_, visitor_messages_, agent_messages_;
   store::Usage day_, month_;  // all of it
@@ -227,6 +227,8 @@ class Accounting {
   bool write();
   void turn_pages(store::Store& store);
   void turn_page(Account& account, store::Store& store);
+  store::Usage used_in(const std::string& period, const std::string& before, store::Usage known,
+                       const std::string& owner, store::Store& store) const;
   void sweep();
 
   const Clock clock_;
@@ -265,6 +267,8 @@ class StreamMeter final : public net::Meter {
   // Tells the owner's agents that this limit has been met.
   void report(Code code) { accounting_.refused(*account_, code); }
   WallTime now() const { return accounting_.now(); }
+  // "LEAT_QUOTA_DAY, resets in 60 s": for a close frame.
+  std::string reason(Code code) const;
   // Why a splice that is metered so was broken off; `revoked`: by us.
   Cut cut_of(const net::Splice& splice, bool revoked) const;
   // The quota that has been used up; the stream is to end.

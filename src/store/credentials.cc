@@ -194,7 +194,9 @@ Result<void> SqliteStore::forget_apps_in_transaction(std::int64_t before,
   }
   for (const char* sql : {"DELETE FROM tunnel WHERE token IN (SELECT id" LEAT_UNUSED_APPS ")",
                           "DELETE FROM usage WHERE owner IN (SELECT name" LEAT_UNUSED_APPS ")",
-                          "DELETE FROM bucket WHERE owner IN (SELECT name" LEAT_UNUSED_APPS ")",
+                          // Its owner's name is the whole, or what follows the line's end.
+                          "DELETE FROM bucket WHERE substr(owner, instr(owner, char(10)) + 1) IN"
+                          " (SELECT name" LEAT_UNUSED_APPS ")",
                           "DELETE" LEAT_UNUSED_APPS}) {
     auto statement = database_.prepare(sql);
     if (!statement) return tl::unexpected(statement.error());

@@ -113,6 +113,18 @@ TEST_F(Accounts, WhatWasUsedSurvivesARestart) {
   EXPECT_EQ(account->day().requests, 61u);
 }
 
+TEST_F(Accounts, APaceOfBytesSurvivesARestart) {
+  const Plan limits{.name = "p", .bytes_per_second = 1000};
+  auto accounting = start(limits);
+  EXPECT_EQ(move(*accounting->account(owner()).value(), 5000), 1000u);
+  accounting.reset();
+  accounting = start(limits);
+  const auto account = accounting->account(owner()).value();
+  EXPECT_EQ(move(*account, 5000), 0u) << "a restart fills no bucket";
+  now += 100ms;
+  EXPECT_EQ(move(*account, 5000), 100u);
+}
+
 TEST_F(Accounts, MessagesAreCountedEachWayAndSurviveARestart) {
   const Plan limits{
       .name = "p", .visitor_messages_per_minute = 30, .agent_messages_per_minute = 120};
@@ -202,6 +214,34 @@ TEST_F(Accounts, AClockThatJumpsBackKeepsNobodyOut) {
   now += 61s;
   EXPECT_EQ(account->begin_stream(now), Code::QUOTA_REQUESTS)
       << "the bucket is as full as it gets until the clock has caught up";
+}
+
+// What the database cannot say, or has not been told, is no gift either.
+TEST_F(Accounts, AClockThatJumpsBackForgivesNothing) {
+  const auto accounting = start(plan());
+  const auto account = accounting->account(owner()).value();
+  EXPECT_EQ(move(*account, 400), 400u);
+  accounting->settle();
+  auto other = store::Database::open(dir / "leat.db").value();
+  ASSERT_TRUE(other.run("BEGIN IMMEDIATE"));
+  EXPECT_EQ(move(*account, 300), 300u) << "which is not written";
+  now = at(22, 1s);
+  accounting->settle();
+  EXPECT_EQ(move(*account, 10), 10u);
+  now = at(21, 13h);
+  accounting->settle();
+  EXPECT_EQ(account->day().bytes_out, 700u);
+  EXPECT_EQ(move(*account, 5000), 300u);
+  ASSERT_TRUE(other.run("ROLLBACK"));
+  accounting->settle();
+
+  ASSERT_TRUE(other.run("ALTER TABLE usage RENAME TO hidden"));
+  now = at(20);
+  accounting->settle();
+  EXPECT_EQ(account->spent(), Code::QUOTA_DAY) << "nobody can say what was used that day";
+  now = at(22);
+  accounting->settle();
+  EXPECT_EQ(account->spent(), std::nullopt) << "a day that comes is a new one";
 }
 
 TEST_F(Accounts, AFullDiskLosesNothingAndStopsNobody) {

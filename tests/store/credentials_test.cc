@@ -123,8 +123,8 @@ TEST_F(Credentials, AppsGoThatNobodyUses) {
   ASSERT_EQ(before.size(), 2u);
   EXPECT_EQ(before[0].kind, TokenInfo::Kind::app);
   ASSERT_TRUE(store_->claim("notes", before[0].id, kAgent, false));
-  ASSERT_TRUE(
-      store_->settle({{"app-1", "2026-11", {1, 2, 3}}, {"home", "2026-11", {1, 2, 3}}}, {}));
+  ASSERT_TRUE(store_->settle({{"app-1", "2026-11", {1, 2, 3}}, {"home", "2026-11", {1, 2, 3}}},
+                             {{"app-1", 7}, {"bytes\napp-1", 7}, {"home", 7}, {"bytes\nhome", 7}}));
   const sys_seconds made = before[0].created;
   ASSERT_TRUE(store_->forget_apps(made, {}));
   EXPECT_EQ(store_->tokens().value().size(), 2u) << "made just then";
@@ -137,6 +137,8 @@ TEST_F(Credentials, AppsGoThatNobodyUses) {
   EXPECT_FALSE(store_->verify(token).value());
   EXPECT_FALSE(store_->is_owned("notes").value());
   EXPECT_EQ(store_->usages({}).value().size(), 1u);
+  for (const char* gone : {"app-1", "bytes\napp-1"}) EXPECT_EQ(store_->bucket(gone).value(), 0);
+  for (const char* kept : {"home", "bytes\nhome"}) EXPECT_EQ(store_->bucket(kept).value(), 7);
 }
 
 TEST_F(Credentials, APlanIsGivenToWhoeverHoldsTheName) {
