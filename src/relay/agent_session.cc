@@ -213,6 +213,7 @@ void AgentSession::on_hello(control::HelloInfo hello) {
   ++context_.metrics.agents_joined;
   if (context_.common.directory.has_been_here(identity_)) ++context_.metrics.reconnects;
   claims_ = admitted->claims;
+  jwt_ = admitted->jwt;
   if (claims_) watch_expiry();
   log::info("agent joined", {{"session", session_name_},
                              {"peer", peer_},
@@ -300,6 +301,11 @@ void AgentSession::check_credential() {
   const Result<bool> good = context_.store.is_live(token_id_);
   if (!good || *good) return;  // a database that cannot be read cuts nobody who was let in
   close(Error{Code::REVOKED, credential_name_});
+}
+
+void AgentSession::check_keys() {
+  if (!claims_ || over_ || context_.credentials.knows(jwt_)) return;
+  close(Error{Code::BAD_JWT, "its key was taken away"});
 }
 
 }  // namespace leat::relay

@@ -74,6 +74,8 @@ class AgentSession final : private net::SessionDriver::Owner,
   void close(const Error& why);
   // After the store has changed: ends the session if its credential was revoked.
   void check_credential();
+  // After other keys were read: ends it if none of them verifies its JWT.
+  void check_keys();
 
  private:
   // net::SessionDriver::Owner
@@ -134,8 +136,9 @@ class AgentSession final : private net::SessionDriver::Owner,
   ResetPace resets_;
   std::string control_out_;
   std::int64_t token_id_ = 0;           // 0: not welcomed
-  std::optional<auth::Claims> claims_;  // of a JWT …
-  net::Timer expiry_timer_;             // … which ends the session when it does
+  Secret jwt_;                          // it came with …
+  std::optional<auth::Claims> claims_;  // … which says this …
+  net::Timer expiry_timer_;             // … and ends the session when it does
   std::string credential_name_, host_name_, software_;
   std::chrono::sys_seconds since_;
   std::shared_ptr<Account> account_;

@@ -13,6 +13,8 @@
 namespace leat::relay {
 namespace {
 
+constexpr auto kLookAgain = std::chrono::hours(1);  // whether a JWT has ended
+
 mux::Config config_of(Context& context) {
   mux::Config config = mux::Config::bare(mux::Role::server);
   config.memory = &context.memory;
@@ -50,6 +52,20 @@ Result<void> claim(Context& context, const std::string& room, const store::Token
   return context.store.claim(room, token.id, identity, false);
 }
 
+// Of a JWT: its plan, and whether the room is one of its tunnels.
+Result<void> check_claims(const Context& context, const Admission& admitted,
+                          const std::string& room) {
+  if (!admitted.claims) return {};
+  const std::vector<std::string> plans = context.accounting.plans().names();
+  if (!plans.empty()) {
+    if (const auto known = check_plan(admitted.claims->plan, plans); !known) {
+      return fail(Code::BAD_JWT, known.error().detail);
+    }
+  }
+  if (!admitted.allows(room)) return fail(Code::TUNNEL_REFUSED, room);
+  return {};
+}
+
 // Without a credential: where the operator allows it, and nobody owns the room.
 Result<BareAgent::Admission> admit_anybody(Context& context, const std::string& room) {
   if (!context.options.open_rooms) return fail(Code::NO_TOKEN);
@@ -80,12 +96,18 @@ Result<BareAgent::Admission> BareAgent::admit(Context& context, const http::Requ
   if (!control::valid_tunnel_id(room)) return fail(Code::BAD_TUNNEL_ID);
   const std::optional<Secret> credential = credential_of(request, route);
   if (!credential) return admit_anybody(context, room);
-  const Result<std::optional<store::TokenInfo>> token = context.store.verify(*credential);
-  if (!token) return tl::unexpected(token.error());
-  if (!*token) return fail(Code::BAD_TOKEN);
   // It proves no key, so that a credential which is good with one only is not good here.
-  if ((*token)->identity) return fail(Code::WRONG_IDENTITY);
-  auto account = context.accounting.account(**token);
+  control::HelloInfo hello;
+  const bool jwt = credential->reveal().find('.') != std::string_view::npos;
+  hello.kind = jwt ? control::HelloInfo::Credential::jwt : control::HelloInfo::Credential::token;
+  hello.credential = *credential;
+  const Result<relay::Admission> admitted = context.credentials.admit(hello);
+  if (!admitted) return tl::unexpected(admitted.error());
+  const store::TokenInfo& owner = admitted->owner;
+  if (const Result<void> good = check_claims(context, *admitted, room); !good) {
+    return tl::unexpected(good.error());
+  }
+  auto account = context.accounting.account(owner);
   if (!account) return tl::unexpected(account.error());
   auto held = hold_tunnel(context, **account, room);
   if (!held) {
@@ -93,17 +115,19 @@ Result<BareAgent::Admission> BareAgent::admit(Context& context, const http::Requ
     return fail(Code::QUOTA_TUNNELS);
   }
   Crowd& sessions = context.common.token_sessions;
-  const std::string id = std::to_string((*token)->id);
+  const std::string id = std::to_string(owner.id);
   if (sessions.of(id) >= limits::kTokenSessions) return fail(Code::TOO_MANY_SESSIONS);
-  if (const Result<void> claimed = claim(context, room, **token); !claimed) {
+  if (const Result<void> claimed = claim(context, room, owner); !claimed) {
     return tl::unexpected(claimed.error());
   }
   return Admission{room,
-                   (*token)->id,
-                   (*token)->name,
+                   owner.id,
+                   owner.name,
                    Counted(sessions, id),
                    std::move(*account),
-                   std::move(*held)};
+                   std::move(*held),
+                   admitted->claims,
+                   admitted->jwt};
 }
 
 BareAgent::BareAgent(Context& context, std::unique_ptr<net::Transport> carrier, Admission admission)
@@ -111,7 +135,8 @@ BareAgent::BareAgent(Context& context, std::unique_ptr<net::Transport> carrier, 
       admission_(std::move(admission)),
       peer_(carrier->peer()),
       driver_(context.shard, config_of(context), *this, std::move(carrier), net::Framing::bare,
-              context.options.send_governor) {}
+              context.options.send_governor),
+      expiry_timer_(context.shard, [this] { watch_expiry(); }) {}
 
 BareAgent::~BareAgent() { driver_.mux().end_all(); }
 
@@ -120,6 +145,14 @@ void BareAgent::start() {
             {{"room", room()}, {"peer", peer_}, {"credential", admission_.credential}});
   context_.rooms.add(this);
   driver_.start({});
+  if (admission_.claims) watch_expiry();
+}
+
+// By the wall clock, which may jump; and an end may be further off than a timer counts.
+void BareAgent::watch_expiry() {
+  const std::chrono::seconds left = context_.credentials.left(*admission_.claims);
+  if (left.count() <= 0) return close(Error{Code::JWT_EXPIRED, {}});
+  expiry_timer_.arm_in(std::min<std::chrono::seconds>(left, kLookAgain));
 }
 
 std::optional<mux::StreamHandle> BareAgent::open_stream() {
@@ -148,6 +181,11 @@ void BareAgent::check_credential() {
   close(Error{Code::REVOKED, admission_.credential});
 }
 
+void BareAgent::check_keys() {
+  if (!admission_.claims || over_ || context_.credentials.knows(admission_.jwt)) return;
+  close(Error{Code::BAD_JWT, "its key was taken away"});
+}
+
 void BareAgent::on_stream(mux::StreamHandle stream) { driver_.mux().reset(stream); }
 
 // It serves what it has and takes no more.
@@ -156,6 +194,7 @@ void BareAgent::on_go_away() { context_.rooms.remove(this); }
 void BareAgent::on_ended(const Error& why) {
   if (over_) return;
   over_ = true;
+  expiry_timer_.disarm();
   log::write(log::Level::info, "bare agent left", why,
              {{"room", room()}, {"peer", peer_}, {"credential", admission_.credential}});
   context_.rooms.remove(this);

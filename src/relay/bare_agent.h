@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "auth/claims.h"
+#include "base/secret.h"
 #include "base/signature.h"
 #include "http/head.h"
 #include "mux/session.h"
@@ -23,14 +25,17 @@ class BareAgent final : private net::SessionDriver::Owner {
   // By what right an agent serves a room.
   struct Admission {
     std::string room;
-    std::int64_t token = 0;            // 0: none, in a room that nobody owns
-    std::string credential = {};       // the token's name
-    Counted counted;                   // of the token's sessions
-    std::shared_ptr<Account> account;  // of the owner, or of all that nobody owns
-    Directory::Held held;              // the room
+    std::int64_t token = 0;                   // 0: none, in a room that nobody owns
+    std::string credential = {};              // the token's name
+    Counted counted;                          // of the token's sessions
+    std::shared_ptr<Account> account;         // of the owner, or of all that nobody owns
+    Directory::Held held;                     // the room
+    std::optional<auth::Claims> claims = {};  // of a JWT …
+    Secret jwt = {};                          // … which is this one
   };
   // Checks the credential of a request to `route`, and makes it the owner of the room. Errors are
-  // what the agent is to be told: BAD_TUNNEL_ID, NO_TOKEN, BAD_TOKEN, TUNNEL_TAKEN and so on.
+  // what the agent is to be told: BAD_TUNNEL_ID, NO_TOKEN, BAD_TOKEN, BAD_JWT, TUNNEL_TAKEN and so
+  // on.
   static Result<Admission> admit(Context& context, const http::Request& request,
                                  const Route& route);
 
@@ -60,8 +65,11 @@ class BareAgent final : private net::SessionDriver::Owner {
   void close(const Error& why);
   // After the store has changed: ends the session if its credential was revoked.
   void check_credential();
+  // After other keys were read: ends it if none of them verifies its JWT.
+  void check_keys();
 
  private:
+  void watch_expiry();
   void on_stream(mux::StreamHandle stream) override;
   void on_go_away() override;
   void on_ended(const Error& why) override;
@@ -72,6 +80,7 @@ class BareAgent final : private net::SessionDriver::Owner {
   const std::chrono::sys_seconds since_ =
       std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   net::SessionDriver driver_;
+  net::Timer expiry_timer_;  // of its JWT
   bool over_ = false;
 };
 

@@ -38,6 +38,10 @@ Result<void> Credentials::reload() {
   return {};
 }
 
+bool Credentials::knows(const Secret& jwt) const {
+  return keys_ && auth::verify_jws(jwt.reveal(), *keys_);
+}
+
 std::chrono::seconds Credentials::left(const auth::Claims& claims) const {
   return claims.expires + expected_.leeway - wall_clock();
 }
@@ -64,7 +68,7 @@ Result<Admission> Credentials::by_token(const control::HelloInfo& hello) {
   if (bound && *bound != hello.identity && bound != hello.delegate) {
     return fail(Code::WRONG_IDENTITY);
   }
-  return Admission{std::move(**token), {}, {}};
+  return Admission{std::move(**token), {}, {}, {}};
 }
 
 Result<Admission> Credentials::by_jwt(const control::HelloInfo& hello) {
@@ -78,14 +82,14 @@ Result<Admission> Credentials::by_jwt(const control::HelloInfo& hello) {
   auto owner = store_.subject(claims->subject, claims->plan);
   if (!owner && owner.error().code == Code::REVOKED) return tl::unexpected(owner.error());
   if (!owner) return unchecked(owner.error());
-  return Admission{std::move(*owner), {}, *claims};
+  return Admission{std::move(*owner), {}, *claims, hello.credential};
 }
 
 Result<Admission> Credentials::by_code(const control::HelloInfo& hello) {
   auto joined = store_.redeem(hello.credential, "agent", hello.identity);
   if (!joined) return unchecked(joined.error());
   if (!*joined) return fail(Code::BAD_CODE);
-  return Admission{std::move((*joined)->token), std::move((*joined)->credential), {}};
+  return Admission{std::move((*joined)->token), std::move((*joined)->credential), {}, {}};
 }
 
 }  // namespace leat::relay

@@ -21,7 +21,8 @@ namespace leat::relay {
 struct Admission {
   store::TokenInfo owner;
   Secret issued;                       // for a join code: what it became
-  std::optional<auth::Claims> claims;  // of a JWT
+  std::optional<auth::Claims> claims;  // of a JWT …
+  Secret jwt;                          // … which is this one
 
   bool allows(std::string_view tunnel) const { return !claims || claims->allows(tunnel); }
 };
@@ -38,6 +39,8 @@ class Credentials {
   // STORE, NO_TOKEN, BAD_TOKEN, BAD_JWT, JWT_EXPIRED, BAD_CODE, WRONG_IDENTITY, REVOKED. The
   // detail is for the agent, which holds the credential.
   Result<Admission> admit(const control::HelloInfo& hello);
+  // A key still verifies this JWT, whether or not it has expired meanwhile.
+  bool knows(const Secret& jwt) const;
   // For how long a JWT's session may go on, by the wall clock of now.
   std::chrono::seconds left(const auth::Claims& claims) const;
 

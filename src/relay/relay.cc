@@ -183,8 +183,12 @@ void RelayImpl::start_workers() {
 
 Result<void> RelayImpl::reload_keys() {
   if (Result<void> done = first().credentials.reload(); !done) return done;
-  common_->everywhere(
-      [keys = first().credentials.keys()](Context& context) { context.credentials.take(keys); });
+  common_->everywhere([keys = first().credentials.keys()](Context& context) {
+    context.credentials.take(keys);
+    // As with check_credential(), nothing is released here.
+    context.sessions.for_each([](AgentSession& session) { session.check_keys(); });
+    context.bare_agents.for_each([](BareAgent& agent) { agent.check_keys(); });
+  });
   return {};
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "auth/signer.h"
+#include "base/crypto_util.h"
 #include "base/file.h"
 #include "relay/world.h"
 #include "store/store.h"
@@ -175,7 +176,8 @@ TEST_F(Admissions, KeysRotate) {
   EXPECT_FALSE(relay->reload_keys());
   write_keys("[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" + std::string(43, 'A') + "\"}]");
   EXPECT_FALSE(relay->reload_keys()) << "a public text that was not understood is no secret";
-  EXPECT_FALSE(come(jwt(claims("alice")))->ended()) << "the old ones stay";
+  const auto old = come(jwt(claims("alice")), {http()});
+  EXPECT_FALSE(old->ended()) << "the old ones stay";
   write_keys(next);
   {
     const test::Captured log(log::Format::json);
@@ -183,8 +185,55 @@ TEST_F(Admissions, KeysRotate) {
     ASSERT_EQ(log.events("jwt keys").size(), 1u);
     EXPECT_EQ(log.events("jwt keys").front().at("are"), "HS256") << "what was understood";
   }
+  ASSERT_TRUE(until([&] { return old->ended(); })) << "whom no key vouches for any more is out";
+  EXPECT_EQ(old->why().code, Code::BAD_JWT);
   EXPECT_FALSE(come(jwt(claims("alice"), next))->ended());
   expect_refused(*come(jwt(claims("alice"))), Code::BAD_JWT);
+}
+
+TEST_F(Admissions, AKeyThatStaysEndsNoSession) {
+  const std::string next(32, 'n');
+  const auto jwks = [](const std::string& secret) {
+    return R"({"kty":"oct","alg":"HS256","k":")" + base64url(as_bytes(secret)) + "\"}";
+  };
+  const SigningKey key = SigningKey::generate();
+  const auto agent = come(jwt(claims("alice")), {http()});
+  write_keys(R"({"keys":[)" + jwks(next) + "," + jwks(kSecret) + "]}");
+  ASSERT_TRUE(relay->reload_keys());
+  EXPECT_FALSE(come(jwt(claims("bob"), next), {}, &key)->ended());
+  EXPECT_FALSE(agent->ended());
+}
+
+TEST_F(Admissions, ABareAgentMayComeWithAJwtToo) {
+  const auto bare = [&](const std::string& room, const Secret& credential) {
+    auto made = visitor();
+    made->get("/agent?room=" + room,
+              "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer " +
+                  std::string(credential.reveal()) + "\r\n");
+    EXPECT_TRUE(until([&] { return made->has("\r\n\r\n"); }));
+    return made;
+  };
+  const std::string next(32, 'n');
+  const Secret alice = jwt(claims("alice", 1h, R"(,"tunnels":["den"])"));
+  const auto refused = [&](const std::string& room, const Secret& credential, const char* code) {
+    const auto made = bare(room, credential);
+    return until([&] { return made->has(code) || made->over(); }) && made->has(code);
+  };
+  EXPECT_TRUE(refused("den", jwt(claims("alice"), next), "LEAT_BAD_JWT"));
+  EXPECT_TRUE(refused("den", jwt(claims("alice", -1h)), "LEAT_JWT_EXPIRED"));
+  EXPECT_TRUE(refused("attic", alice, "LEAT_TUNNEL_REFUSED"));
+  const auto agent = bare("den", alice);
+  ASSERT_TRUE(agent->has("HTTP/1.1 101 ")) << agent->text();
+  EXPECT_TRUE(refused("den", jwt(claims("bob")), "LEAT_TUNNEL_TAKEN"));
+  const auto brief = bare("den", jwt(claims("alice", -58s)));
+  ASSERT_TRUE(brief->has("HTTP/1.1 101 ")) << brief->text();
+  ASSERT_TRUE(until([&] { return brief->over(); }, 10s)) << "with its JWT";
+  EXPECT_FALSE(agent->over());
+  write_keys(next);
+  ASSERT_TRUE(relay->reload_keys());
+  ASSERT_TRUE(until([&] { return agent->over(); }));
+  EXPECT_TRUE(refused("den", alice, "LEAT_BAD_JWT"));
 }
 
 TEST_F(Admissions, ARevokedSubjectIsOutWithinASecondAndStaysOut) {
