@@ -89,11 +89,14 @@ void Rewrite::disguise(http::Request& request) const {
 
 void Rewrite::response(http::Response& response) const {
   http::forward(response);
-  if (host_policy_.kind != FieldPolicy::Kind::rewrite) return;
+  if (host_policy_.kind == FieldPolicy::Kind::preserve) return;
+  const bool literal = host_policy_.kind == FieldPolicy::Kind::literal;
+  const std::string asked =
+      literal ? origin_.substr(0, origin_.find("://") + 3) + host_policy_.value : origin_;
   const std::string* location = response.fields.find("Location");
-  if (location == nullptr || location->size() < origin_.size()) return;
-  const std::string_view rest = std::string_view(*location).substr(origin_.size());
-  if (!equal_ignoring_case(location->substr(0, origin_.size()), origin_)) return;
+  if (location == nullptr || location->size() < asked.size()) return;
+  const std::string_view rest = std::string_view(*location).substr(asked.size());
+  if (!equal_ignoring_case(location->substr(0, asked.size()), asked)) return;
   if (rest.empty()) {
     response.fields.set("Location", "/");
   } else if (rest.front() == '/' && !rest.starts_with("//")) {

@@ -24,8 +24,8 @@ class Rewrite {
   // `rewrite` the service is shown its own. Before request().
   void disguise(http::Request& request) const;
 
-  // Where Host was rewritten, a Location inside the target's origin becomes relative: the visitor
-  // cannot go to the target.
+  // A Location inside the origin that the service was asked for becomes relative, for the visitor
+  // knows it by another name. A preserved Host is the visitor's own: there the relay sees to it.
   void response(http::Response& response) const;
 
   const std::string& authority() const {

@@ -40,19 +40,30 @@ std::string request_id_of(const http::Request& request);
 // the target.
 void rewrite_request(http::Request& request, const Route& route, const VisitorFacts& visitor);
 
-// Keeps a tunnel inside its part of an origin that all tunnels of the relay share: `prefix` is put
-// in front of cookie paths and of Location within the service, Domain is taken off cookies, and
-// what would speak for the whole origin (a service worker's scope, HSTS and the like) is removed.
-void confine_to_prefix(http::Fields& fields, std::string_view prefix);
+// Where a tunnel is in an origin that it shares with others, in the words that its service was
+// told.
+struct Place {
+  std::string prefix;              // as taken off the target; empty: the origin is the tunnel's own
+  std::string told = {};           // X-Forwarded-Prefix: the same, behind those of trusted proxies
+  std::string host = {}, as = {};  // Host, X-Forwarded-Host
+};
+
+// Of a request that rewrite_request() has seen to.
+Place place_of(const http::Request& request, std::string prefix);
+
+// Keeps a tunnel inside its part of an origin that all tunnels of the relay share: the prefix is
+// put in front of cookie paths and of the path in a Location on this origin, unless the service,
+// which was told of it, has done so; Domain is taken off cookies, and what would speak for the
+// whole origin (a service worker's scope, HSTS and the like) is removed.
+void confine_to_prefix(http::Fields& fields, const Place& place);
 
 // Keeps a tunnel to its own host, which has those of others beside it: Domain is taken off cookies,
 // for a browser would send them to all.
 void confine_to_host(http::Fields& fields);
 
 // The response as the visitor is to see it. `keep_alive`: whether the connection goes on after it;
-// `minor`: the visitor's HTTP version; `prefix`: as taken off the request, empty for a tunnel that
-// has a host name of its own.
-void rewrite_response(http::Response& response, std::string_view prefix, int minor, bool keep_alive,
+// `minor`: the visitor's HTTP version.
+void rewrite_response(http::Response& response, const Place& place, int minor, bool keep_alive,
                       const std::string& request_id);
 
 }  // namespace leat::relay

@@ -20,7 +20,7 @@ HttpExchange::HttpExchange(const Parts& parts, Owner& owner, const http::Request
       method_(request.method),
       minor_(request.minor),
       upgrade_(request.upgrade),
-      path_prefix_(std::move(prefix)),
+      place_(place_of(request, std::move(prefix))),
       request_id_(std::move(request_id)),
       keep_alive_(keep_alive),
       reply_(limits::kOpenStreamMessage),
@@ -238,7 +238,7 @@ void HttpExchange::on_response(http::Response response) {
   // What was agreed on: several protocols may have been asked for.
   const bool to_websocket = switching && response.fields.has_token("Upgrade", "websocket");
   if (response.body == http::BodyKind::until_close) keep_alive_ = false;
-  rewrite_response(response, path_prefix_, minor_, keep_alive_, request_id_);
+  rewrite_response(response, place_, minor_, keep_alive_, request_id_);
   if (host_only_) confine_to_host(response.fields);
   if (const auto rate =
           meter_ && !interim ? meter_->account().rate_fields(meter_->now()) : std::nullopt) {

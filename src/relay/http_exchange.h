@@ -24,6 +24,7 @@
 #include "net/transport.h"
 #include "relay/accounting.h"
 #include "relay/websocket_pipe.h"
+#include "relay/forward.h"
 
 namespace leat::relay {
 
@@ -134,7 +135,7 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   std::string method_;
   int minor_;
   bool upgrade_;
-  std::string path_prefix_;
+  Place place_;
   std::string request_id_;
   Secret subprotocol_;
   bool keep_alive_;

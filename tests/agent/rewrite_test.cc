@@ -100,12 +100,26 @@ TEST(Rewrite, ALocationInsideTheTargetBecomesRelative) {
   EXPECT_EQ(location(service, "http://nas:8080"), "/");
 }
 
+TEST(Rewrite, ALocationInsideTheHostThatItWasGivenBecomesRelative) {
+  Service service = to({"nas", 8443}, true);
+  service.host_header = FieldPolicy::parse("intern.example");
+  EXPECT_EQ(location(service, "https://Intern.example/login"), "/login");
+  EXPECT_EQ(location(service, "https://intern.example.evil.test/"),
+            "https://intern.example.evil.test/");
+  EXPECT_EQ(location(service, "http://intern.example/"), "http://intern.example/");
+  service.host_header = FieldPolicy::parse("remove");
+  EXPECT_EQ(location(service, "https://nas:8443/login"), "/login") << "Host is the target's then";
+}
+
 TEST(Rewrite, OtherLocationsStay) {
   const Service service = to({"nas", 8080});
   for (const char* other : {"/login", "http://nas:80801/", "http://nas:8080.evil.test/",
                             "https://nas:8080/", "http://nas:8080//evil.test/", "http://nas"}) {
     EXPECT_EQ(location(service, other), other);
   }
+  Service named = service;
+  named.host_header = FieldPolicy::parse("intern.example");
+  EXPECT_EQ(location(named, "http://nas:8080/"), "http://nas:8080/");
   Service preserving = service;
   preserving.host_header = FieldPolicy::parse("preserve");
   EXPECT_EQ(location(preserving, "http://nas:8080/"), "http://nas:8080/");

@@ -185,11 +185,20 @@ TEST(RequestId, IsTheVisitorsOnlyIfItIsPlain) {
   EXPECT_NE(request_id_of(request({})), request_id_of(request({})));
 }
 
+const Place kPlace{"/tunnel/abc", "/app/tunnel/abc", "relay.example:8443", "outer.example"};
+
 std::string cookie(const std::string& set) {
   http::Fields fields;
   fields.add("Set-Cookie", set);
-  confine_to_prefix(fields, "/tunnel/abc");
+  confine_to_prefix(fields, kPlace);
   return value(fields, "Set-Cookie");
+}
+
+std::string location(const std::string& text) {
+  http::Fields fields;
+  fields.add("Location", text);
+  confine_to_prefix(fields, kPlace);
+  return value(fields, "Location");
 }
 
 TEST(SharedOrigin, CookiesStayInTheTunnel) {
@@ -201,6 +210,22 @@ TEST(SharedOrigin, CookiesStayInTheTunnel) {
   EXPECT_EQ(cookie("a=b; Path=/one; Path=/two"), "a=b; Path=/tunnel/abc/two");
   EXPECT_EQ(cookie("a=b; Path"), "a=b; Path=/tunnel/abc/");
   EXPECT_EQ(cookie("a=b;;  ;"), "a=b; Path=/tunnel/abc/");
+}
+
+// It was told in X-Forwarded-Prefix where it is.
+TEST(SharedOrigin, AServiceMayKnowItsPrefix) {
+  EXPECT_EQ(cookie("a=b; Path=/tunnel/abc/"), "a=b; Path=/tunnel/abc/");
+  EXPECT_EQ(cookie("a=b; Path=/tunnel/abc"), "a=b; Path=/tunnel/abc");
+  EXPECT_EQ(cookie("a=b; Path=/tunnel/abc/login"), "a=b; Path=/tunnel/abc/login");
+  EXPECT_EQ(cookie("a=b; Path=/app/tunnel/abc/"), "a=b; Path=/app/tunnel/abc/");
+  EXPECT_EQ(cookie("a=b; Path=/tunnel/abcd"), "a=b; Path=/tunnel/abc/tunnel/abcd");
+  EXPECT_EQ(cookie("a=b; Path=/app"), "a=b; Path=/tunnel/abc/app");
+  for (const char* own : {"/tunnel/abc/login", "/tunnel/abc", "/tunnel/abc?a", "/tunnel/abc#a",
+                          "/app/tunnel/abc/login", "https://relay.example:8443/tunnel/abc/login"}) {
+    EXPECT_EQ(location(own), own);
+  }
+  EXPECT_EQ(location("/tunnel/abcd"), "/tunnel/abc/tunnel/abcd");
+  EXPECT_EQ(location("/app/login"), "/tunnel/abc/app/login");
 }
 
 TEST(SharedDomain, CookiesStayWithTheHost) {
@@ -218,16 +243,37 @@ TEST(SharedDomain, CookiesStayWithTheHost) {
 }
 
 TEST(SharedOrigin, RedirectsStayInTheTunnel) {
-  const auto location = [](const std::string& text) {
-    http::Fields fields;
-    fields.add("Location", text);
-    confine_to_prefix(fields, "/tunnel/abc");
-    return value(fields, "Location");
-  };
   EXPECT_EQ(location("/login?next=/"), "/tunnel/abc/login?next=/");
   EXPECT_EQ(location("https://elsewhere.example/"), "https://elsewhere.example/");
   EXPECT_EQ(location("//elsewhere.example/"), "//elsewhere.example/");
   EXPECT_EQ(location("next"), "next");
+  EXPECT_EQ(location(""), "");
+}
+
+TEST(SharedOrigin, IsNamedByItsHostToo) {
+  EXPECT_EQ(location("https://relay.example:8443/login"),
+            "https://relay.example:8443/tunnel/abc/login");
+  EXPECT_EQ(location("HTTP://Relay.example:8443?a"), "HTTP://Relay.example:8443/tunnel/abc/?a");
+  EXPECT_EQ(location("http://outer.example"), "http://outer.example/tunnel/abc/");
+  EXPECT_EQ(location("//outer.example//x"), "//outer.example/tunnel/abc//x");
+  for (const char* other :
+       {"https://relay.example/", "https://relay.example:8443.evil.test/", "https:///login",
+        "https://relay.example:8443@evil.test/", "ftp://relay.example:8443/", "https:/login",
+        "https:\\relay.example:8443/", "https:relay.example:8443/"}) {
+    EXPECT_EQ(location(other), other);
+  }
+}
+
+TEST(SharedOrigin, IsThatOfTheRequestAsTheServiceSeesIt) {
+  const Place place = place_of(seen({{"Host", "inner"},
+                                     {"X-Forwarded-Host", "outer.example"},
+                                     {"X-Forwarded-Prefix", "/app"}},
+                                    "10.0.0.1"),
+                               kRoute.prefix);
+  EXPECT_EQ(place.prefix, "/tunnel/abc");
+  EXPECT_EQ(place.told, "/app/tunnel/abc");
+  EXPECT_EQ(place.host, "inner");
+  EXPECT_EQ(place.as, "outer.example");
 }
 
 TEST(SharedOrigin, NobodySpeaksForTheWholeOfIt) {
@@ -242,18 +288,18 @@ TEST(SharedOrigin, NobodySpeaksForTheWholeOfIt) {
   response.fields.add("Critical-CH", "Sec-CH-UA-Model");
   response.fields.add("Content-Type", "text/html");
   http::Response own_name = response;
-  rewrite_response(response, "/tunnel/abc", 1, true, "id");
+  rewrite_response(response, kPlace, 1, true, "id");
   EXPECT_EQ(response.fields.all().size(), 2u);  // Content-Type, X-Request-Id
-  rewrite_response(own_name, "", 1, true, "id");
+  rewrite_response(own_name, {}, 1, true, "id");
   EXPECT_EQ(value(own_name.fields, "Service-Worker-Allowed"), "/");
 }
 
 TEST(RewriteResponse, SaysWhetherTheConnectionGoesOn) {
   http::Response response;
-  rewrite_response(response, "", 1, false, "id");
+  rewrite_response(response, {}, 1, false, "id");
   EXPECT_EQ(value(response.fields, "Connection"), "close");
   http::Response old;
-  rewrite_response(old, "", 0, true, "id");
+  rewrite_response(old, {}, 0, true, "id");
   EXPECT_EQ(value(old.fields, "Connection"), "keep-alive");
 }
 

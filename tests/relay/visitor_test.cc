@@ -95,6 +95,21 @@ TEST_F(Visits, ToARootWithoutItsSlashAreAnsweredByTheRelay) {
   ASSERT_TRUE(until([&] { return guest->has("hello"); }));
 }
 
+// Whether a service heeds X-Forwarded-Prefix or does not know of it.
+TEST_F(Visits, AreSentOnWithinTheTunnel) {
+  const auto agent = online({http()});
+  for (const char* to : {"/login", "/t/web/login", "http://relay.test/login"}) {
+    answer_all(*agent, std::string("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ") + to +
+                           "\r\nSet-Cookie: a=b; Path=/t/web/\r\n\r\n");
+    const auto guest = visitor();
+    guest->get("/t/web/");
+    ASSERT_TRUE(until([&] { return guest->has("\r\n\r\n"); }));
+    EXPECT_EQ(guest->count("/t/web/login\r\n"), 1u) << guest->text();
+    EXPECT_EQ(guest->count("/t/web"), 2u) << guest->text();
+    EXPECT_TRUE(guest->has("a=b; Path=/t/web/\r\n")) << guest->text();
+  }
+}
+
 // A service that answers quickly, and a few who ask as fast as it does.
 TEST_F(Visits, AreAllServedHoweverQuicklyTheyCome) {
   constexpr std::size_t kVisitors = 6, kBatch = 20, kRequests = 24'000;
