@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "agent/early_stream.h"
@@ -60,8 +61,9 @@ class HttpExchange final : public Stream,
   };
 
   // --- request: http_request.cc ---
-  std::size_t deliver(Bytes data) override;
-  std::size_t take(Bytes data);
+  std::size_t deliver(Bytes data) override { return deliver_pieces({&data, 1}); }
+  std::size_t deliver_pieces(std::span<const Bytes> pieces) override;
+  std::size_t take(std::span<const Bytes> pieces);
   void end() override;
   void reset(mux::ResetReason reason) override;
   std::size_t collect_head(Bytes data);
@@ -69,8 +71,8 @@ class HttpExchange final : public Stream,
   void dial();
   void on_dialled(Result<std::unique_ptr<net::Transport>> transport);
   void send(std::unique_ptr<ServiceConnection> connection);
-  std::size_t send_body(Bytes data);
-  std::size_t send_raw(Bytes data);
+  std::size_t send_body(std::span<const Bytes> pieces);
+  std::size_t send_raw(std::span<const Bytes> pieces);
   void drop_request();
   void flush();
   void request_sent();

@@ -7,29 +7,29 @@
 
 namespace leat::agent {
 
-std::size_t HttpExchange::deliver(Bytes data) {
-  const std::size_t taken = take(data);
+std::size_t HttpExchange::deliver_pieces(std::span<const Bytes> pieces) {
+  const std::size_t taken = take(pieces);
   traffic_.in += taken;
   moved_ += taken;
   return taken;
 }
 
-std::size_t HttpExchange::take(Bytes data) {
+std::size_t HttpExchange::take(std::span<const Bytes> pieces) {
   switch (request_) {
     case Request::head:
-      return collect_head(data);
+      return collect_head(pieces.front());
     case Request::waiting:
       return 0;
     case Request::body:
-      return send_body(data);
+      return send_body(pieces);
     case Request::sent:
       // Who asked for an upgrade may go on; it waits until the service has decided.
       if (!upgrade_) cut("bytes after the end of the request");
       return 0;
     case Request::dropped:
-      return data.size();
+      return pieces.front().size();
     case Request::pipe:
-      return send_raw(data);
+      return send_raw(pieces);
   }
   return 0;
 }
@@ -141,17 +141,18 @@ void HttpExchange::send(std::unique_ptr<ServiceConnection> connection) {
   shard().defer(*this);  // which brings the body
 }
 
-std::size_t HttpExchange::send_body(Bytes data) {
-  const std::size_t taken = writer_.write_body(*connection_->transport, data);
+std::size_t HttpExchange::send_body(std::span<const Bytes> pieces) {
+  if (early_) pieces = pieces.first(1);  // it reads along
+  const std::size_t taken = writer_.write_body(*connection_->transport, pieces);
   if (writer_.bad_framing()) {
     cut("broken framing of the request");
     return 0;
   }
   if (writer_.failed()) {
     drop_request();
-    return data.size();
+    return pieces.front().size();
   }
-  if (early_) early_->feed_body(data.first(taken));
+  if (early_) early_->feed_body(pieces.front().first(taken));
   if (writer_.body_done()) request_sent();
   if (taken > 0) shard().defer(*this);  // one flush for all the frames of this batch
   return taken;
@@ -165,8 +166,8 @@ void HttpExchange::request_sent() {
   early_timer_->arm_in(egress_.service.sse_comments);
 }
 
-std::size_t HttpExchange::send_raw(Bytes data) {
-  const std::size_t taken = writer_.write_raw(*connection_->transport, data);
+std::size_t HttpExchange::send_raw(std::span<const Bytes> pieces) {
+  const std::size_t taken = writer_.write_raw(*connection_->transport, pieces);
   if (writer_.failed()) {
     cut("the service cut the connection");
     return 0;

@@ -158,13 +158,13 @@ std::size_t LocalHttp::step(Bytes data) {
     case Phase::head:
       return writer_.idle() ? read_response(data) : 0;
     case Phase::body: {
-      const std::size_t n = writer_.write_body(*local_, data);
+      const std::size_t n = writer_.write_body(*local_, {&data, 1});
       if (writer_.bad_framing()) fail(Code::SERVICE_PROTOCOL);
       if (phase_ == Phase::body && writer_.body_done()) phase_ = Phase::done;
       return n;
     }
     case Phase::raw:
-      return writer_.write_raw(*local_, data);
+      return writer_.write_raw(*local_, {&data, 1});
     default:
       fail(Code::SERVICE_PROTOCOL);  // bytes behind a complete response
       return 0;

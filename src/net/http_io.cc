@@ -1,6 +1,7 @@
 #include "net/http_io.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -146,35 +147,49 @@ void HttpWriter::begin_body(http::BodyKind kind, std::uint64_t length) {
   bad_framing_ = false;
 }
 
-std::size_t HttpWriter::write_body(Transport& transport, Bytes data) {
+std::size_t HttpWriter::write_body(Transport& transport, std::span<const Bytes> pieces) {
   if (!queue_.empty() || body_.done()) return 0;
   // The transport may take less than is valid, so the scanner goes ahead on a copy of itself.
   http::BodyScanner ahead = body_;
-  std::size_t used = 0, forward = 0;
-  if (ahead.feed(data, used, forward) == http::BodyScanner::State::error) {
-    bad_framing_ = true;
-    return 0;
+  std::array<Bytes, mux::Sink::kMaxPieces> valid;  // all that is forwarded comes before trailers
+  std::size_t count = 0, size = 0, taken = 0;
+  for (const Bytes piece : pieces) {
+    std::size_t used = 0, forward = 0;
+    const auto state = ahead.feed(piece, used, forward);
+    if (state == http::BodyScanner::State::error) {
+      bad_framing_ = taken == 0;  // what is good in front of it goes first
+      break;
+    }
+    if (forward > 0) valid[count++] = piece.first(forward);
+    size += forward;
+    taken += used;
+    if (state == http::BodyScanner::State::done) break;
   }
+  if (taken == 0) return 0;
   std::size_t sent = 0;
-  if (forward > 0) {
-    const IoResult result = transport.write(data.first(forward));
+  if (size > 0) {
+    const IoResult result = transport.write_pieces(std::span(valid).first(count));
     if (result.status == IoStatus::failed) failed_ = true;
     if (result.status != IoStatus::ok) return 0;
     sent = result.n;
   }
   body_bytes_ += sent;
-  if (sent < forward) {
-    body_.feed(data.first(sent), used, forward);
+  if (sent < size) {
+    std::size_t left = sent, used = 0, forward = 0;
+    for (std::size_t i = 0; left > 0; left -= used) {
+      body_.feed(valid[i].first(std::min(left, valid[i].size())), used, forward);
+      ++i;
+    }
     return sent;
   }
   body_ = std::move(ahead);
   if (body_.done() && !body_.trailers().empty()) write(transport, body_.trailers());
-  return used;
+  return taken;
 }
 
-std::size_t HttpWriter::write_raw(Transport& transport, Bytes data) {
+std::size_t HttpWriter::write_raw(Transport& transport, std::span<const Bytes> pieces) {
   if (!queue_.empty()) return 0;
-  const IoResult result = transport.write(data);
+  const IoResult result = transport.write_pieces(pieces);
   if (result.status == IoStatus::failed) failed_ = true;
   return result.status == IoStatus::ok ? result.n : 0;
 }

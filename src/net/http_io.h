@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -80,9 +81,9 @@ class HttpWriter {
   bool failed() const { return failed_; }
 
   void begin_body(http::BodyKind kind, std::uint64_t length);
-  // Sink::deliver of the body: validates and sends a prefix of `data`, returns its length.
-  std::size_t write_body(Transport& transport, Bytes data);
-  std::size_t write_raw(Transport& transport, Bytes data);
+  // Sink::deliver_pieces of the body: validates and sends a prefix of `pieces`, returns its length.
+  std::size_t write_body(Transport& transport, std::span<const Bytes> pieces);
+  std::size_t write_raw(Transport& transport, std::span<const Bytes> pieces);
   bool body_done() const { return body_.done(); }
   bool bad_framing() const { return bad_framing_; }
   // The stream ended: does that complete the body?

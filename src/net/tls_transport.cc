@@ -8,6 +8,7 @@
 #include <array>
 #include <cassert>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -50,6 +51,7 @@ class TlsTransport final : public SocketTransport, private Deferred {
                                        SSL_pending(ssl_) > 0));
   }
   IoResult write(Bytes from) override;
+  IoResult write_pieces(std::span<const Bytes> pieces) override;
   std::size_t write_room() const override;
   bool make_room() override {
     send_unsent(true);
@@ -333,6 +335,19 @@ IoResult TlsTransport::write(Bytes from) {
   if (!unsent_.empty()) shard_->defer(*this);
   if (total > 0) return {IoStatus::ok, total};
   return {failed() ? IoStatus::failed : IoStatus::would_block};
+}
+
+// A record never joins two pieces, and the ring sends them together.
+IoResult TlsTransport::write_pieces(std::span<const Bytes> pieces) {
+  std::size_t total = 0;
+  for (const Bytes piece : pieces) {
+    const IoResult result = write(piece);
+    total += result.n;
+    if (result.status == IoStatus::ok && result.n == piece.size()) continue;
+    if (total == 0) return result;
+    break;
+  }
+  return {IoStatus::ok, total};
 }
 
 // The peer changes its own keys for what it sends. TLS 1.2 has no such thing.

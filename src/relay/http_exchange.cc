@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "mux/pieces.h"
 #include "proto/control.pb.h"
 #include "relay/forward.h"
 
@@ -141,21 +142,30 @@ mux::Produced HttpExchange::produce_request(MutableBytes out) {
 
 // --- response ---
 
-std::size_t HttpExchange::deliver(Bytes data) {
-  if (websocket_ && websocket_->told()) return data.size();
-  const std::size_t allowed = meter_ ? meter_->allow(data.size()) : data.size();
-  if (allowed == 0) return 0;
-  const std::size_t taken = deliver_unmetered(data.first(allowed));
+std::size_t HttpExchange::deliver_pieces(std::span<const Bytes> pieces) {
+  std::size_t size = 0;
+  for (const Bytes piece : pieces) size += piece.size();
+  if (websocket_ && websocket_->told()) return size;
+  Bytes allowed = pieces.front();
+  if (meter_ && meter_->allow(size) < size) {  // what is scarce goes piece by piece
+    allowed = allowed.first(meter_->allow(allowed.size()));
+    pieces = {&allowed, 1};
+  }
+  if (allowed.empty()) return 0;
+  const std::size_t taken = deliver_unmetered(pieces);
   bytes_out_ += taken;
   if (meter_) meter_->moved(net::Meter::Direction::out, taken);
   return taken;
 }
 
-std::size_t HttpExchange::deliver_unmetered(Bytes data) {
+std::size_t HttpExchange::deliver_unmetered(std::span<const Bytes> pieces) {
+  mux::Pieces left;
+  for (const Bytes piece : pieces) left.add(piece);
   std::size_t taken = 0;
-  while (taken < data.size() && outcome_ == Outcome::running) {
-    const std::size_t n = step(data.subspan(taken));
+  while (!left.empty() && outcome_ == Outcome::running) {
+    const std::size_t n = step(left.left());
     if (n == 0) break;
+    left.drop(n);
     taken += n;
   }
   if (parts_.writer.failed()) leave();
@@ -163,14 +173,15 @@ std::size_t HttpExchange::deliver_unmetered(Bytes data) {
   return taken;
 }
 
-std::size_t HttpExchange::step(Bytes data) {
+std::size_t HttpExchange::step(std::span<const Bytes> pieces) {
+  const Bytes data = pieces.front();
   switch (phase_) {
     case Phase::reply:
       return read_reply(data);
     case Phase::head:
       return parts_.writer.idle() ? read_head(data) : 0;
     case Phase::body: {
-      const std::size_t n = parts_.writer.write_body(parts_.transport, data);
+      const std::size_t n = parts_.writer.write_body(parts_.transport, pieces);
       if (parts_.writer.bad_framing()) fail(Code::SERVICE_PROTOCOL);
       if (parts_.writer.body_done()) {
         phase_ = Phase::done;
@@ -180,7 +191,7 @@ std::size_t HttpExchange::step(Bytes data) {
     }
     case Phase::raw:
       if (websocket_) return websocket_->deliver(parts_.writer, parts_.transport, data);
-      return parts_.writer.write_raw(parts_.transport, data);
+      return parts_.writer.write_raw(parts_.transport, pieces);
     case Phase::done:
       break;
   }

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -23,8 +24,8 @@
 #include "net/session_driver.h"
 #include "net/transport.h"
 #include "relay/accounting.h"
-#include "relay/websocket_pipe.h"
 #include "relay/forward.h"
+#include "relay/websocket_pipe.h"
 
 namespace leat::relay {
 
@@ -105,15 +106,16 @@ class HttpExchange final : private mux::Source, private mux::Sink {
   enum class Phase : std::uint8_t { reply, head, body, raw, done };
 
   mux::Produced produce(MutableBytes out) override;
-  std::size_t deliver(Bytes data) override;
+  std::size_t deliver(Bytes data) override { return deliver_pieces({&data, 1}); }
+  std::size_t deliver_pieces(std::span<const Bytes> pieces) override;
   void end() override;
   void reset(mux::ResetReason reason) override;
 
   mux::Produced produce_request(MutableBytes out);
   mux::Produced produce_unmetered(MutableBytes out);
-  std::size_t deliver_unmetered(Bytes data);
+  std::size_t deliver_unmetered(std::span<const Bytes> pieces);
   void on_meter();
-  std::size_t step(Bytes data);
+  std::size_t step(std::span<const Bytes> pieces);
   std::size_t read_reply(Bytes data);
   std::size_t read_head(Bytes data);
   void on_response(http::Response response);

@@ -125,7 +125,8 @@ std::size_t WebSocketPipe::deliver(net::HttpWriter& writer, net::Transport& tran
   }
   const std::size_t before = std::min(ahead_, data.size());
   const std::size_t allowed = before + out_.pass(data.subspan(before));
-  const std::size_t taken = allowed > 0 ? writer.write_raw(transport, data.first(allowed)) : 0;
+  const Bytes passed = data.first(allowed);
+  const std::size_t taken = allowed > 0 ? writer.write_raw(transport, {&passed, 1}) : 0;
   ahead_ = std::max(ahead_, allowed) - taken;
   if (out_.refused()) begin_closing(*out_.refused());
   if (closing()) {

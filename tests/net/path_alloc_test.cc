@@ -1,6 +1,7 @@
-// A byte's whole way, from a service's socket through splice, session, link and TLS to a visitor's
-// socket, asks the allocator for nothing once everything has been at its largest. The two ends are
-// threads that only read and write.
+// A byte's whole way, from a service's socket through splice, session, link and carrier to a
+// visitor's socket: it asks the allocator for nothing once everything has been at its largest,
+// fills its records, and several of them share a system call. The two ends are threads that only
+// read and write.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sched.h>
@@ -8,6 +9,7 @@
 
 #include <array>
 #include <atomic>
+#include <iostream>
 #include <memory>
 #include <thread>
 
@@ -15,6 +17,7 @@
 #include "net/session_driver.h"
 #include "net/splice.h"
 #include "net/tls_fixture.h"
+#include "net/websocket_transport.h"
 
 namespace leat::net {
 namespace {
@@ -23,17 +26,27 @@ using namespace std::chrono_literals;
 using leat::test::allocations;
 
 #ifdef LEAT_SANITIZED
-constexpr std::uint64_t kWarm = 16 << 20, kMeasured = 32 << 20;
+constexpr std::uint64_t kWarm = 16 << 20, kFrames = 2'000;
 #else
-constexpr std::uint64_t kWarm = 128 << 20, kMeasured = 512 << 20;
+constexpr std::uint64_t kWarm = 128 << 20, kFrames = 200'000;
 #endif
+constexpr std::uint64_t kMeasured = kFrames * limits::kMaxFrameNative;
+// Slabs of the log and rings that a busy machine may need more than ever before, however many
+// frames there are.
+constexpr std::uint64_t kLater = 16;
 
 struct End final : SessionDriver::Owner, Splice::Owner, TransportOwner {
   End(Loop& l, Fd fd, const TlsContext& context, mux::Role r) : loop(l), role(r) {
     carrier = make_tls_transport(loop.shard, fd.release(), context, "relay.test");
     carrier->set_owner(this);
   }
-  void begin() {
+  void begin(bool websocket) {
+    if (websocket) {
+      carrier = make_websocket_transport(
+          loop.shard, std::move(carrier),
+          role == mux::Role::client ? http::ws::Role::client : http::ws::Role::server, "");
+    }
+    counters = &carrier->counters();
     driver = std::make_unique<SessionDriver>(loop.shard, mux::Config::native(role), *this,
                                              std::move(carrier));
     driver->start({});
@@ -51,6 +64,7 @@ struct End final : SessionDriver::Owner, Splice::Owner, TransportOwner {
   Loop& loop;
   const mux::Role role;
   std::unique_ptr<Transport> carrier;
+  const IoCounters* counters = nullptr;  // of the carrier, which is the driver's then
   Fd local;
   std::unique_ptr<SessionDriver> driver;
   std::unique_ptr<Splice> splice;
@@ -72,7 +86,22 @@ std::thread pump(int fd, short ready, const std::atomic<bool>& stop, std::atomic
   });
 }
 
-TEST(Path, NoAllocationPerFrame) {
+struct Counts {
+  std::uint64_t allocations, frames, data;
+  IoCounters in, out, on;  // carrier at either end, visitor
+};
+
+std::uint64_t per_call(std::uint64_t bytes, std::uint64_t bytes_before, std::uint64_t calls,
+                       std::uint64_t calls_before) {
+  return (bytes - bytes_before) / (calls - calls_before);
+}
+
+class Path : public ::testing::TestWithParam<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(, Path, ::testing::Bool(),
+                         [](const auto& one) { return one.param ? "WebSocket" : "Tls"; });
+
+TEST_P(Path, FullFramesWithoutAnAllocationSeveralInACall) {
   const Identity identity;
   const TlsContext server = identity.server(), client = identity.client();
   TcpPair carrier = tcp_pair(), visit = tcp_pair(), service = tcp_pair();
@@ -81,8 +110,8 @@ TEST(Path, NoAllocationPerFrame) {
   End agent(loop, std::move(carrier.client), client, mux::Role::client);
   ASSERT_TRUE(
       loop.run([&] { return relay.carrier->established() && agent.carrier->established(); }));
-  relay.begin();
-  agent.begin();
+  relay.begin(GetParam());
+  agent.begin(GetParam());
   relay.local = std::move(visit.server);
   agent.local = std::move(service.client);
   const auto stream = relay.driver->mux().open(loop.shard.now());
@@ -104,18 +133,13 @@ TEST(Path, NoAllocationPerFrame) {
                           return ::recv(fd, bytes, size, MSG_DONTWAIT);
                         });
 
-  std::uint64_t warm = 0, frames = 0, allocated = 0;
+  Counts before{}, after{};
   Timer look(loop.shard, [&] {
-    const auto now = allocations().count;
-    const auto in = relay.driver->mux().stats().frames_in;
-    if (received < kWarm) {
-      warm = now;
-      frames = in;
-    } else if (received >= kWarm + kMeasured) {
-      allocated = now - warm;
-      frames = in - frames;
-      return loop.shard.stop();
-    }
+    const mux::Stats& stats = relay.driver->mux().stats();
+    after = {allocations().count, stats.frames_in, stats.data_in,
+             *relay.counters,     *agent.counters, relay.splice->transport().counters()};
+    if (received < kWarm) before = after;
+    if (received >= kWarm + kMeasured) return loop.shard.stop();
     look.arm_in(1ms);
   });
   look.arm_in(1ms);
@@ -124,9 +148,22 @@ TEST(Path, NoAllocationPerFrame) {
   from.join();
   to.join();
   ASSERT_TRUE(in_time) << received;
-  EXPECT_GT(frames, kMeasured / limits::kMaxFrameNative * 9 / 10);
-  // On a busy machine one more slab of the log or ring may be needed than ever before.
-  EXPECT_LE(allocated, 16u) << "in " << frames << " frames";
+  const std::uint64_t frames = after.frames - before.frames;
+  const std::uint64_t received_by =
+      per_call(after.in.received, before.in.received, after.in.receives, before.in.receives);
+  const std::uint64_t sent_by =
+      per_call(after.out.sent, before.out.sent, after.out.sends, before.out.sends);
+  const std::uint64_t onward_by =
+      per_call(after.on.sent, before.on.sent, after.on.sends, before.on.sends);
+  std::cout << frames << " frames; bytes in a call: " << sent_by << " sent, " << received_by
+            << " received, " << onward_by << " onward\n";
+  EXPECT_GT(frames, kFrames * 9 / 10);
+  EXPECT_LE(after.allocations - before.allocations, kLater) << "in " << frames << " frames";
+  // A full frame fills its record, docs/protocol.md §2.1.
+  EXPECT_GT(after.data - before.data, frames * limits::kMaxFrameNative * 9 / 10);
+  EXPECT_GE(sent_by, 3 * limits::kTlsRecord);
+  EXPECT_GE(received_by, 3 * limits::kTlsRecord);
+  EXPECT_GE(onward_by, 3 * limits::kMaxFrameNative);
 }
 
 }  // namespace
