@@ -25,6 +25,11 @@ constexpr std::size_t kPayload = limits::kTlsRecord - kHeader;
 // Read from the wire, whatever comes of it, before the shard looks at the others again.
 constexpr std::size_t kAtOnce = 256 * limits::KiB;
 
+// Behind the code may stand when to come again.
+std::optional<Code> code_of(std::string_view reason) {
+  return code_from_name(reason.substr(0, reason.find(',')));
+}
+
 class WebSocketTransport final : public Transport, private TransportOwner, private Deferred {
  public:
   WebSocketTransport(Shard& shard, std::unique_ptr<Transport> inner, Role role, std::string surplus,
@@ -172,7 +177,7 @@ std::size_t WebSocketTransport::unwrap(MutableBytes bytes) {
       case Event::Kind::pong:
         break;
       case Event::Kind::close:
-        error_.code = code_from_name(as_chars(event.payload)).value_or(error_.code);
+        error_.code = code_of(as_chars(event.payload)).value_or(error_.code);
         close_frame(event.code, {});
         ended_ = true;
         return out;

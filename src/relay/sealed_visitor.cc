@@ -71,7 +71,7 @@ void SealedVisitor::on_meter() {
   visit_.blame(*code);
   ++context_.metrics.refused[*code];
   // What is sealed is not whole, which its reader sees; this tells a person why.
-  net::close_websocket(splice_.transport(), http::ws::kPolicy, info(*code).name);
+  net::close_websocket(splice_.transport(), http::ws::kPolicy, meter_.reason(*code));
   cut();
 }
 

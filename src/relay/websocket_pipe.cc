@@ -64,11 +64,7 @@ std::optional<Code> WebSocketPipe::judge(net::Meter::Direction from, bool begins
 void WebSocketPipe::begin_closing(Code code) {
   if (code_) return;
   code_ = code;
-  reason_ = std::string(info(code).name);
-  if (code != Code::QUOTA_MESSAGE_SIZE) {
-    const auto left = meter_.account().resets_in(code, meter_.now());
-    reason_ += ", resets in " + std::to_string(left.count()) + " s";
-  }
+  reason_ = code == Code::QUOTA_MESSAGE_SIZE ? std::string(info(code).name) : meter_.reason(code);
   in_.stop();
   out_.stop();
   meter_.report(code);

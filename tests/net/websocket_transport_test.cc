@@ -135,6 +135,7 @@ TEST_F(WebSocketTransportTest, ACloseIsAnsweredAndIsAnEnd) {
 
 TEST_F(WebSocketTransportTest, ACloseMaySayWhy) {
   for (const auto& [reason, code] : {std::pair("LEAT_AGENT_BUSY", Code::AGENT_BUSY),
+                                     std::pair("LEAT_QUOTA_DAY, resets in 60 s", Code::QUOTA_DAY),
                                      std::pair("LEAT_NO_SUCH_CODE", Code::CARRIER_CUT)}) {
     start(Role::server);
     std::string close;

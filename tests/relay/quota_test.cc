@@ -82,6 +82,8 @@ TEST_F(Quota, HoldsForSealedVisitorsToo) {
   ASSERT_TRUE(until([&] { return guest->over(); }));
   EXPECT_LT(guest->text().size(), 201'000u);
   EXPECT_GT(guest->text().size(), 100'000u);
+  // Where there is room for it behind what was sent.
+  EXPECT_TRUE(guest->has("\x03\xf0LEAT_QUOTA_DAY, resets in ")) << "a close frame with 1008";
   const auto late = visitor();
   enter(*late);
   ASSERT_TRUE(until([&] { return late->has("LEAT_QUOTA_DAY") || late->over(); }));
@@ -103,6 +105,36 @@ TEST_F(Quota, AnAnswerThatRunsIsCutAndTheNextRefused) {
   late->get("/tunnel/web/");
   ASSERT_TRUE(until([&] { return late->has("LEAT_QUOTA_DAY") || late->over(); }));
   EXPECT_TRUE(late->has("HTTP/1.1 429 "));
+}
+
+TEST_F(Quota, ItIsSaidWhenTheDayAndTheMonthEnd) {
+  limit({.bytes_per_day = 1'000'000});
+  const auto agent = online({http()});
+  answer_all(*agent, kHello);
+  expect_served();
+  using namespace std::chrono;
+  const auto left = [](const char* code) {
+    const auto now = system_clock::now();
+    const year_month_day today = floor<days>(now);
+    const bool day = code == std::string_view("LEAT_QUOTA_DAY");
+    const sys_days end =
+        day ? sys_days(today) + days(1) : sys_days(today.year() / today.month() / 1 + months(1));
+    return ceil<seconds>(end - now).count();
+  };
+  const auto refused = [&](Plan limits, const char* code) {
+    limit(std::move(limits));
+    const auto before = left(code);
+    const auto late = visitor();
+    late->get("/tunnel/web/");
+    ASSERT_TRUE(until([&] { return late->has(code) || late->over(); })) << late->text();
+    const std::size_t field = late->text().find("Retry-After: ");
+    ASSERT_NE(field, std::string::npos) << late->text();
+    const auto said = std::stoll(late->text().substr(field + 13));
+    EXPECT_LE(said, before) << code;
+    EXPECT_GE(said, left(code)) << code;
+  };
+  refused({.bytes_per_day = 1}, "LEAT_QUOTA_DAY");
+  refused({.bytes_per_month = 1}, "LEAT_QUOTA_MONTH");
 }
 
 TEST_F(Quota, StreamsAtOnce) {
@@ -418,17 +450,37 @@ TEST_F(MessageQuota, AServiceThatDoesNotEndIsLeft) {
   ASSERT_TRUE(until([&] { return agent->streams.back()->was_reset(); }));
 }
 
+// A close frame fits between two frames only: who is in the middle of one is cut.
 TEST_F(MessageQuota, BytesOfTheDayAreSaidToAWebSocketToo) {
-  limit({.bytes_per_day = 2000});
+  limit({.bytes_per_day = 1'000'000});
   const auto agent = online({http()});
-  const auto guest = open(*agent, "/tunnel/web/");
-  for (int i = 0; i < 20 && !guest->over(); ++i) {
-    agent->streams.back()->send(frame(98));
-    pass(1ms);
+  const auto database = store::Store::open(dir / "leat.db").value();
+  std::uint64_t before = 0;
+  for (const std::uint64_t left : {500u, 550u}) {
+    limit({.bytes_per_day = 1'000'000});
+    const auto guest = open(*agent, "/tunnel/web/");
+    store::Usage used;
+    // The head of the service's answer is more than what comes before it.
+    for (int i = 0; i < 100 && used.bytes_out <= before + 100; ++i) {
+      pass(100ms);
+      const auto rows = database->usages("first").value();
+      if (!rows.empty()) used = rows.front().usage;
+    }
+    limit({.bytes_per_day = used.bytes_in + used.bytes_out + left});
+    std::string all;
+    for (int i = 0; i < 6; ++i) all += frame(98);
+    agent->streams.back()->send(all);
+    ASSERT_TRUE(until([&] { return guest->over() || guest->body().size() > left; })) << left;
+    if (left % 100 == 0) {
+      EXPECT_EQ(guest->body().substr(0, left), all.substr(0, left));
+      EXPECT_TRUE(until([&] { return guest->has("LEAT_QUOTA_DAY, resets in "); })) << guest->text();
+      EXPECT_EQ(guest->body().substr(left + 2, 2), "\x03\xf0") << "1008";
+    } else {
+      EXPECT_EQ(guest->body(), all.substr(0, left));
+      EXPECT_TRUE(guest->failed());
+    }
+    before = used.bytes_out + left;
   }
-  ASSERT_TRUE(until([&] { return guest->over(); }));
-  // Whether the last byte was one of a frame's end is the day's choice: told, or cut.
-  EXPECT_TRUE(guest->has("LEAT_QUOTA_DAY, resets in ") || guest->failed());
 }
 
 TEST_F(MessageQuota, TeamHasNoLimit) {
