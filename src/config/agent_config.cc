@@ -208,7 +208,9 @@ Result<void> check(const ServiceConfig& service, const std::string& where, Code 
   if (service.sealed && (service.is_public || service.host)) {
     return wrong("a sealed service is for paired devices: it has no host and is not public");
   }
-  if (service.host && kind == Kind::tcp) return wrong("host is for kinds http, ws and tls");
+  if (service.host && kind != Kind::http && kind != Kind::tls) {
+    return wrong("host is for kinds http and tls");
+  }
   if ((service.first_byte_timeout || service.idle_timeout) && !http) {
     return wrong("first_byte_timeout and idle_timeout are for kind http");
   }

@@ -131,7 +131,9 @@ Result<void> AgentSession::check_hosts(const control::TunnelRequest& tunnel) con
   }
   if (tunnel.hosts.empty()) return {};
   if (!http && !tls) return leat::fail(Code::BAD_HOST, "hosts are for http and tls tunnels");
-  if (http && !tunnel.is_public) return leat::fail(Code::NAME_IS_PUBLIC, tunnel.hosts.front());
+  if (http && !tunnel.is_public && !tunnel.visitors.asks()) {
+    return leat::fail(Code::NAME_IS_PUBLIC, tunnel.hosts.front());
+  }
   if (http && !context_.names.has_domain()) {
     return leat::fail(Code::BAD_HOST, "this relay has no domain of its own");
   }

@@ -279,7 +279,9 @@ TEST(ServiceConfig, KeysMustAgree) {
   } kCases[] = {
       {{{"id", "notes", "x"}}, "service: target is missing"},
       {{{"target", "tcp://a:1", "x"}, {"host", "a.example", "y"}},
-       "service: host is for kinds http, ws and tls"},
+       "service: host is for kinds http and tls"},
+      {{{"target", "ws://a", "x"}, {"host", "a.example", "y"}},
+       "service: host is for kinds http and tls"},
       {{{"target", "tls://a", "x"}, {"idle_timeout", "1m", "y"}},
        "service: first_byte_timeout and idle_timeout are for kind http"},
       {{{"target", "1", "x"}, {"host", "a.example,,b.example", "y"}},

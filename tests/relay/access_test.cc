@@ -263,6 +263,44 @@ TEST_F(Doors, OnlyWhoHasTheTokenGetsIn) {
   ASSERT_TRUE(until([&] { return stranger->has("LEAT_VISITOR_REFUSED") || stranger->over(); }));
 }
 
+TEST_F(Doors, ATokenInTheQueryOfAWebSocketIsNotPassedOn) {
+  const auto agent = online({guarded(tokens())});
+  agent->on_served = [](Served&) {};
+  const std::string upgrade =
+      "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  const auto guest = visitor();
+  guest->get("/tunnel/web/ws?a=1&leat_token=" + kToken + "&b=2", upgrade);
+  ASSERT_TRUE(
+      until([&] { return !agent->streams.empty() && agent->streams.front()->has("\r\n\r\n"); }));
+  const Served& served = *agent->streams.front();
+  EXPECT_TRUE(served.has("GET /ws?a=1&b=2 HTTP/1.1\r\n")) << served.text();
+  EXPECT_FALSE(served.has(kToken));
+}
+
+class DoorsByName : public Doors {
+  void configure(Options& options) override { options.domain = "relay.test"; }
+};
+
+TEST_F(DoorsByName, AHostOfItsOwnNeedsToBePublicOrGuardedLikeAnId) {
+  std::vector<control::TunnelRequest> tunnels = {guarded(tokens()), guarded({}, ""),
+                                                 guarded({.allow = {"192.0.2.0/24"}}, "")};
+  for (std::size_t i = 0; i < tunnels.size(); ++i) {
+    tunnels[i].hosts = {"web" + std::to_string(i) + ".example.com"};
+  }
+  const auto agent = online(std::move(tunnels));
+  ASSERT_EQ(agent->bound().count(0), 1u);
+  ASSERT_EQ(agent->refused().size(), 2u);
+  for (const auto& [request, why] : agent->refused()) EXPECT_EQ(why.code, Code::NAME_IS_PUBLIC);
+  answer_all(*agent, kHello);
+  const auto guest = plain_visitor();
+  const std::string head = "GET / HTTP/1.1\r\nHost: web0.example.com\r\n";
+  guest->send(head + "\r\n");
+  ASSERT_TRUE(until([&] { return guest->has("LEAT_VISITOR_REFUSED") || guest->over(); }));
+  guest->forget().send(head + "Authorization: Bearer " + kToken + "\r\n\r\n");
+  ASSERT_TRUE(until([&] { return guest->has("hello") || guest->over(); }));
+}
+
 TEST_F(Doors, PagesOfAllowedOriginsMayComeWithACredential) {
   control::TunnelRequest request = guarded(tokens());
   request.cors = {"https://page.test"};
