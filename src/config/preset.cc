@@ -25,7 +25,6 @@ void fill(ServiceConfig& into, const ServiceConfig& from) {
   take(into.origin, from.origin);
   take(into.health, from.health);
   take(into.first_byte_timeout, from.first_byte_timeout);
-  take(into.idle_timeout, from.idle_timeout);
 }
 
 ServiceConfig of_preset(Preset preset) {
@@ -47,9 +46,9 @@ ServiceConfig of_preset(Preset preset) {
       out.first_byte_timeout = kModelFirstByte;
       break;
     case Preset::y_websocket:
-      // Who may come from where is for the server to say, and documents rest for hours.
+      // Who may come from where is for the server to say. A document may rest for hours: no timer
+      // runs for a WebSocket.
       out.origin = "preserve";
-      out.idle_timeout = 24h;
       break;
   }
   return out;

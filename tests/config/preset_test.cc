@@ -41,6 +41,13 @@ TEST(Preset, EachHasAHealthOfItsOwn) {
   EXPECT_EQ(resolve(http(Preset::y_websocket)).origin, "preserve");
 }
 
+TEST(Preset, NoneSetsATimeThatDoesNotRunForAWebSocket) {
+  const ServiceConfig service = http(Preset::y_websocket);
+  EXPECT_FALSE(resolve(service).first_byte_timeout);
+  EXPECT_FALSE(resolve(service).idle_timeout);
+  EXPECT_EQ(shown(service, "idle_timeout"), "10m (default)");
+}
+
 TEST(Preset, WhatWasSaidStays) {
   ServiceConfig service = http(Preset::ollama);
   service.origin = "preserve";
