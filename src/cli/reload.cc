@@ -14,7 +14,14 @@ bool same(const std::optional<net::Proxy>& a, const std::optional<net::Proxy>& b
   return !a || (a->address == b->address && a->credentials == b->credentials);
 }
 
-std::string kept(const Error& why) {
+// What a file that is refused in the end has set of the log meanwhile is taken back.
+struct LogAsItWas {
+  log::Level level = log::level();
+  log::Format format = log::format();
+};
+
+std::string kept(const Error& why, const LogAsItWas& was) {
+  log::configure(was.level, was.format);
   log::write(log::Level::error, "config.kept", why);
   return "the old configuration stays: " + why.text();
 }
@@ -36,16 +43,21 @@ std::vector<std::string> needs_restart(const agent::Options& started, const agen
   compare("ca", started.trust.ca_file == now.trust.ca_file);
   compare("token", started.token == now.token);
   compare("state_dir", started.state_dir == now.state_dir);
+  compare("direct", started.direct == now.direct);
+  compare("padding", started.padding == now.padding);
+  compare("metrics_listen", started.metrics_listen == now.metrics_listen);
+  compare("send_governor", started.send_governor == now.send_governor);
   return keys;
 }
 
 std::function<std::string()> agent_reload(const AgentArguments& arguments, agent::Agent& running,
                                           const agent::Options& started) {
   return [&arguments, &running, started]() -> std::string {
+    const LogAsItWas was;
     auto options = agent_options(arguments);
-    if (!options) return kept(options.error());
+    if (!options) return kept(options.error(), was);
     const auto changes = running.reload(std::move(options->services));
-    if (!changes) return kept(changes.error());
+    if (!changes) return kept(changes.error(), was);
     log::info(
         "config.reloaded",
         {{"added", changes->added}, {"removed", changes->removed}, {"changed", changes->changed}});
@@ -61,14 +73,15 @@ std::function<std::string()> agent_reload(const AgentArguments& arguments, agent
 
 std::function<void()> relay_reload(const RelayArguments& arguments, relay::Relay& running) {
   return [&arguments, &running] {
+    const LogAsItWas was;
     const auto options = relay_options(arguments);
     if (!options) {
-      kept(options.error());
+      kept(options.error(), was);
       return;
     }
     const auto waits = running.reload(*options);
     if (!waits) {
-      kept(waits.error());
+      kept(waits.error(), was);
       return;
     }
     log::info("config.reloaded", {{"certificate", running.info().pin}});

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "cli/agent_settings.h"
 #include "cli/arguments.h"
 #include "cli/relay_settings.h"
+#include "cli/reload.h"
 #include "config/environment.h"
 #include "support/temp_dir.h"
 
@@ -205,6 +208,56 @@ TEST_F(Settings, WhatAnAgentCannotDoWithout) {
     EXPECT_EQ(options.error().code, wrong.code) << options.error().text();
     EXPECT_THAT(options.error().text(), HasSubstr(wrong.says));
   }
+}
+
+// Every key of an agent's changes at a HUP, or is said to wait.
+TEST_F(Settings, WhatWaitsForANewStartIsNamed) {
+  const Variable proxy("HTTPS_PROXY", nullptr), token("LEAT_TOKEN", nullptr);
+  const std::string services = "services:\n  - target: 80\n", credential = "token: leat_x\n";
+  const auto read = [&](const std::string& text) {
+    const auto options = agent({"agent", "--config", file("agent.yaml", text)});
+    EXPECT_TRUE(options) << options.error().text();
+    return options.value();
+  };
+  const agent::Options started = read("relay: r\n" + credential + services);
+  EXPECT_TRUE(needs_restart(started, read("relay: r\n" + credential + services)).empty());
+  const struct {
+    std::string key, value, said;
+  } kCases[] = {
+      {"relay", "other", "relay"},
+      {"relay", "wss://r", "relay"},
+      {"pin", "sha256:" + std::string(64, 'a'), "pin"},
+      {"ca", "ca.pem", "ca"},
+      {"token", "leat_y", "token"},
+      {"token_file", file("token", "leat_z"), "token"},
+      {"state_dir", "/elsewhere", "state_dir"},
+      {"proxy", "http://proxy.test:3128", "proxy"},
+      {"direct", "127.0.0.1:4000", "direct"},
+      {"padding", "true", "padding"},
+      {"metrics_listen", "127.0.0.1:9101", "metrics_listen"},
+      {"send_governor", "off", "send_governor"},
+  };
+  std::set<std::string> keys = {"services", "log_level", "log_format"};  // change at once
+  for (const auto& [key, value, said] : kCases) {
+    keys.insert(key);
+    std::string text = services + key + ": " + value + "\n";
+    if (key != "relay") text += "relay: r\n";
+    if (said != "token") text += credential;
+    EXPECT_THAT(needs_restart(started, read(text)), testing::ElementsAre(said)) << text;
+  }
+  const std::string page = read_file(LEAT_CONFIGURATION_PAGE, Code::CONFIG_FILE).value();
+  const std::size_t begin = page.find("| key |", page.find("## An agent\n"));
+  std::istringstream table(page.substr(begin, page.find("\n\n", begin) - begin));
+  std::size_t named = 0;
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream words(line.substr(0, line.find('|', 1)));
+    for (std::string word; words >> word;) {
+      if (!word.starts_with('`')) continue;
+      EXPECT_EQ(keys.count(word.substr(1, word.find('`', 1) - 1)), 1u) << word;
+      ++named;
+    }
+  }
+  EXPECT_EQ(named, keys.size());
 }
 
 TEST_F(Settings, TheCarrierIsTheSchemeAndTheProxyTheVariable) {

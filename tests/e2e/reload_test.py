@@ -99,6 +99,13 @@ class AgentReloadTest(Served):
         self.write({"a": self.other})
         self.assertEqual(self.reload("config.reloaded")["removed"], 1)
 
+    def test_a_file_that_is_refused_late_has_set_nothing_of_the_log(self):
+        self.write({"a": self.other}, more="log_level: off\n")
+        with self.config.open("a") as config:
+            config.write("    visitor_tokens: nowhere\n")
+        self.assertEqual(self.reload("config.kept")["code"], "LEAT_CONFIG")
+        self.assertEqual((self.get("a"), self.get("b")), (200, 200))
+
     def test_what_needs_a_new_start_is_named(self):
         self.write({"a": self.origin, "b": self.origin}, more="proxy: http://proxy.invalid:3128\n")
         self.assertEqual(self.reload("config.needs_restart")["key"], "proxy")
