@@ -270,31 +270,54 @@ class Scraped(Operated):
             connection.request("GET", path)
             self.assertEqual(connection.getresponse().status, status)
 
+    def test_what_the_agent_counts_of_cuts_and_returns(self):
+        over = threading.Event()
+        self.addCleanup(over.set)
+
+        def hold(request, connection):
+            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+            over.wait(SOON * 6)
+            return False
+        relay = self.start_relay()
+        agent = self.agent(relay, "http", Origin(self, hold).address, "--metrics-listen", "127.0.0.1:0")
+        metrics = events(agent.process, "metrics")[0]["listen"]
+        self.assertEqual(self.value(metrics, 'leat_agent_resets_total{reason="relay"}'), 0)
+        with Client(relay.connect()) as leaving:
+            leaving.request("GET", agent.path())
+            leaving.head()
+            wait_until(lambda: self.value(metrics, "leat_agent_streams") == 1, "the stream is counted")
+        wait_until(lambda: self.value(metrics, 'leat_agent_resets_total{reason="relay"}') == 1,
+                   "the visitor who left is counted")
+        for queue in ("undelivered", "unacknowledged"):
+            wait_until(lambda queue=queue: self.value(metrics, f'leat_agent_queue_bytes{{queue="{queue}"}}') == 0,
+                       "nothing waits")
+        self.assertEqual(self.value(metrics, "leat_agent_reconnects_total"), 0)
+        relay.process.kill()
+        relay.process.wait()
+        relay.process.expected_exit = -signal.SIGKILL
+        again = self.start_relay(listen=relay.address, name="relay-again", folder=relay.folder)
+        wait_until(lambda: self.value(metrics, "leat_agent_reconnects_total") == 1, "it came back", SOON * 3)
+        wait_until(lambda: self.value(again.state["admin_listen"], "leat_agents") == 1, "the relay has it")
+
     def test_promtool_finds_no_fault(self):
-        promtool = os.environ.get("LEAT_PROMTOOL")
-        if not promtool:
-            self.skipTest("promtool is not installed")
         relay = self.start_relay()
         agent, agent_metrics = self.start_agent(relay)
         self.assertEqual(self.serves(relay, agent), 200)
         with Client(relay.connect()) as stranger:
             stranger.get("/tunnel/none/")
         for address in (relay.state["admin_listen"], agent_metrics):
-            checked = subprocess.run([promtool, "check", "metrics"], input=self.scrape(address).encode(),
+            checked = subprocess.run(["promtool", "check", "metrics"], input=self.scrape(address).encode(),
                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SOON * 3,
                                      check=False)
             self.assertEqual((checked.returncode, checked.stdout), (0, b""))
         page = (harness.ROOT / "docs/operators.md").read_text()
         rules = self.folder / "rules.yml"
         rules.write_text(re.search(r"```yaml\n(groups:.*?)```", page, re.S).group(1))
-        checked = subprocess.run([promtool, "check", "rules", rules], stdout=subprocess.PIPE,
+        checked = subprocess.run(["promtool", "check", "rules", rules], stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, timeout=SOON * 3, check=False)
         self.assertEqual(checked.returncode, 0, checked.stdout)
 
     def test_prometheus_scrapes_both(self):
-        prometheus = os.environ.get("LEAT_PROMETHEUS")
-        if not prometheus:
-            self.skipTest("prometheus is not installed")
         relay = self.start_relay()
         agent, agent_metrics = self.start_agent(relay)
         self.assertEqual(self.serves(relay, agent), 200)
@@ -303,7 +326,7 @@ class Scraped(Operated):
             f"  - job_name: {job}\n    static_configs: [{{targets: ['{address}']}}]\n"
             for job, address in (("relay", relay.state["admin_listen"]), ("agent", agent_metrics))))
         port = harness.free_port()
-        server = self.start("prometheus", [prometheus, f"--config.file={config}",
+        server = self.start("prometheus", ["prometheus", f"--config.file={config}",
                                            f"--storage.tsdb.path={self.folder}/tsdb",
                                            f"--web.listen-address=127.0.0.1:{port}"])
 

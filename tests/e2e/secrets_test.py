@@ -70,6 +70,24 @@ class Secrets(Operated):
         for key in (KEY, planted["wrong"]):
             with Client(self.plain(relay.state["admin_listen"])) as client:
                 client.get("/api/v1/tokens", f"X-Admin-Key: {key}")
+        def administer(status, method, path, *fields):
+            with Client(self.plain(relay.state["admin_listen"])) as client:
+                client.request(method, "/api/v1/" + path, *fields)
+                message, body = client.response()
+                self.assertEqual(message.status, status)
+                return message, body
+        made = administer(201, "POST", "pair", f"X-Admin-Key: {KEY}")[1]
+        planted["pairing"] = json.loads(made)["token"]
+        opened, made = administer(201, "POST", "session", f"X-Admin-Key: {KEY}")
+        planted["csrf"] = json.loads(made)["token"]
+        cookie = opened.get("set-cookie").split(";")[0]
+        planted["cookie"] = cookie.split("=", 1)[1]
+        session = (f"Cookie: {cookie}", f"X-Csrf-Token: {planted['csrf']}")
+        for method, status in (("GET", 200), ("DELETE", 204), ("DELETE", 404)):
+            administer(status, method, "pair/" + planted["pairing"], *session)
+        administer(403, "GET", "status", session[0], f"X-Csrf-Token: {planted['wrong']}")
+        with Client(relay.connect()) as client:
+            client.get("/api/v1/pair/" + planted["pairing"], *session)
         revoked = run_leat("token", "revoke", "test", "--state-dir", relay.folder)
         self.assertEqual(revoked.returncode, 0)
         self.assertEqual(agent.process.wait(SOON), 3)

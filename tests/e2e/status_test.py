@@ -6,6 +6,7 @@ import pty
 import re
 import signal
 import struct
+import subprocess
 import termios
 import threading
 import time
@@ -120,6 +121,19 @@ class StatusTest(harness.Case):
         wait_until(lambda: " stopped " in screen.text(), "its end")
         self.check(screen)
 
+    def test_a_limit_is_shown(self):
+        plans = self.folder / "plans.yaml"
+        plans.write_text("default: small\nplans:\n  - name: small\n    requests_per_minute: 1\n")
+        self.server = self.relay("--plans", plans, name="limited")
+        self.token = self.server.token()
+        screen, agent, state = self.at_terminal(width=160)
+        tunnel = self.online(screen, agent, state)
+        self.assertEqual([self.get(tunnel, "/")[0].status for _ in range(2)], [200, 429])
+        wait_until(lambda: "the relay says: LEAT_QUOTA_REQUESTS" in screen.text(), "the view tells of it")
+        self.assertRegex(screen.text(), r"it resets in \d+ s")
+        agent.stop()
+        self.check(screen)
+
     def check(self, screen):
         """Nothing is left of it but its last lines."""
         self.assertEqual(screen.problems, [])
@@ -177,6 +191,25 @@ class StatusTest(harness.Case):
                    alive=[agent])
         self.assertNotIn(b"\x1b[", screen.raw.replace(b"\x1b[1m", b"").replace(b"\x1b[0m", b"")
                          .replace(b"\x1b[2m", b""))
+
+
+class Completion(harness.Case):
+    def test_bash_completes(self):
+        script = self.folder / "leat.bash"
+        made = harness.run_leat("completion", "bash")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        script.write_text(made.stdout)
+        subprocess.run(["bash", "-n", script], check=True)
+
+        def completed(*words):
+            run = subprocess.run(
+                ["bash", "--norc", "-c", '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _leat; '
+                 'echo "${COMPREPLY[@]}"', script, *words],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, timeout=SOON)
+            return run.stdout.split()
+        self.assertEqual(completed("leat", "tok"), ["token"])
+        self.assertEqual(completed("leat", "token", "re"), ["revoke"])
+        self.assertEqual(completed("leat", "usage", "--adm"), ["--admin-key-file"])
 
 
 if __name__ == "__main__":
