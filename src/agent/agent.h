@@ -93,7 +93,8 @@ struct Status {
 };
 const char* name(Status::State state);
 
-// Codes after which the agent gives up at once: trying again cannot help, or would harm.
+// Codes after which the agent gives up at once: trying again cannot help, or would harm. Another
+// certificate or version than its own are final only until the relay has been seen, or let it in.
 bool is_final(Code code);
 // Those of them that speak of the credential (exit code 3).
 bool is_credential(Code code);

@@ -28,6 +28,12 @@ Result<control::Credential> credential_of(const Options& options, const PublicKe
   return credential;
 }
 
+// A relay that dies says nothing; one that closes by its own will gives another code.
+net::Backoff::End end_of(Code why) {
+  const bool cut = why == Code::CARRIER_CUT || why == Code::TIMEOUT;
+  return cut ? net::Backoff::End::cut : net::Backoff::End::closed;
+}
+
 }  // namespace
 
 // --- making ---
@@ -164,7 +170,7 @@ void Agent::Impl::on_lost(const Error& why) {
   if (status_.state == State::draining) return stop();
   if (gives_up(why.code)) return give_up(why);
   const Time now = shard_.now();
-  if (welcomed_) backoff_.lived(now - welcomed_at_, now);
+  if (welcomed_) backoff_.lived(now - welcomed_at_, end_of(why.code), now);
   Duration delay = try_the_other(why.code) ? Duration(0) : backoff_.next(now);
   if (relay_drains_) delay = std::max(delay, *relay_drains_);
   status_.last_error = why;
@@ -184,8 +190,10 @@ bool Agent::Impl::try_the_other(Code code) {
 
 // A certificate that is not the one expected is never trusted, but where the relay's has been seen
 // with these very settings, the wrong one is more likely a hotel's than the relay's: the agent
-// waits for another network.
+// waits for another network. A relay of another version where this agent has been let in is being
+// upgraded or rolled back, and may be again.
 bool Agent::Impl::gives_up(Code code) const {
+  if (code == Code::VERSION_MISMATCH) return !ever_welcomed_;
   const bool elsewhere = code == Code::PIN_MISMATCH || code == Code::CERTIFICATE_REFUSED;
   return is_final(code) && !(elsewhere && ever_verified_);
 }

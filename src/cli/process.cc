@@ -68,6 +68,7 @@ int exit_code(Code code) {
     case Code::BAD_CODE:
     case Code::WRONG_IDENTITY:
     case Code::REVOKED:
+    case Code::REPLACED:  // started again, each of the two would end the other
       return kExitRefused;
     default:
       return kExitFailed;

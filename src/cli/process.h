@@ -14,7 +14,7 @@ namespace leat::cli {
 inline constexpr int kExitStopped = 0;  // did what was asked, or was asked to stop
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;    // the command line or the configuration is wrong
-inline constexpr int kExitRefused = 3;  // the credential is
+inline constexpr int kExitRefused = 3;  // the credential is, or another uses the same identity
 
 int exit_code(Code code);
 // Prints the error's text on standard error and gives its exit code.

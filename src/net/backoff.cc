@@ -31,11 +31,12 @@ void Backoff::succeeded() {
   begun_anew_ = false;
 }
 
-void Backoff::lived(Duration time, Time now) {
+void Backoff::lived(Duration time, End end, Time now) {
   if (time >= limits::kBackoffShortUntil) return succeeded();
-  if (since_ == kNever || std::exchange(begun_anew_, true)) return;
-  since_ = now;
-  bound_ = kFirstBound;
+  if (since_ == kNever) return;
+  const bool first = !std::exchange(begun_anew_, true);
+  if (first) bound_ = kFirstBound;
+  if (first || end == End::cut) since_ = now;
 }
 
 }  // namespace leat::net

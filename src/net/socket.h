@@ -1,6 +1,7 @@
 // Sockets: listening, dialling, and owning a descriptor.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -83,10 +84,12 @@ class Backoff {
   Duration next(Time now);
   void succeeded();
   // A try had brought a connection, which has now ended after `time`. One of 5 s or more has shown
-  // that the other side is well: as succeeded(). A shorter one begins the outage anew, with short
-  // waits again but none of 0, and only the first of several: whoever lets everybody in and throws
-  // everybody out is asked as seldom as whoever is away.
-  void lived(Duration time, Time now);
+  // that the other side is well: as succeeded(). A shorter one that was cut begins the outage anew,
+  // so that no wait exceeds two seconds for its first five; after the first of several the bound is
+  // what it was, that there is no hot loop. Of those that the other side has closed only the first
+  // does: whoever lets everybody in and throws everybody out is asked as seldom as whoever is away.
+  enum class End : std::uint8_t { cut, closed };
+  void lived(Duration time, End end, Time now);
 
  private:
   Time since_ = kNever;  // when the outage began

@@ -247,6 +247,13 @@ TEST_F(Life, TheRelaysOwnTroubleIsNotFinal) {
   EXPECT_EQ(relay.sessions.size(), 1u);
 }
 
+TEST_F(Life, AnotherVersionIsFinalAtFirst) {
+  relay.on_hello = [](const auto&) { return Error{Code::VERSION_MISMATCH, "of another age"}; };
+  start(options({ssh()}));
+  expect_fatal(Code::VERSION_MISMATCH);
+  EXPECT_EQ(relay.sessions.size(), 1u);
+}
+
 // --- losing the relay ---
 
 TEST_F(Life, ComesBackAndCutsWhatRan) {
@@ -283,6 +290,21 @@ TEST_F(Life, KeepsTryingWhenAStrangerAnswersWhereTheRelayWas) {
   relay.listen_again(address);
   ASSERT_TRUE(until_state(State::online));
   EXPECT_EQ(stranger.welcomed(), 0u);
+}
+
+TEST_F(Life, KeepsTryingWhenTheRelayIsRolledBackAndUpgradedAgain) {
+  online({ssh()});
+  const auto accept = std::exchange(relay.on_hello, [](const auto&) {
+    return Error{Code::VERSION_MISMATCH, "of another age"};
+  });
+  relay.session().cut();
+  ASSERT_TRUE(until([&] {
+    const auto& error = agent->status().last_error;
+    return error && error->code == Code::VERSION_MISMATCH;
+  }));
+  EXPECT_FALSE(fatal);
+  relay.on_hello = accept;
+  EXPECT_TRUE(until_state(State::online));
 }
 
 TEST_F(Life, WhatTheRelayTakesAwayLaterIsAskedForAgain) {

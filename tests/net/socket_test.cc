@@ -313,7 +313,7 @@ TEST(Backoff, AShortConnectionAfterALongOutageIsFollowedByShortWaits) {
   for (int i = 0; i < 20; ++i) backoff.next(now + i * 5s);
   now += 100s;
   ASSERT_GT(longest_of(backoff, now), 14s) << "a long outage";
-  backoff.lived(300ms, now);
+  backoff.lived(300ms, Backoff::End::cut, now);
   EXPECT_GT(longest_of(backoff, now), Duration(0)) << "not at once";
   EXPECT_LE(longest_of(backoff, now), 250ms);
   // The outage is young again: no wait above two seconds until it is five seconds old.
@@ -328,16 +328,37 @@ TEST(Backoff, WhoeverThrowsEverybodyOutIsNotHammered) {
   int tries = 0;
   for (const Time end = now + 600s; now < end; ++tries) {
     now += backoff.next(now) + 1s;  // each connection lives for a second
-    backoff.lived(1s, now);
+    backoff.lived(1s, Backoff::End::closed, now);
   }
   EXPECT_LT(tries, 120) << "in ten minutes";
-  backoff.lived(5s, now);
+  backoff.lived(5s, Backoff::End::closed, now);
   EXPECT_EQ(backoff.next(now), Duration(0)) << "one that lasted earns a try at once";
+}
+
+TEST(Backoff, WhoeverIsKilledAgainAndAgainIsFoundWithinTwoSecondsEachTime) {
+  Backoff backoff;
+  Time now{1h};
+  int tries = 0;
+  for (const Time end = now + 600s; now < end; ++tries) {
+    if (tries > 0) {
+      EXPECT_GT(longest_of(backoff, now), Duration(0)) << "not at once again and again";
+    }
+    EXPECT_LE(longest_of(backoff, now + 4999ms), 2s);
+    EXPECT_LE(longest_of(backoff, now), 2s);
+    now += backoff.next(now) + 100ms;  // each connection lives so long
+    backoff.lived(100ms, Backoff::End::cut, now);
+  }
+  EXPECT_GT(longest_of(backoff, now), 1900ms) << "it has grown";
+  EXPECT_LT(tries, 700) << "in ten minutes: about one in 1.1 s";
+  // What stays away is asked seldom all the same.
+  backoff.next(now);
+  backoff.next(now + 6s);
+  EXPECT_GT(longest_of(backoff, now + 20s), 5s);
 }
 
 TEST(Backoff, AShortFirstConnectionIsTriedAgainAtOnce) {
   Backoff backoff;
-  backoff.lived(10ms, Time{1h});
+  backoff.lived(10ms, Backoff::End::cut, Time{1h});
   EXPECT_EQ(backoff.next(Time{1h}), Duration(0));
   EXPECT_LE(backoff.next(Time{1h}), 250ms);
 }
