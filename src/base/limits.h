@@ -1,5 +1,6 @@
-// Every limit in one place. Sizes are bytes unless the name says otherwise; docs/flow_control.md
-// tells what each buffer pauses when it is full and what resumes it.
+// The limits that the protocol has, that more than one file goes by or that an operator meets; what
+// one file alone goes by is a constant of it. Sizes are bytes unless the name says otherwise;
+// docs/flow_control.md tells what each buffer pauses when it is full and what resumes it.
 #pragma once
 
 #include <chrono>
@@ -25,7 +26,6 @@ inline constexpr auto kLinkPingInterval = 2s;           // when nothing else was
 inline constexpr auto kLinkDead = 6s;                   // no byte for so long: the carrier is gone
 inline constexpr auto kLinkStuck = 30s;                 // … or no ack of what was sent
 inline constexpr auto kLinkHandshake = 10s;             // challenge to opened
-inline constexpr auto kLinkGrace = 60s;                 // a session waits so long for a carrier
 
 // --- Multiplexer (docs/protocol.md §1) ---
 inline constexpr std::uint32_t kInitialWindow = 256 * KiB;  // yamux: implicit, both directions

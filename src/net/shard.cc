@@ -140,7 +140,6 @@ void Shard::post(std::function<void()> work) {
   });
 }
 
-asio::io_context& Shard::context() { return *impl_->context; }
 Time Shard::now() const { return impl_->now; }
 RingPool& Shard::rings() { return impl_->rings; }
 

@@ -21,10 +21,6 @@
 #include "base/limits.h"
 #include "base/time.h"
 
-namespace asio {
-class io_context;
-}
-
 namespace leat::net {
 
 class RingPool;
@@ -115,7 +111,6 @@ class Shard {
   void run();
   void stop();                            // from any thread
   void post(std::function<void()> work);  // from any thread
-  asio::io_context& context();
 
   Time now() const;  // of the current batch; steady
 
