@@ -18,7 +18,7 @@ import time
 import harness
 import qr
 from harness import LEAT, MiB, SOON, read_json, run_leat, scaled, wait_until
-from meddler import DOWN, Meddler, frame, memory_of
+from meddler import DOWN, UP, Meddler, frame, memory_of
 from sealed import SealedCase, by_way_of, curl, fields_of
 from wire import Cut, Data, Origin, Reader, answer, body_pieces, chunk
 
@@ -346,6 +346,16 @@ class SealedTest(SealedCase):
             self.assertEqual(json.loads(curl(device.port, f"/{way}").stdout)["target"], f"/{way}")
         self.assertEqual(attic.requests, [])
 
+    def test_a_link_is_good_for_ten_minutes(self):
+        self.publish()
+        for arguments, minutes in (((), 10), (("--minutes", "1"), 1)):
+            before = int(time.time())
+            link = self.link(*arguments)
+            after = int(time.time()) + 1
+            ends = next(value for number, _, value in fields_of(unbase64(link.split("#leat1=")[1])) if number == 7)
+            self.assertIn(ends - 60 * minutes, range(before, after + 1))
+            self.assertEqual(read_json(self.tunnel.folder / "devices.json")["pairings"][-1]["ends"], ends)
+
     def test_five_tries_one_use_and_a_time(self):
         self.publish()
         link = self.link("--minutes", "1")
@@ -565,6 +575,37 @@ class SealedTest(SealedCase):
         self.assertEqual(curl(paired.port).returncode, 0)
         self.assertTrue(address)
 
+    def ways(self):
+        """Of the sessions that the agent has begun."""
+        entries = [json.loads(line) for line in self.tunnel.process.log().splitlines() if line.startswith("{")]
+        return [entry["way"] for entry in entries if entry.get("event") == "sealed.session"]
+
+    def test_of_two_ways_the_one_that_is_told_is_gone(self):
+        self.publish(echo, "--direct", "127.0.0.1:0")
+        link = self.link()
+        told = []
+        for name, agent in (("pairs", link), ("again", "den"), ("once-more", "den")):
+            device = self.connect(agent, "--way", "any", name=name)
+            self.assertEqual(curl(device.port).returncode, 0)
+            told.append(device.way)
+            device.stop()
+            self.assertEqual(self.ways(), told)
+        self.assertLessEqual(set(told), {"direct", "relay"})
+
+    def test_a_way_that_accepts_and_says_nothing_keeps_nobody_out(self):
+        self.publish()
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(SOON)
+            address = "127.0.0.1:%d" % silent.getsockname()[1]
+            for name, agent in (("pairs", self.link()), ("again", "den")):
+                device = self.connect(agent, "--way", "any", "--direct", address, name=name)
+                self.assertEqual(device.way, "relay")
+                tried, _ = silent.accept()
+                tried.close()
+                self.assertEqual(curl(device.port).returncode, 0)
+                device.stop()
+            self.assertEqual(self.ways(), ["relay", "relay"])
+
     def test_what_is_sent_first_does_not_wait_for_the_session_to_be_opened(self):
         reached = threading.Event()
 
@@ -586,6 +627,25 @@ class SealedTest(SealedCase):
         meddler.attack = hold_all_but_the_reply
         device = self.connect("den", name="eager", wait=False)
         self.assertEqual(curl(device.port).returncode, 0)
+
+    def test_padding_of_either_side_fills_every_record_up(self):
+        self.origin = Origin(self, echo)
+        for padded in ("agent", "device"):
+            option = lambda side: ("--padding",) * (side == padded)
+            self.home(("http", self.origin.address, "den"), options=option("agent"), name=f"agent-{padded}",
+                      relay=self.relay("--plain-listen", "127.0.0.1:0", name=f"relay-{padded}"))
+            meddler = Meddler(self, self.server.plain(), lambda passage, direction, index, unit: [unit])
+            device = self.connect(by_way_of(self.link(), "ws://" + meddler.address), *option("device"),
+                                  name=f"device-{padded}", state=f"device-{padded}")
+            for path in ("/", "/" + "x" * 700):
+                self.assertEqual(json.loads(curl(device.port, path).stdout)["target"], path)
+            device.stop()
+            passage = meddler.passages[-1]
+            for side, direction in (("device", UP), ("agent", DOWN)):
+                _, *records = [len(unit) for unit in passage.seen[direction]]
+                self.assertGreater(len(records), 3)
+                least = min(records)
+                self.assertTrue(least >= 277 if side == padded else least < 100, f"{side}, {padded}: {records}")
 
     def test_by_way_of_a_proxy(self):
         self.publish()
