@@ -9,6 +9,7 @@ has a deadline.
 import base64
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -64,12 +65,22 @@ def wait_until(condition, what, seconds=SOON, alive=()):
         pause = min(pause * 1.5, 0.02)
 
 
+_ports = []  # locks, until this process ends
+
+
 def free_port():
-    """A port below the ephemeral range, so that no connection of this machine takes it meanwhile."""
+    """A port below the ephemeral range, so that no connection of this machine takes it meanwhile; nor does another
+    program of tests, as each holds a lock on those that it was given."""
+    folder = pathlib.Path(tempfile.gettempdir(), f"leat-e2e-ports-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
     for _ in range(200):
         port = random.randrange(10000, 30000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        with contextlib.ExitStack() as given, contextlib.suppress(OSError):
+            lock = given.enter_context(open(folder / str(port), "w", encoding="ascii"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+            _ports.append(given.pop_all())
             return port
     raise AssertionError("no free port")
 
@@ -289,4 +300,6 @@ class Case(unittest.TestCase):
 def main():
     if not os.access(LEAT, os.X_OK):
         sys.exit(f"no binary at {LEAT}; set LEAT_BINARY")
-    unittest.main(verbosity=2)
+    result = unittest.main(verbosity=2, exit=False).result
+    # 77: SKIP_RETURN_CODE, so that ctest reports the program as one that did not run (scripts/lib/skipped.py).
+    sys.exit(1 if not result.wasSuccessful() else 77 if result.skipped else 0)
