@@ -14,13 +14,20 @@ class DemoTest(harness.Case):
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=seconds * harness.PATIENCE, check=False)
 
+    def tokens(self, output):
+        """One to a line behind the time it came and the time since the last, in ms."""
+        return [(float(since), word) for since, word in
+                re.findall(r"^ *[\d.]+ ms +\+([\d.]+) ms +(\S+)$", output, re.M)]
+
     def words(self, output):
-        """The tokens, one to a line behind the time they came and the time since the last."""
-        return re.findall(r"^ *[\d.]+ ms +\+[\d.]+ ms +(\S+)$", output, re.M)
+        return [word for _, word in self.tokens(output)]
 
     def test_once(self):
         result = self.demo("--tokens", "20")
         self.assertEqual(result.returncode, 0, result.stdout)
+        # One by one: 20 a second, and a busy machine may be late with some.
+        paced = sum(since >= 25 for since, _ in self.tokens(result.stdout)[1:])
+        self.assertGreaterEqual(paced, 13, result.stdout)
         self.assertEqual(self.words(result.stdout)[:5], ["A", "leat", "is", "a", "channel"])
         self.assertEqual(len(self.words(result.stdout)), 20)
         self.assertRegex(result.stdout, r"https://\S+/tunnel/\w+")

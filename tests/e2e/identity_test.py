@@ -93,7 +93,8 @@ class Join(harness.Case):
         good = state and state["pid"] == process.pid and state["state"] == "online"
         return state if good else None
 
-    def test_at_a_terminal_the_relay_prints_a_code_and_a_qr_code(self):
+    def relay_at_a_terminal(self):
+        """What it shows."""
         master, slave = pty.openpty()
         shown = []
 
@@ -108,10 +109,28 @@ class Join(harness.Case):
         text = lambda: b"".join(shown).decode(errors="ignore")
         wait_until(lambda: "leat join https://" in text() and qr.is_whole(text()),
                    "an invitation for people and for cameras", alive=[relay])
-        text = text()
+        return text()
+
+    def test_at_a_terminal_the_relay_prints_a_code_and_a_qr_code(self):
+        text = self.relay_at_a_terminal()
         self.assertEqual(qr.read(text), self.url(text))
-        self.assertRegex(text, "LEAT_TOKEN=leat_")
         self.assertEqual(self.join(self.url(text)).returncode, 0)
+
+    def test_the_command_that_the_relay_prints_works_as_it_stands(self):
+        printed = re.search(r"^ *(LEAT_TOKEN=leat_\S+ leat http 11434 .+?)\r?$", self.relay_at_a_terminal(), re.M)
+        port = self.origin().address.rpartition(":")[2]
+        command = printed.group(1).replace(" 11434 ", f" {port} ", 1)
+        binary = self.folder / "bin"
+        binary.mkdir()
+        (binary / "leat").symlink_to(os.path.realpath(LEAT))
+        folder = self.folder / "agent"
+        agent = self.start("agent", ["sh", "-c", f"exec env {command}"],
+                           env={"PATH": f"{binary}:{os.environ['PATH']}", "LEAT_STATE_DIR": str(folder)})
+        state = wait_until(lambda: self.online(folder, agent), "the agent serves", alive=[agent])
+        answered = subprocess.run(["curl", "--silent", "--insecure", state["tunnels"][0]["urls"][0]],
+                                  stdout=subprocess.PIPE, check=True, timeout=SOON)
+        self.assertEqual(answered.stdout, b"hello")
+        agent.stop()
 
     def test_elsewhere_the_first_token_is_in_a_file(self):
         relay = self.relay()
