@@ -92,7 +92,7 @@ class HolLink(Hol):
         out = [case("cubic", 8, 60, again=("leat",)), case("bbr", 8, 60, one, again=ours)]
         out += [case(cc, 8, seconds, names, " 20 ms each way", again, delay_ms=20)
                 for cc, seconds, names, again in (("cubic", 60, far, ("leat",)), ("bbr", 20, few, ()))]
-        out += [case(cc, 8, 20, (*ours, "yamux"), " 20 ms each way 1 % loss", again, delay_ms=20, loss=0.01)
+        out += [case(cc, 8, 60, (*ours, "yamux"), " 20 ms each way 1 % loss", again, delay_ms=20, loss=0.01)
                 for cc, again in (("cubic", ()), ("bbr", ours))]
         return out + [case(cc, bulk, 10, names) for cc, names in (("cubic", few), ("bbr", ours))
                       for bulk in (0, 1, 64)]
@@ -105,7 +105,7 @@ class Heads(Benchmark):
              "the first byte of the head to the last of the answer. `floor` has a connection of its own beside one "
              "upload.")
     left_out = "Left out: all but leat's HTTP door; the peers have none, and hol shows what waits behind their bulk."
-    seconds, warmup, repeats = 20, 5, 1
+    seconds, warmup, repeats = 60, 5, 1
     contestants = ("floor", "leat-http")
     columns = ("link_percent", "took_ms.p50", "took_ms.p99")
 
