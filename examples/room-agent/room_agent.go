@@ -19,36 +19,20 @@ import (
 
 // The binary messages of a WebSocket as a stream of bytes.
 type carrier struct {
+	io.Reader
 	*websocket.Conn
-	message io.Reader
 }
 
-func (c *carrier) Read(p []byte) (n int, err error) {
-	for n == 0 && err == nil {
-		if c.message == nil {
-			_, c.message, err = c.NextReader()
-		} else if n, err = c.message.Read(p); err == io.EOF {
-			c.message, err = nil, nil
-		}
-	}
-	return n, err
-}
-
-func (c *carrier) Write(p []byte) (int, error) {
+func (c carrier) Write(p []byte) (int, error) {
 	return len(p), c.WriteMessage(websocket.BinaryMessage, p)
 }
 
 func visit(stream net.Conn, service string) {
 	defer stream.Close()
-	local, err := net.Dial("tcp", service)
-	if err != nil {
-		return
+	if local, err := net.Dial("tcp", service); err == nil {
+		go func() { defer local.Close(); io.Copy(local, stream) }()
+		io.Copy(stream, local)
 	}
-	go func() {
-		defer local.Close()
-		io.Copy(local, stream)
-	}()
-	io.Copy(stream, local)
 }
 
 func serve(relay, room, service string) error {
@@ -57,11 +41,11 @@ func serve(relay, room, service string) error {
 	if err != nil {
 		return err
 	}
-	session, err := yamux.Client(&carrier{Conn: conn}, nil)
+	defer conn.Close()
+	session, err := yamux.Client(carrier{websocket.JoinMessages(conn, ""), conn}, nil)
 	if err != nil {
 		return err
 	}
-	defer session.Close()
 	log.Print("serving ", room)
 	for {
 		stream, err := session.Accept()
