@@ -115,4 +115,13 @@ std::size_t Context::place_of(const std::string& tunnel, control::TunnelKind kin
   return common.directory.instead(tunnel, kind, index).value_or(index);
 }
 
+// Whoever holds connections open by the thousand leaves descriptors for other visitors, those of
+// one kind for the other, and all of them for agents.
+bool Context::crowded(const Crowd& kind, const std::string& network) const {
+  const std::size_t all = options.descriptors;
+  const Crowd &spliced = common.spliced, &http = common.http;
+  return kind.size() >= all - all / 4 || spliced.size() + http.size() >= all - all / 8 ||
+         spliced.of(network) + http.of(network) >= all / 2;
+}
+
 }  // namespace leat::relay

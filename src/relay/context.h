@@ -26,6 +26,7 @@
 #include "relay/credentials.h"
 #include "relay/crowd.h"
 #include "relay/directory.h"
+#include "relay/head_room.h"
 #include "relay/journal.h"
 #include "relay/metrics.h"
 #include "relay/names.h"
@@ -112,9 +113,12 @@ struct Common {
   Names names;
   // Waiting are the connections that have not yet shown what they want, from accept to the first
   // head or the accepted Hello: at most limits::kHandshakes of them with TLS, and, with and
-  // without, at most limits::kHandshakesOfAddress from one address (threat 15).
+  // without, at most limits::kHandshakesOfAddress from one address (threat 15). A later head that
+  // has come in part waits like the first.
   Crowd waiting, plain_waiting;
-  Crowd spliced;  // connections of tcp and tls tunnels, which stay as long as they like
+  Crowd spliced;  // connections of tcp and tls tunnels, which stay as long as they like …
+  Crowd http;     // … and those of visitors who speak HTTP, or began with it
+  HeadRooms head_rooms;
   // Sessions of each token: at most limits::kTokenSessions. "0": of agents without one.
   Crowd token_sessions;
   WritePaces write_paces;
@@ -180,6 +184,10 @@ struct Context {
   // The shard that a visitor of the tunnel is to go to; where nobody serves it, this one. `hops`:
   // so often has it been sent on; where it came to it stays, if there is an agent that answers.
   std::size_t place_of(const std::string& tunnel, control::TunnelKind kind, std::size_t hops) const;
+
+  // Whether there are as many visitors as there may be, of that kind or from that network; "" is
+  // none that is counted for itself.
+  bool crowded(const Crowd& kind, const std::string& network) const;
 
   mux::MemoryShare memory;
 

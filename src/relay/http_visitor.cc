@@ -8,10 +8,12 @@
 #include "base/calendar.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "net/socket_address.h"
 #include "relay/admin.h"
 #include "relay/dashboard.h"
 #include "relay/event_stream.h"
 #include "relay/forward.h"
+#include "relay/knock.h"
 #include "relay/metrics.h"
 
 namespace leat::relay {
@@ -52,6 +54,7 @@ HttpVisitor::HttpVisitor(Context& context, std::unique_ptr<net::Transport> trans
       transport_(std::move(transport)),
       timer_(context.shard, [this] { on_timer(); }),
       waiting_(std::move(waiting)),
+      head_room_(context.common.head_rooms),
       tunnels_(tunnels) {
   transport_->set_owner(this);
 }
@@ -62,6 +65,17 @@ HttpVisitor::~HttpVisitor() {
 }
 
 void HttpVisitor::start() {
+  if (tunnels_) {
+    const std::string peer = transport_->peer_host();
+    // A proxy that ends connections for many has theirs in its own name.
+    const bool proxy = contains(context_.options.trusted_proxies, peer);
+    const std::string network = proxy ? std::string() : net::network_of(peer);
+    if (context_.crowded(context_.common.http, network)) {
+      log::info("visitor refused", {{"visitor", transport_->peer()}, {"why", "too many of them"}});
+      return end(true);
+    }
+    presence_.emplace(context_.common.http, network);
+  }
   timer_.arm_in(limits::kHeadTimeout);
   context_.shard.defer(*this);
 }
@@ -143,6 +157,7 @@ void HttpVisitor::read_heads() {
     switch (reader_.read_head(*transport_)) {
       case net::HttpReader::Head::more:
         if (!begun && reader_.head().held() > 0) timer_.arm_in(limits::kHeadTimeout);
+        if (!wait_for_head()) end(true);  // as if it had been refused at the door
         return;
       case net::HttpReader::Head::bad:
         return refuse_head(head_error(reader_.head().error()));
@@ -165,8 +180,23 @@ void HttpVisitor::read_heads() {
   }
 }
 
+// A head of which a part has come waits like the first one, whichever it is of the connection's,
+// and takes room. False: there is none.
+bool HttpVisitor::wait_for_head() {
+  const std::size_t held = reader_.head().held();
+  if (held == 0) return true;
+  const Knock::Door door = transport_->secure() ? Knock::Door::tls : Knock::Door::plain;
+  const bool waits =
+      !tunnels_ || waiting_ || Knock::wait_again(context_, waiting_, transport_->peer_host(), door);
+  if (waits && head_room_.hold(held)) return true;
+  log::debug("head refused", {{"visitor", transport_->peer()},
+                              {"why", waits ? "no room for it" : "too many that wait"}});
+  return false;
+}
+
 void HttpVisitor::handle(http::Request request) {
   waiting_.reset();
+  head_room_.release();
   cors_fields_.clear();
   request_id_ = request_id_of(request);
   head_request_ = request.method == "HEAD";
@@ -247,7 +277,7 @@ void HttpVisitor::depart() {
   auto [shard, request] = *std::exchange(moving_, std::nullopt);
   const auto passage = std::make_shared<Passage>(
       Passage{std::move(transport_), std::move(request), reader_.release_held(), tunnels_,
-              hops_ + 1, counted_, Counted(context_.common.travelling)});
+              hops_ + 1, counted_, std::move(presence_), Counted(context_.common.travelling)});
   context_.common.post(shard, [passage](Context& there) { arrive(there, std::move(*passage)); });
   context_.http_visitors.release(*this);
 }
@@ -259,6 +289,7 @@ void HttpVisitor::arrive(Context& context, Passage passage) {
   visitor.reader_.hold(std::move(passage.held));
   visitor.hops_ = passage.hops;
   visitor.counted_ = passage.counted;
+  if (passage.presence) visitor.presence_.emplace(std::move(*passage.presence));
   visitor.moving_.emplace(context.index, std::move(passage.request));
   // Until the transport has been told whether it can be written to; a full one is told nothing.
   visitor.state_ = State::arriving;

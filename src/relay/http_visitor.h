@@ -63,6 +63,7 @@ class HttpVisitor final : private net::TransportOwner,
     bool tunnels;
     std::size_t hops;
     bool counted;
+    std::optional<Counted> presence;
     Counted travelling;
   };
   static void arrive(Context& context, Passage passage);
@@ -72,6 +73,7 @@ class HttpVisitor final : private net::TransportOwner,
 
   void watch();
   void read_heads();
+  bool wait_for_head();
   void handle(http::Request request);
   bool is_room(const std::string& tunnel) const;
   std::size_t place_of(const std::string& tunnel, control::TunnelKind kind) const;
@@ -104,7 +106,9 @@ class HttpVisitor final : private net::TransportOwner,
   std::unique_ptr<HttpExchange> exchange_;
   std::optional<Visit> visit_;  // from the request to the end of its exchange
   net::Timer timer_;
-  std::optional<Counted> waiting_;  // until the first head
+  std::optional<Counted> waiting_;   // until the first head, or while a later one is not whole
+  std::optional<Counted> presence_;  // among those of the relay who speak HTTP
+  HeadRoom head_room_;
   State state_ = State::head;
   bool tunnels_;
   std::size_t hops_ = 0;  // of the current request, from shard to shard

@@ -115,7 +115,7 @@ void HttpVisitor::become_sealed(http::Request request, const std::string& tunnel
   state_ = State::over;
   timer_.disarm();
   SealedVisitor::start(context_, std::move(transport_), reader_.release_held(), *agent, *stream,
-                       tunnel, request_id_, account_);
+                       tunnel, request_id_, account_, std::move(presence_));
   context_.http_visitors.release(*this);
 }
 

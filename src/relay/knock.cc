@@ -16,7 +16,8 @@
 namespace leat::relay {
 
 // False: the address has as many that wait as one may.
-bool Knock::counted(Context& context, Guest& guest, const std::string& address, Door door) {
+bool Knock::counted(Context& context, std::optional<Counted>& waiting, const std::string& address,
+                    Door door) {
   if (door == Door::tcp) return true;  // it has nothing to say first
   const bool tls = door == Door::tls;
   // A proxy that ends TLS for many has their requests in its own name.
@@ -24,8 +25,14 @@ bool Knock::counted(Context& context, Guest& guest, const std::string& address, 
   Crowd& crowd = tls ? context.common.waiting : context.common.plain_waiting;
   const std::string key = net::network_of(address);
   if (crowd.of(key) >= limits::kHandshakesOfAddress) return false;
-  guest.waiting.emplace(crowd, key);
+  waiting.emplace(crowd, key);
   return true;
+}
+
+bool Knock::wait_again(Context& context, std::optional<Counted>& waiting,
+                       const std::string& address, Door door) {
+  const bool full = context.common.waiting.size() >= limits::kHandshakes;
+  return !(door == Door::tls && full) && counted(context, waiting, address, door);
 }
 
 void Knock::start(Context& context, net::Fd socket, Door door, OnOpen on_open) {
@@ -36,7 +43,7 @@ void Knock::start(Context& context, net::Fd socket, Door door, OnOpen on_open) {
   const bool header = contains(context.options.proxy_protocol, peer);
   guest.socket = std::move(socket);
   if (tls) guest.waiting.emplace(context.common.waiting);  // of a proxy that has to say for whom
-  if (!header && !counted(context, guest, peer, door)) return;
+  if (!header && !counted(context, guest.waiting, peer, door)) return;
   if (!header && !tls) return on_open(std::move(guest));
   guest.deadline = context.shard.now() + limits::kHandshakeTimeout;
   Knock& knock = context.knocks.add(std::unique_ptr<Knock>(
@@ -100,7 +107,8 @@ Knock::Look Knock::look_at_header(Bytes received) {
   guest_.visitor = header.source;
   header_ = false;
   wanted_ = 1;
-  if (header.source && !counted(context_, guest_, header.source->host, door_)) return Look::bad;
+  if (header.source && !counted(context_, guest_.waiting, header.source->host, door_))
+    return Look::bad;
   return Look::done;
 }
 

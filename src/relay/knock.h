@@ -36,6 +36,10 @@ class Knock final : private net::Watched {
   // Whether connections from there begin with a PROXY header is the configuration's to say. on_open
   // is called at most once, perhaps from here.
   static void start(Context& context, net::Fd socket, Door door, OnOpen on_open);
+  // One that was let in has begun to say something more, and waits again. False: as many wait as
+  // may.
+  static bool wait_again(Context& context, std::optional<Counted>& waiting,
+                         const std::string& address, Door door);
   ~Knock() override;
 
  private:
@@ -43,7 +47,8 @@ class Knock final : private net::Watched {
 
   Knock(Context& context, Guest guest, bool header, Door door, OnOpen on_open);
 
-  static bool counted(Context& context, Guest& guest, const std::string& address, Door door);
+  static bool counted(Context& context, std::optional<Counted>& waiting, const std::string& address,
+                      Door door);
 
   void on_ready() override;
   Look look();

@@ -19,7 +19,7 @@ constexpr std::uint16_t kTryAgainLater = 1013;  // IANA's registry of close code
 void SealedVisitor::start(Context& context, std::unique_ptr<net::Transport> transport,
                           std::string surplus, AgentSession& agent, mux::StreamHandle stream,
                           const std::string& tunnel, const std::string& request_id,
-                          std::shared_ptr<Account> account) {
+                          std::shared_ptr<Account> account, std::optional<Counted> presence) {
   proto::OpenStream preamble;
   preamble.set_tunnel(tunnel);
   preamble.set_kind(proto::KIND_SEALED);
@@ -43,19 +43,20 @@ void SealedVisitor::start(Context& context, std::unique_ptr<net::Transport> tran
                                     std::move(surplus), http::ws::kInternalError);
   SealedVisitor& visitor = context.sealed_visitors.add(std::unique_ptr<SealedVisitor>(
       new SealedVisitor(context, agent.driver(), stream, std::move(websocket), std::move(text),
-                        tunnel, std::move(account), about)));
+                        tunnel, std::move(account), std::move(presence), about)));
   visitor.splice_.start_sending(visitor);
 }
 
 SealedVisitor::SealedVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
                              std::unique_ptr<net::Transport> websocket, std::string preamble,
                              std::string tunnel, std::shared_ptr<Account> account,
-                             const Visit::About& about)
+                             std::optional<Counted> presence, const Visit::About& about)
     : context_(context),
       reply_(limits::kOpenStreamMessage),
       reply_timer_(context.shard, [this] { refuse(Code::AGENT_LOST); }),
       tunnel_(std::move(tunnel)),
       peer_(websocket->peer()),
+      presence_(std::move(presence)),
       visit_(context, about),
       meter_(context.accounting, context.held_back, std::move(account), context.metrics.sealed,
              [this] { on_meter(); }),

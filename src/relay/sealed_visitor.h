@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "control/wire.h"
@@ -24,18 +25,19 @@ inline constexpr char kSealedSubprotocol[] = "leat-sealed.1";
 class SealedVisitor final : private net::Splice::Owner, private mux::Sink {
  public:
   // The upgrade has been answered; `surplus` came behind the request. `account` has begun the
-  // stream.
+  // stream; `presence`: among the visitors who came by HTTP.
   static void start(Context& context, std::unique_ptr<net::Transport> transport,
                     std::string surplus, AgentSession& agent, mux::StreamHandle stream,
                     const std::string& tunnel, const std::string& request_id,
-                    std::shared_ptr<Account> account);
+                    std::shared_ptr<Account> account, std::optional<Counted> presence);
   // Cuts it if it visits this tunnel.
   void revoke(const std::string& tunnel);
 
  private:
   SealedVisitor(Context& context, net::SessionDriver& driver, mux::StreamHandle stream,
                 std::unique_ptr<net::Transport> websocket, std::string preamble, std::string tunnel,
-                std::shared_ptr<Account> account, const Visit::About& about);
+                std::shared_ptr<Account> account, std::optional<Counted> presence,
+                const Visit::About& about);
 
   std::size_t deliver(Bytes data) override;
   void end() override;
@@ -50,6 +52,7 @@ class SealedVisitor final : private net::Splice::Owner, private mux::Sink {
   control::MessageReader reply_;
   net::Timer reply_timer_;  // until the agent's OpenReply
   const std::string tunnel_, peer_;
+  const std::optional<Counted> presence_;
   Visit visit_;
   StreamMeter meter_;  // outlives the splice
   net::Splice splice_;

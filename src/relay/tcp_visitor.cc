@@ -6,23 +6,12 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "control/convert.h"
+#include "net/socket_address.h"
 #include "net/tls.h"
 #include "proto/control.pb.h"
 #include "relay/agent_session.h"
 
 namespace leat::relay {
-
-namespace {
-
-// Whoever holds connections open by the thousand leaves descriptors for other visitors, and all of
-// them leave some for agents and HTTP.
-bool crowded(const Context& context, const std::string& address) {
-  const std::size_t all = context.options.descriptors;
-  const Crowd& spliced = context.common.spliced;
-  return spliced.size() >= all - all / 4 || spliced.of(address) >= all / 2;
-}
-
-}  // namespace
 
 void TcpVisitor::start(Context& context, Knock::Guest guest, const std::string& tunnel,
                        control::TunnelKind kind, std::size_t hops) {
@@ -41,7 +30,7 @@ void TcpVisitor::begin(Context& context, Knock::Guest guest, const std::string& 
       net::make_plain_transport(context.shard, guest.socket.release());
   if (!transport) return;
   if (guest.visitor) transport->speak_for(*guest.visitor);
-  if (crowded(context, transport->peer_host())) {
+  if (context.crowded(context.common.spliced, net::network_of(transport->peer_host()))) {
     log::info("tcp visitor refused",
               {{"tunnel", tunnel}, {"visitor", transport->peer()}, {"why", "too many of them"}});
     transport->abort();
@@ -100,7 +89,7 @@ TcpVisitor::TcpVisitor(Context& context, net::SessionDriver& driver, mux::Stream
                    [this] { refuse(Code::AGENT_LOST, "the agent did not reply in time"); }),
       tunnel_(std::move(tunnel)),
       peer_(transport->peer()),
-      counted_(std::in_place, context.common.spliced, transport->peer_host()),
+      counted_(std::in_place, context.common.spliced, net::network_of(transport->peer_host())),
       visit_(context, about),
       meter_(context.accounting, context.held_back, std::move(account), context.metrics.of(kind),
              [this] { on_meter(); }),

@@ -108,14 +108,27 @@ TEST_F(Attack, AGhostGivesBackItsPortsAndNamesAtOnce) {
 }
 
 class Crowd : public World {
-  void configure(Options& options) override { options.descriptors = 8; }
+ protected:
+  void configure(Options& options) override {
+    options.descriptors = 8;
+    options.trusted_proxies = {Cidr::parse("127.0.0.9/32").value()};
+  }
+  // True: it was served, and stays.
+  bool come(std::unique_ptr<Visitor> guest) {
+    guest->get("/tunnel/web/");
+    EXPECT_TRUE(until([&] { return guest->has("hello") || guest->over(); }));
+    const bool served = guest->has("hello");
+    if (served) stay.push_back(std::move(guest));
+    return served;
+  }
+
+  std::vector<std::unique_ptr<Visitor>> stay;
 };
 
 // Threat 15, at a tunnel's port: who holds many connections open has half of the descriptors at
 // most, and all of them three quarters.
 TEST_F(Crowd, OneAddressLeavesSomeForOthers) {
   const auto agent = online({http(), tcp("raw", ports.low)});
-  std::vector<std::unique_ptr<Visitor>> stay;
   for (int i = 0; i < 4; ++i) stay.push_back(tcp_visitor(ports.low));
   ASSERT_TRUE(until([&] { return agent->streams.size() == 4; }));
   const auto fifth = tcp_visitor(ports.low);
@@ -125,6 +138,41 @@ TEST_F(Crowd, OneAddressLeavesSomeForOthers) {
   ASSERT_TRUE(until([&] { return stay[3]->over(); }));
   const auto sixth = tcp_visitor(ports.low);
   EXPECT_TRUE(until([&] { return agent->streams.size() == 5; }));
+}
+
+// The same at the doors of HTTP, where a connection may rest between two requests. It is one of
+// them, whichever shard it has come to.
+TEST_F(Crowd, WhoRestsBetweenRequestsLeavesSomeForOthersAndForAgents) {
+  const auto agent = online({http(), tcp("raw", ports.low)});
+  answer_all(*agent, kHello);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(come(plain_visitor("127.0.0.1")));
+  EXPECT_TRUE(come(visitor()));
+  EXPECT_FALSE(come(plain_visitor("127.0.0.1")));
+  EXPECT_FALSE(come(visitor()));
+  const auto raw = tcp_visitor(ports.low);
+  EXPECT_TRUE(until([&] { return raw->over(); })) << "it has its half, of one kind or of both";
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(come(visitor(0, "127.0.0.2")));
+  EXPECT_FALSE(come(plain_visitor("127.0.0.3")));
+  EXPECT_FALSE(come(plain_visitor("127.0.0.9"))) << "all of them have three quarters";
+  const auto late = other_agent("late", {http("other")});
+  EXPECT_TRUE(until([&] { return late->settled(); }));
+  for (const auto& one : stay) {
+    one->forget().get("/tunnel/web/");
+    EXPECT_TRUE(until([&] { return one->has("hello"); })) << "who is in stays in";
+  }
+  stay.erase(stay.begin());
+  bool served = false;
+  for (int tries = 0; tries < 100 && !served; ++tries) {
+    pass(10ms);
+    served = come(plain_visitor("127.0.0.1"));
+  }
+  EXPECT_TRUE(served) << "a place is free again";
+}
+
+TEST_F(Crowd, AProxyThatSpeaksForManyHasNoHalf) {
+  const auto agent = online({http()});
+  answer_all(*agent, kHello);
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(come(plain_visitor("127.0.0.9")));
 }
 
 // Connections by the thousand that are reset when the agent has heard of them all. The agent counts
@@ -183,10 +231,12 @@ TEST_F(Attack, SoManyMayWaitAndNoMore) {
 
   const auto agent = online({http()});
   answer_all(*agent, kHello);
-  // It has shown what it wants, and waits no more.
-  const auto regular = visitor();
-  regular->get("/tunnel/web/");
-  ASSERT_TRUE(until([&] { return regular->has("hello"); }));
+  // They have shown what they want, and wait no more.
+  const auto regular = visitor(), half = visitor(), other_half = visitor(0, "127.0.0.5");
+  for (Visitor* one : {regular.get(), half.get(), other_half.get()}) {
+    one->get("/tunnel/web/");
+    ASSERT_TRUE(until([&] { return one->has("hello"); }));
+  }
 
   std::vector<std::unique_ptr<Visitor>> silent;
   std::vector<std::unique_ptr<FakeAgent>> mute;
@@ -210,6 +260,8 @@ TEST_F(Attack, SoManyMayWaitAndNoMore) {
   const auto greedy = visitor();
   ASSERT_TRUE(until([&] { return greedy->over(); }));
   EXPECT_FALSE(greedy->ready());
+  half->send("GET / HT");  // who was in would wait once more
+  EXPECT_TRUE(until([&] { return half->over(); }));
   const auto neighbour = visitor(0, "127.0.0.2");
   neighbour->get("/tunnel/web/");
   ASSERT_TRUE(until([&] { return neighbour->has("hello"); }));
@@ -222,6 +274,8 @@ TEST_F(Attack, SoManyMayWaitAndNoMore) {
   const auto refused = visitor(0, "127.0.0.4");
   ASSERT_TRUE(until([&] { return refused->over(); }));
   EXPECT_FALSE(refused->ready());
+  other_half->send("GET / HT");
+  EXPECT_TRUE(until([&] { return other_half->over(); }));
   for (const auto& one : silent) ASSERT_FALSE(one->over()) << "they wait for ten seconds";
   regular->get("/tunnel/web/");
   ASSERT_TRUE(until([&] { return regular->count("hello") == 2; })) << "who is in stays in";
@@ -294,6 +348,44 @@ TEST_F(PlainDoor, AnAddressHasItsShare) {
   still_wait();
   slow.clear();
   pass(100ms);
+  EXPECT_TRUE(admitted("127.0.0.1", ""));
+}
+
+// A head waits when it is not whole, whichever it is of its connection's.
+TEST_F(PlainDoor, LaterHeadsWaitLikeTheFirst) {
+  const auto regular = plain_visitor();
+  regular->get("/tunnel/web/");
+  ASSERT_TRUE(until([&] { return regular->has("hello"); }));
+  // Whole ones may be as many as there are connections.
+  constexpr std::size_t kBatch = 300;
+  static_assert(2 * kBatch > limits::kHandshakesOfAddress);
+  for (int batch = 0; batch < 2; ++batch) {
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      slow.push_back(plain_visitor("127.0.0.1"));
+      slow.back()->get("/healthz");
+    }
+    ASSERT_TRUE(until([&] {
+      return std::ranges::all_of(slow, [](const auto& one) { return one->has("\"ok\""); });
+    }));
+  }
+  for (const auto& one : slow) one->forget().send("GET / HT");
+  const auto left = [&] {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(slow, [](const auto& one) { return !one->over(); }));
+  };
+  // Several shards count side by side.
+  EXPECT_TRUE(until([&] { return left() <= limits::kHandshakesOfAddress + 1; }));
+  EXPECT_TRUE(admitted("127.0.0.4", "")) << "who comes from elsewhere";
+  regular->forget().get("/tunnel/web/");
+  EXPECT_TRUE(until([&] { return regular->has("hello"); })) << "whose head comes whole";
+  EXPECT_GE(left(), limits::kHandshakesOfAddress) << "they wait for ten seconds";
+  // Heads that become whole wait no more, and make place for others.
+  for (const auto& one : slow) one->send("TP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(until([&] {
+    return std::ranges::all_of(
+        slow, [](const auto& one) { return one->has("LEAT_NO_SUCH_PATH") || one->over(); });
+  }));
+  EXPECT_GE(left(), limits::kHandshakesOfAddress);
   EXPECT_TRUE(admitted("127.0.0.1", ""));
 }
 
