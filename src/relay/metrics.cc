@@ -223,7 +223,7 @@ std::string metrics_text(Context& context) {
   text.sample(label("kind", "sealed"), static_cast<double>(all.sealed_visitors));
   text.single("leat_agents_joined_total", "counter", "Agents that were let in.",
               static_cast<double>(metrics.agents_joined));
-  text.single("leat_agent_reconnects_total", "counter", "Of those: that had been here before.",
+  text.single("leat_agents_rejoined_total", "counter", "Of those: that had been here before.",
               static_cast<double>(metrics.reconnects));
   if (const store::ConnectionLog* log = context.journal.log()) {
     text.single("leat_connection_log_dropped_total", "counter",

@@ -4,10 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "relay/openapi.h"
 #include "relay/world.h"
 
 namespace leat::relay {
@@ -39,7 +39,9 @@ class Admin : public World {
                 "\r\n");
     EXPECT_TRUE(until([&] { return client.over(); }));
     const std::string text = client.text();
-    return {text.size() > 12 ? std::atoi(text.c_str() + 9) : 0, text, client.body()};
+    Said said{text.size() > 12 ? std::atoi(text.c_str() + 9) : 0, text, client.body()};
+    test::expect_described(method, target, said.status, said.body);
+    return said;
   }
 };
 
@@ -114,6 +116,38 @@ TEST_F(Admin, AgentsTunnelsAndTheirEnd) {
   EXPECT_EQ(ask("DELETE", "/api/v1/agents/" + own).status, 204);
   ASSERT_TRUE(until([&] { return agent->ended(); }, 1s));
   EXPECT_EQ(agent->why().code, Code::REVOKED);
+}
+
+// Whatever the relay knows of what is in them.
+TEST_F(Admin, ATunnelThatGoesCutsItsPipesToo) {
+  const auto agent = online(
+      {tcp(), control::TunnelRequest{"den", control::TunnelKind::sealed, false, 0}, http("kept")});
+  const auto raw = tcp_visitor(agent->bound().at(0).remote_port), den = visitor();
+  raw->send("go");
+  den->get("/sealed/den",
+           "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+           "Sec-WebSocket-Protocol: leat-sealed.1\r\n");
+  ASSERT_TRUE(until([&] {
+    return agent->streams.size() == 2 && agent->streams[0]->opened() && agent->streams[1]->opened();
+  }));
+  for (const auto& served : agent->streams) served->reply().send("begun");
+  ASSERT_TRUE(until([&] { return raw->has("begun") && den->has("begun"); }));
+  const std::string text = ask("GET", "/metrics", "").body;
+  for (const char* line : {"leat_visitors{kind=\"tcp\"} 1\n", "leat_visitors{kind=\"sealed\"} 1\n",
+                           "leat_streams 3\n"}) {  // and the control stream
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  EXPECT_EQ(ask("DELETE", "/api/v1/tunnels/raw").status, 204);
+  ASSERT_TRUE(until([&] { return raw->over(); }, 1s));
+  EXPECT_TRUE(raw->failed()) << "cut, not ended";
+  EXPECT_FALSE(den->over());
+  EXPECT_EQ(ask("DELETE", "/api/v1/tunnels/den").status, 204);
+  ASSERT_TRUE(until([&] { return den->over(); }, 1s));
+  answer_all(*agent, kHello);
+  expect_served("kept");
+  EXPECT_THAT(ask("GET", "/metrics", "").body,
+              HasSubstr("leat_resets_total{reason=\"revoked\"} 2\n"));
 }
 
 TEST_F(Admin, HostsGoWithTheirTunnelAndTunnelsWithTheirHost) {
@@ -244,7 +278,7 @@ TEST_F(Admin, MetricsCount) {
         "leat_refusals_total{code=\"LEAT_AGENT_OFFLINE\"} 1\n",
         "leat_resets_total{reason=\"visitor\"} 0\n", "leat_time_to_first_byte_seconds_count 1\n",
         "leat_quota_refusals_total{code=\"LEAT_QUOTA_DAY\"} 0\n",
-        "leat_queue_bytes{queue=\"undelivered\"} 0\n", "leat_agent_reconnects_total 0\n",
+        "leat_queue_bytes{queue=\"undelivered\"} 0\n", "leat_agents_rejoined_total 0\n",
         "leat_agents_joined_total 1\n", "leat_connection_log_dropped_total 0\n",
         "# TYPE leat_bytes_total counter\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
@@ -269,9 +303,30 @@ TEST_F(Admin, MetricsTellCutsAndAgentsThatComeBack) {
   const std::string text = ask("GET", "/metrics", "").body;
   for (const char* line :
        {"leat_resets_total{reason=\"visitor\"} 1\n", "leat_resets_total{reason=\"agent\"} 1\n",
-        "leat_agent_reconnects_total 1\n"}) {
+        "leat_agents_rejoined_total 1\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
+}
+
+TEST_F(Admin, MetricsTellRefusalsForLimitsAndRoundTrips) {
+  relay->set_plans({{Plan{.name = "p", .requests_per_minute = 1}}, "p"});
+  const auto agent = online({http()});
+  answer_all(*agent, kHello);
+  expect_served();
+  for (int i = 0; i < 2; ++i) {
+    const auto late = visitor();
+    late->get("/tunnel/web/");
+    ASSERT_TRUE(until([&] { return late->has("LEAT_QUOTA_REQUESTS"); }));
+  }
+  const std::string trip = "leat_round_trip_seconds{stat=\"max\"} ";
+  std::string text = ask("GET", "/metrics", "").body;
+  for (int i = 0; i < 50 && text.find(trip) == text.npos; ++i) {
+    pass(100ms);
+    text = ask("GET", "/metrics", "").body;
+  }
+  ASSERT_THAT(text, HasSubstr(trip));
+  EXPECT_GT(std::stod(text.substr(text.find(trip) + trip.size())), 0);
+  EXPECT_THAT(text, HasSubstr("leat_quota_refusals_total{code=\"LEAT_QUOTA_REQUESTS\"} 2\n"));
 }
 
 class AdminWithoutKey : public World {
@@ -289,10 +344,8 @@ TEST_F(AdminWithoutKey, ThereIsNoAdmin) {
 }
 
 TEST(OpenApi, DescribesTheTableAndNothingElse) {
-  std::ifstream file(LEAT_OPENAPI);
-  const json description = json::parse(file);
   std::set<std::string> described, served;
-  for (const auto& [path, methods] : description.at("paths").items()) {
+  for (const auto& [path, methods] : test::description().at("paths").items()) {
     for (const auto& [method, operation] : methods.items()) {
       std::string line = method + " " + path;
       std::set<std::string> names;
@@ -314,6 +367,10 @@ TEST(OpenApi, DescribesTheTableAndNothingElse) {
     served.insert(line);
   }
   EXPECT_EQ(described, served);
+  // What answers are held against.
+  EXPECT_FALSE(test::operation_for("GET", "/api/v1/usage?owner=x").is_null());
+  EXPECT_FALSE(test::operation_for("POST", "/api/v1/agents/00/drain").is_null());
+  EXPECT_TRUE(test::operation_for("GET", "/api/v1/pair/a/b").is_null());
 }
 
 }  // namespace

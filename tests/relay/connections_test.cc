@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "relay/openapi.h"
 #include "relay/visit.h"
 #include "relay/world.h"
 
@@ -31,6 +32,7 @@ class Connections : public World {
                std::string("Connection: close\r\nX-Admin-Key: ") + kKey + "\r\n");
     EXPECT_TRUE(until([&] { return client.over(); }));
     EXPECT_TRUE(client.has("HTTP/1.1 200 ")) << client.text();
+    test::expect_described("GET", "/api/v1/connections" + query, 200, client.body());
     return json::parse(client.body(), nullptr, false).value("connections", json::array());
   }
   // Rows are written within a second of their end.
