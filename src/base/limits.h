@@ -62,7 +62,10 @@ inline constexpr Rate kRelayResets{3 * kMaxStreamsNative, 16384};
 // … and how many resets a relay lets strangers cause before it opens no stream for a while: with
 // them, those of the streams that are open then, and those of kLinkDead that the network held up,
 // it stays within kRelayResets.
-inline constexpr Rate kRelayCaused{kMaxStreamsNative + 32768, 4096};
+inline constexpr Rate kRelayCaused{kMaxStreamsNative + 8192, 4096};
+static_assert(kRelayCaused.burst + kMaxStreamsNative +
+                  std::uint32_t{kLinkDead / 1s} * kRelayCaused.per_second <=
+              kRelayResets.burst);
 inline constexpr Rate kPeerPings{128, 16};
 inline constexpr Rate kPeerWaste{8 * MiB, 4 * MiB};  // bytes of overhead, see kFrameOverhead
 inline constexpr std::uint32_t kFrameOverhead =

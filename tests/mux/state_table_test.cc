@@ -1,9 +1,12 @@
 // Every (state, frame) pair. The expectations are read from the tables of docs/protocol.md §1.4,
-// first against the table in the code, then against what a session does when the frame arrives.
+// first against the table in the code, then against what a session does when the frame arrives. And
+// the numbers of §1.7.
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <string>
@@ -240,6 +243,42 @@ TEST(StateTable, FinTakesEffectAfterTheLastByteOfItsFrame) {
   EXPECT_EQ(subject.feed(wire.substr(wire.size() - 1)), Fatal::none);
   EXPECT_EQ(subject.sink.text, "abc");
   EXPECT_TRUE(subject.sink.ended);
+}
+
+// 65536 is "65,536".
+std::string number(std::uint32_t n) {
+  std::string out = std::to_string(n);
+  for (std::size_t at = out.size(); at > 3; at -= 3) out.insert(at - 3, ",");
+  return out;
+}
+
+std::string said(const limits::Rate& rate) {
+  return number(rate.burst) + " at once, " + number(rate.per_second) + " a second sustained";
+}
+
+TEST(Bounds, AreThoseOfTheProtocol) {
+  std::ifstream file(std::string(LEAT_TEST_DATA) + "/../docs/protocol.md");
+  std::string page(std::istreambuf_iterator<char>(file), {});
+  std::replace(page.begin(), page.end(), '\n', ' ');
+  const auto of_relay = [](const limits::Rate& rate) {
+    return "; of its relay an agent takes " + number(rate.burst) + " and " +
+           number(rate.per_second) + " a second";
+  };
+  using namespace limits;
+  for (const std::string& text :
+       {"| streams the peer opens | " + said(kPeerOpens) + of_relay(kRelayOpens),
+        "| resets, the peer's and those it provokes | " + said(kPeerResets) +
+            of_relay(kRelayResets),
+        "| pings, asked or answered unasked | " + said(kPeerPings),
+        "each is charged " + number(kFrameOverhead) + " bytes less its payload or credit; " +
+            number(kPeerWaste.burst / MiB) + " MiB at once, " +
+            number(kPeerWaste.per_second / MiB) + " MiB a second sustained",
+        "| pongs | " + number(kPongs) + " |",
+        "| streams open at once | " + number(kMaxStreamsNative) + " | " + number(kMaxStreamsBare),
+        "while more than " + number(kRelayCaused.burst) + " resets are not yet made up for, at " +
+            number(kRelayCaused.per_second) + " a second"}) {
+    EXPECT_NE(page.find(text), page.npos) << text;
+  }
 }
 
 }  // namespace

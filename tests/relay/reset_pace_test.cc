@@ -109,6 +109,36 @@ TEST_F(ResetPaceTest, ARapidResetStaysBelowWhatTheAgentTakes) {
   EXPECT_TRUE(may_open());
 }
 
+// The same while the network holds everything up, for as long as no carrier is given up for it: all
+// of it reaches the agent at once.
+TEST_F(ResetPaceTest, WhatTheNetworkHeldUpStaysBelowToo) {
+  constexpr std::size_t kBatch = 1000;
+  std::vector<std::uint8_t> under_way;
+  const auto send = [&] {
+    std::array<std::uint8_t, 16384> record;
+    while (const std::size_t n = relay.pull(record, now)) {
+      under_way.insert(under_way.end(), record.begin(), record.begin() + static_cast<long>(n));
+    }
+  };
+  const auto open = [&](std::size_t most) {
+    std::vector<StreamHandle> opened;
+    while (opened.size() < most && may_open()) opened.push_back(*relay.open(now));
+    send();
+    return opened;
+  };
+  std::vector<StreamHandle> held = open(limits::kMaxStreamsNative - kBatch);
+  for (const Time end = now + limits::kLinkDead; now < end; now += 50ms) {
+    for (auto brief = open(kBatch); !brief.empty(); brief = open(kBatch)) {
+      reset(relay, brief);
+      send();
+    }
+  }
+  reset(relay, held);
+  send();
+  EXPECT_GT(relay.stats().resets_out, limits::kRelayResets.burst * 9 / 10) << "else this is easy";
+  EXPECT_EQ(agent.feed(under_way, now), Fatal::none) << relay.stats().resets_out;
+}
+
 TEST_F(ResetPaceTest, WhatEndsCleanlyIsNotCounted) {
   for (int i = 0; i < 1'000'000; ++i) ASSERT_TRUE(pace.allows(7, now));
 }

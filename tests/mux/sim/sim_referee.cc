@@ -45,6 +45,7 @@ void Referee::sent(Bytes bytes) {
 }
 
 void Referee::received(Bytes bytes) {
+  ponged_ = refused_ = 0;
   in_.feed(bytes, [this](const Frames::Frame& f) { on_received(f); });
 }
 
@@ -97,6 +98,7 @@ void Referee::on_sent(const Frames::Frame& f) {
     check(!pings_.empty() && pings_.front() == f.length,
           "a pong nobody asked for, or out of order");
     pings_.pop_front();
+    check(++ponged_ <= 32, "more pongs had been waiting than may");
     return;
   }
   if (f.type == kGoAway) {
@@ -129,6 +131,8 @@ void Referee::on_sent(const Frames::Frame& f) {
     return answer(s);
   }
   if (f.flags == kRst) {
+    if (!ours && !s.acked)
+      check(++refused_ <= refusals_, "more refusals had been waiting than may");
     s.rst = true;
     answer(s);
     if (!s.over) move(s, StreamEvent::send_rst);

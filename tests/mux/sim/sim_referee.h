@@ -29,8 +29,9 @@ struct Frames {
 
 class Referee {
  public:
-  Referee(bool client, std::uint32_t window, Coverage& coverage)
-      : client_(client), window_(window), coverage_(coverage) {}
+  // `refusals`: resets of streams that it has not acknowledged, which may wait at once.
+  Referee(bool client, std::uint32_t window, std::size_t refusals, Coverage& coverage)
+      : client_(client), window_(window), refusals_(refusals), coverage_(coverage) {}
 
   // Bytes that pull() gave, and bytes that feed() is about to get.
   void sent(Bytes bytes);
@@ -85,6 +86,7 @@ class Referee {
 
   const bool client_;
   const std::uint64_t window_;
+  const std::size_t refusals_;
   Coverage& coverage_;
   Frames out_, in_;
   std::unordered_map<std::uint32_t, Stream> streams_;
@@ -95,8 +97,9 @@ class Referee {
   bool dead_ = false;
   bool ping_sent_ = false;
   std::uint32_t ping_value_ = 0;
-  std::deque<std::uint32_t> pings_;  // received and not yet answered
-  std::size_t unanswered_ = 0;       // SYNs received, neither ACK nor RST sent, peer still waits
+  std::deque<std::uint32_t> pings_;       // received and not yet answered
+  std::size_t ponged_ = 0, refused_ = 0;  // since it last received: all of them had been waiting
+  std::size_t unanswered_ = 0;  // SYNs received, neither ACK nor RST sent, peer still waits
 };
 
 }  // namespace leat::mux::sim

@@ -23,7 +23,8 @@ Node::Node(World& at, const Config& chosen)
       config(chosen),
       client(chosen.role == Role::client),
       session(chosen, *this, Time{}),
-      referee(client, widest(), at.coverage) {}
+      // Those of the queue, and a mark on each stream.
+      referee(client, widest(), config.control_queue / 12 + config.max_streams, at.coverage) {}
 
 std::uint32_t Node::widest() const {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(
