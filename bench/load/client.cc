@@ -186,7 +186,7 @@ int Client::run() {
   }
   const Request touch{.kind = Kind::touch};
   const std::string touch_bytes(reinterpret_cast<const char*>(&touch), sizeof touch);
-  const std::string get = "GET " + plan_.path + "answer HTTP/1.1\r\nHost: bench\r\n";
+  const std::string get = "GET " + plan_.path + "answer HTTP/1.1\r\nHost: localhost\r\n";
   hold();
   open_bulk();
   open_tokens();

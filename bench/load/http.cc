@@ -102,11 +102,12 @@ void HttpService::answer_bulk(const Request& request) {
   }
 }
 
+// Hosts are `localhost`, which every door takes, the local one of `leat connect` too.
 bool begin_bulk(int fd, const std::string& path, const Request& request) {
   const bool upload = request.kind == Kind::upload;
-  std::string head = (upload ? "POST " : "GET ") + path +
-                     "bulk?seed=" + std::to_string(request.seed) +
-                     "&sample=" + std::to_string(request.sample) + " HTTP/1.1\r\nHost: bench\r\n";
+  std::string head =
+      (upload ? "POST " : "GET ") + path + "bulk?seed=" + std::to_string(request.seed) +
+      "&sample=" + std::to_string(request.sample) + " HTTP/1.1\r\nHost: localhost\r\n";
   if (upload) head += "Content-Type: application/octet-stream\r\n" + endless() + "\r\n";
   if (!send_small(fd, as_bytes(head + "\r\n"))) return false;
   // One at a time: what follows the head is the flow's.
@@ -146,7 +147,7 @@ void EventSender::append(const TokenHead& head, std::vector<std::uint8_t>& out) 
 std::string events_request(const std::string& path, const Request& request) {
   return "GET " + path + "events?every_us=" + std::to_string(request.every_us) +
          "&bytes=" + std::to_string(request.token_bytes) + "&seed=" + std::to_string(request.seed) +
-         " HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n";
+         " HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
 }
 
 void EventReceiver::on_ready(std::uint32_t) {

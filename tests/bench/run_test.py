@@ -72,6 +72,26 @@ class RunTest(unittest.TestCase):
         self.assertEqual(report["faults"], [])
         self.assertEqual(report["tokens"]["streams"], count)
 
+    def test_what_sealing_costs(self):
+        kept = self.folder / "sealed.json"
+        done = subprocess.run([sys.executable, "-B", ROOT / "bench/sealed.py", "--duration", "1", "--repeat", "1",
+                               "--json", kept], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        results = json.loads(kept.read_text())
+        sealed = {"aesgcm": {"https", "tcp"}, "aesgcm-http": {"https"},
+                  "nacl": {"https", "tcp"}, "nacl-http": {"https"}}
+        self.assertEqual(set(results["middle"]), {"https", "tcp", *sealed})
+        self.assertEqual(set(results["verdict"]), set(sealed))
+        for way, beside in sealed.items():
+            for direction in ("download", "upload"):
+                self.assertGreater(results["middle"][way][direction]["MB_per_s"], 0)
+                judged = results["verdict"][way][direction]
+                self.assertEqual(set(judged), beside)
+                for each in judged.values():
+                    self.assertEqual(each["clock"]["met"], each["clock"]["value"] >= 0.6)
+            self.assertEqual("tokens" in results["verdict"][way], not way.endswith("-http"))
+
     def test_a_name_that_nobody_has(self):
         self.assertIn("no benchmark is called thruput", run("thruput").stdout)
         self.assertIn("no tunnel is called lead", run("latency", "--tunnels", "lead").stdout)
