@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/crypto_util.h"
 #include "base/file.h"
 #include "cli/http_client.h"
 #include "cli/relay_address.h"
@@ -31,8 +32,20 @@ Result<AdminAccess> admin_access(const std::string& state_dir, const std::string
   return access;
 }
 
-Result<std::string> ask_admin(const AdminAccess& access, const std::string& target) {
-  HttpClient::Request request{access.address, access.address.host, "GET", target};
+std::string percent_encoded(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';
+    const auto byte = static_cast<std::uint8_t>(c);
+    out += plain ? std::string(1, c) : "%" + hex({&byte, 1});
+  }
+  return out;
+}
+
+Result<std::string> ask_admin(const AdminAccess& access, const std::string& target,
+                              const std::string& method) {
+  HttpClient::Request request{access.address, access.address.host, method, target};
   request.fields.append("X-Admin-Key: ").append(access.key.reveal()).append("\r\n");
   request.patience = kPatience;
   net::Shard shard;
@@ -46,7 +59,7 @@ Result<std::string> ask_admin(const AdminAccess& access, const std::string& targ
       });
   shard.run();
   if (!status) return tl::unexpected(status.error());
-  if (*status == 200) return body;
+  if (*status / 100 == 2) return body;
   // An error of the API is one of ours.
   const auto said = nlohmann::json::parse(body, nullptr, false);
   std::string name;

@@ -235,6 +235,9 @@ void Parser::add_token() {
     auto* c = tokens->add_subcommand(name, help);
     into.verb = value;
     add(c, "--state-dir", into.state_dir, "DIR", kRelayStateDir);
+    if (value == Verb::create || value == Verb::list || value == Verb::revoke) {
+      add(c, "--admin-key-file", into.admin_key_file, "FILE", "ask the relay, not its database");
+    }
     if (value == Verb::list) return;
     add(c, "--name,NAME", into.name, "NAME", "what it is called in lists and logs");
     if (value == Verb::revoke || value == Verb::allow) return;
@@ -243,8 +246,10 @@ void Parser::add_token() {
     if (value == Verb::plan) plan->required();
   };
   verb("create", "make one and print it, once", token_create, Verb::create);
-  verb("invite", "make a code that lets one machine join, once, within 15 minutes", token_invite,
-       Verb::invite);
+  verb("invite",
+       "make a code that lets one machine join, once, within 15 minutes; on a terminal its QR code "
+       "too, unless NO_COLOR is set",
+       token_invite, Verb::invite);
   verb("list", "names, and when they were made and revoked", token_list, Verb::list);
   verb("revoke", "refuse it from now on", token_revoke, Verb::revoke);
   verb("allow", "take back the revocation of a JWT's subject: jwt:SUBJECT", token_allow,

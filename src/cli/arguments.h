@@ -37,8 +37,9 @@ struct TokenArguments {
   enum class Verb : std::uint8_t { create, invite, list, revoke, allow, plan };
   Verb verb = Verb::list;
   std::optional<std::string> state_dir;
-  std::string name;  // of invite it may be empty
-  std::string plan;  // create, invite
+  std::string name;                           // of invite it may be empty
+  std::string plan;                           // create, invite
+  std::optional<std::string> admin_key_file;  // create, list, revoke; without: of the database
 };
 
 // Both beside a relay, in its state directory.

@@ -4,12 +4,15 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
+#include <nlohmann/json.hpp>
 #include <system_error>
 #include <vector>
 
 #include "base/calendar.h"
 #include "base/file.h"
 #include "base/plan.h"
+#include "cli/admin_client.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/process.h"
@@ -21,28 +24,86 @@
 namespace leat::cli {
 namespace {
 
+using Json = nlohmann::json;
+
 std::string padded(std::string text, std::size_t width) {
   text.resize(std::max(text.size() + 1, width), ' ');
   return text;
 }
 
-std::string table(const std::vector<store::TokenInfo>& tokens) {
+struct Listed {
+  std::string name, plan, created, last_used, revoked;  // by minutes; empty: never
+};
+
+Listed listed(const store::TokenInfo& token) {
+  return {token.name, token.plan, day_and_minute(token.created),
+          token.last_used ? day_and_minute(*token.last_used) : "",
+          token.revoked ? day_and_minute(*token.revoked) : ""};
+}
+
+std::string table(const std::vector<Listed>& tokens) {
   std::size_t width = 4, plan = 4;
-  for (const store::TokenInfo& token : tokens) {
+  for (const Listed& token : tokens) {
     width = std::max(width, token.name.size());
     plan = std::max(plan, token.plan.size());
   }
   constexpr std::size_t kTime = 18;
   std::string out = padded("NAME", width + 2) + padded("PLAN", plan + 2) +
                     padded("CREATED (UTC)", kTime) + padded("LAST USED", kTime) + "STATE\n";
-  for (const store::TokenInfo& token : tokens) {
+  for (const Listed& token : tokens) {
     out += padded(token.name, width + 2) + padded(token.plan.empty() ? "-" : token.plan, plan + 2) +
-           padded(day_and_minute(token.created), kTime) +
-           padded(token.last_used ? day_and_minute(*token.last_used) : "never", kTime) +
-           (token.revoked ? "revoked " + day_and_minute(*token.revoked) : "in force") + "\n";
+           padded(token.created, kTime) +
+           padded(token.last_used.empty() ? "never" : token.last_used, kTime) +
+           (token.revoked.empty() ? "in force" : "revoked " + token.revoked) + "\n";
   }
   return out;
 }
+
+// --- by the admin API ---
+
+// Of "2026-11-22T12:30:00Z", or null, as the table has it.
+std::string minute_of(const Json& time) {
+  if (time.is_null()) return {};
+  std::string text = time.get<std::string>().substr(0, 16);
+  if (text.size() > 10) text[10] = ' ';
+  return text;
+}
+
+Result<std::string> list_by_api(const AdminAccess& access) {
+  std::vector<Listed> tokens;
+  std::string page = "/api/v1/tokens";
+  for (;;) {
+    const auto said = ask_admin(access, page);
+    if (!said) return tl::unexpected(said.error());
+    const Json json = Json::parse(*said);
+    for (const Json& token : json.at("tokens")) {
+      tokens.push_back({token.at("name"), token.at("plan"), minute_of(token.at("created")),
+                        minute_of(token.at("last_used")), minute_of(token.at("revoked"))});
+    }
+    if (json.at("next").is_null()) return table(tokens);
+    page = "/api/v1/tokens?cursor=" + json.at("next").get<std::string>();
+  }
+}
+
+// What is to be printed.
+Result<std::string> by_api(const TokenArguments& arguments, const AdminAccess& access) {
+  const std::string name = percent_encoded(arguments.name);
+  try {
+    if (arguments.verb == TokenArguments::Verb::list) return list_by_api(access);
+    if (arguments.verb == TokenArguments::Verb::revoke) {
+      return ask_admin(access, "/api/v1/tokens/" + name, "DELETE");
+    }
+    std::string target = "/api/v1/tokens?name=" + name;
+    if (!arguments.plan.empty()) target += "&plan=" + percent_encoded(arguments.plan);
+    const auto said = ask_admin(access, target, "POST");
+    if (!said) return tl::unexpected(said.error());
+    return Json::parse(*said).at("token").get<std::string>() + "\n";
+  } catch (const Json::exception&) {
+    return fail(Code::PROTOCOL, "the admin API of another version");
+  }
+}
+
+// --- of the database ---
 
 // The relay's own, never a new one by accident: a token that no relay knows helps nobody. Whoever
 // names a directory may prepare it for a relay that is yet to start.
@@ -71,6 +132,14 @@ Result<void> check_plan_of(const std::string& directory, const std::string& plan
 
 int run_token(const TokenArguments& arguments) {
   const std::string directory = arguments.state_dir.value_or(config::default_state_dir());
+  if (arguments.admin_key_file) {
+    const auto access = admin_access(directory, *arguments.admin_key_file);
+    if (!access) return report(advise(access.error(), directory));
+    const auto said = by_api(arguments, *access);
+    if (!said) return report(said.error());
+    print(*said);
+    return kExitStopped;
+  }
   if (const auto known = check_plan_of(directory, arguments.plan); !known) {
     return report(known.error());
   }
@@ -95,7 +164,9 @@ int run_token(const TokenArguments& arguments) {
     case TokenArguments::Verb::list: {
       const auto tokens = (*store)->tokens();
       if (!tokens) return report(tokens.error());
-      print(table(*tokens));
+      std::vector<Listed> rows;
+      std::ranges::transform(*tokens, std::back_inserter(rows), listed);
+      print(table(rows));
       break;
     }
     case TokenArguments::Verb::revoke: {
