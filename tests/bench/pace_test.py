@@ -61,8 +61,9 @@ class PaceTest(unittest.TestCase):
         self.tries(99, 100, 0.85, 3, 7, {"delay_ms": 20}, (1, {"delay_ms": 5}))
 
     def test_a_route_that_becomes_longer(self):
-        # At first that looks like a neighbour (docs/adr/0011): the network's own queue may fill, and no other.
-        self.tries(50, 260, 0.7, 3, 7, {"delay_ms": 5}, (1, {"delay_ms": 20}))
+        # What was under way is lost, and at first it looks like a neighbour (docs/adr/0011): the network's own queue
+        # may fill, and no other.
+        self.tries(50, 260, 0.5, 3, 7, {"delay_ms": 5}, (1, {"delay_ms": 20}))
 
 
 if __name__ == "__main__":
