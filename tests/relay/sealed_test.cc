@@ -102,6 +102,32 @@ TEST_F(BehindProxy, TheVisitorIsWhomATrustedOneNames) {
   EXPECT_TRUE(home->streams[1]->visitor().starts_with("127.0.0.3:"));
 }
 
+class FewDescriptors : public SealedDoorTest {
+ protected:
+  void configure(Options& options) override { options.descriptors = 4; }
+  std::unique_ptr<Visitor> comes() {
+    auto one = visitor();
+    one->get("/sealed/den", std::string(kUpgrade) + kSubprotocol);
+    EXPECT_TRUE(until([&] { return one->has("\r\n\r\n") || one->over(); }));
+    return one;
+  }
+};
+
+// Of an address half of the descriptors, as everybody's who came by HTTP.
+TEST_F(FewDescriptors, WhoIsInsideStaysCounted) {
+  home = online({sealed()});
+  auto first = comes(), second = comes();
+  EXPECT_TRUE(first->has("HTTP/1.1 101") && second->has("HTTP/1.1 101"));
+  EXPECT_TRUE(comes()->over());
+  first.reset();
+  bool entered = false;
+  for (int tries = 0; tries < 100 && !entered; ++tries) {
+    pass(std::chrono::milliseconds(10));
+    entered = comes()->has("HTTP/1.1 101");
+  }
+  EXPECT_TRUE(entered);
+}
+
 TEST_F(SealedDoorTest, PassesBytesWhateverTheyAreAndFromWhicheverPage) {
   enter();
   EXPECT_TRUE(guest->has("HTTP/1.1 101"));
