@@ -71,7 +71,7 @@ class MemoryTest(harness.Case):
                    f"anonymous now {memory['RssAnon'] / MiB:.1f} MiB")
             self.assertLess(memory["VmHWM"], MOST)
         # The machine's own rate comes and goes; one that waited for the slow reader would have a few MiB/s.
-        self.assertGreater(rate, least / 4)
+        self.assertGreater(rate, least / 10)
         # The slow one was served all along, and no faster than it read.
         self.assertGreater(self.slow_bytes, SLOW_RATE * seconds / 2)
 
