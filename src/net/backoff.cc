@@ -10,6 +10,9 @@ namespace {
 
 constexpr Duration kFirstBound = std::chrono::milliseconds(250);
 
+// So often is a relay that dies young expected back soon.
+constexpr int kYoungDeaths = 20;
+
 }  // namespace
 
 Duration Backoff::next(Time now) {
@@ -28,15 +31,17 @@ Duration Backoff::next(Time now) {
 void Backoff::succeeded() {
   since_ = kNever;
   bound_ = Duration(0);
-  begun_anew_ = false;
+  begun_anew_ = 0;
 }
 
 void Backoff::lived(Duration time, End end, Time now) {
   if (time >= limits::kBackoffShortUntil) return succeeded();
   if (since_ == kNever) return;
-  const bool first = !std::exchange(begun_anew_, true);
+  const bool first = begun_anew_ == 0;
   if (first) bound_ = kFirstBound;
-  if (first || end == End::cut) since_ = now;
+  if (!first && (end == End::closed || begun_anew_ >= kYoungDeaths)) return;
+  ++begun_anew_;
+  since_ = now;
 }
 
 }  // namespace leat::net

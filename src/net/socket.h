@@ -86,15 +86,16 @@ class Backoff {
   // A try had brought a connection, which has now ended after `time`. One of 5 s or more has shown
   // that the other side is well: as succeeded(). A shorter one that was cut begins the outage anew,
   // so that no wait exceeds two seconds for its first five; after the first of several the bound is
-  // what it was, that there is no hot loop. Of those that the other side has closed only the first
-  // does: whoever lets everybody in and throws everybody out is asked as seldom as whoever is away.
+  // what it was, that there is no hot loop, and after twenty no more is: what comes back together
+  // may be what the other side dies of. Of those that it has closed only the first does: whoever
+  // lets everybody in and throws everybody out is asked as seldom as whoever is away.
   enum class End : std::uint8_t { cut, closed };
   void lived(Duration time, End end, Time now);
 
  private:
   Time since_ = kNever;  // when the outage began
   Duration bound_{0};
-  bool begun_anew_ = false;  // by a short connection, since the last long one
+  int begun_anew_ = 0;  // so often, by short connections since the last long one
 };
 
 }  // namespace leat::net

@@ -20,10 +20,9 @@ void Arrival::start(Context& context, Knock::Guest guest, const net::TlsContext&
       new Arrival(context, std::move(transport), std::move(*guest.waiting), guest.deadline)));
 }
 
-void Arrival::adopt(Context& context, std::unique_ptr<net::Transport> carrier) {
+void Arrival::adopt(Context& context, std::unique_ptr<net::Transport> carrier, Counted waiting) {
   context.arrivals
-      .add(std::unique_ptr<Arrival>(new Arrival(context, std::move(carrier),
-                                                Counted(context.common.waiting),
+      .add(std::unique_ptr<Arrival>(new Arrival(context, std::move(carrier), std::move(waiting),
                                                 context.shard.now() + limits::kHandshakeTimeout)))
       .greet_agent();
 }

@@ -20,7 +20,7 @@ class Arrival final : private net::TransportOwner, private net::Deferred {
  public:
   static void start(Context& context, Knock::Guest guest, const net::TlsContext& tls);
   // A carrier in a WebSocket, already open: an agent.
-  static void adopt(Context& context, std::unique_ptr<net::Transport> carrier);
+  static void adopt(Context& context, std::unique_ptr<net::Transport> carrier, Counted waiting);
   ~Arrival() override;
 
  private:

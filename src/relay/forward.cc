@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/crypto_util.h"
+#include "control/client.h"
 #include "http/chars.h"
 #include "http/proxy.h"
 
@@ -53,11 +54,22 @@ std::optional<std::size_t> own_path(std::string_view reference, const Place& pla
   return own && !authority.empty() ? std::optional(at + authority.size()) : std::nullopt;
 }
 
+bool of_a_tunnel(std::string_view path) {
+  for (const std::string_view door : {"/tunnel/", "/t/"}) {
+    if (!path.starts_with(door)) continue;
+    const std::string_view rest = path.substr(door.size());
+    return control::valid_tunnel_id(rest.substr(0, rest.find_first_of("/?#")));
+  }
+  return false;
+}
+
 void confine_reference(std::string& reference, const Place& place) {
   const auto at = own_path(reference, place);
   if (!at) return;
   const std::string_view path = std::string_view(reference).substr(*at);
   if (below(path, place)) return;
+  // Whoever names the host and a tunnel means that one.
+  if (*at > 0 && of_a_tunnel(path)) return;
   reference.insert(*at, path.starts_with('/') ? place.prefix : place.prefix + "/");
 }
 

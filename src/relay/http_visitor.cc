@@ -66,18 +66,22 @@ HttpVisitor::~HttpVisitor() {
 
 void HttpVisitor::start() {
   if (tunnels_) {
-    const std::string peer = transport_->peer_host();
-    // A proxy that ends connections for many has theirs in its own name.
-    const bool proxy = contains(context_.options.trusted_proxies, peer);
-    const std::string network = proxy ? std::string() : net::network_of(peer);
-    if (context_.crowded(context_.common.http, network)) {
-      log::info("visitor refused", {{"visitor", transport_->peer()}, {"why", "too many of them"}});
-      return end(true);
-    }
-    presence_.emplace(context_.common.http, network);
+    if (context_.full()) return refuse_visitor();
+    presence_.emplace(context_.common.http, network_of_visitor());
   }
   timer_.arm_in(limits::kHeadTimeout);
   context_.shard.defer(*this);
+}
+
+void HttpVisitor::refuse_visitor() {
+  log::info("visitor refused", {{"visitor", transport_->peer()}, {"why", "too many of them"}});
+  end(true);
+}
+
+// By which it is counted: "" for a proxy, which has the connections of many in its own name.
+std::string HttpVisitor::network_of_visitor() const {
+  const std::string peer = transport_->peer_host();
+  return contains(context_.options.trusted_proxies, peer) ? std::string() : net::network_of(peer);
 }
 
 void HttpVisitor::drain() {
@@ -218,6 +222,12 @@ void HttpVisitor::handle(http::Request request) {
               : foreign ? route_host(request, tunnel, is_room(tunnel))
                         : route(request, tunnels_);
   way.sibling = foreign && context_.names.below_domain(name);
+  // Only now it is known who is no visitor but an agent.
+  const bool first_seen = presence_ && hops_ == 0 && !std::exchange(seated_, true);
+  if (first_seen && way.kind != Route::Kind::agent &&
+      context_.crowded(context_.common.http, network_of_visitor(), true)) {
+    return refuse_visitor();
+  }
   // What there is but once is with the first shard.
   const bool first = way.kind == Route::Kind::admin || way.kind == Route::Kind::agent ||
                      way.kind == Route::Kind::metrics;
@@ -290,6 +300,7 @@ void HttpVisitor::arrive(Context& context, Passage passage) {
   visitor.hops_ = passage.hops;
   visitor.counted_ = passage.counted;
   if (passage.presence) visitor.presence_.emplace(std::move(*passage.presence));
+  visitor.seated_ = true;
   visitor.moving_.emplace(context.index, std::move(passage.request));
   // Until the transport has been told whether it can be written to; a full one is told nothing.
   visitor.state_ = State::arriving;

@@ -74,6 +74,8 @@ class HttpVisitor final : private net::TransportOwner,
   void watch();
   void read_heads();
   bool wait_for_head();
+  void refuse_visitor();
+  std::string network_of_visitor() const;
   void handle(http::Request request);
   bool is_room(const std::string& tunnel) const;
   std::size_t place_of(const std::string& tunnel, control::TunnelKind kind) const;
@@ -108,6 +110,7 @@ class HttpVisitor final : private net::TransportOwner,
   net::Timer timer_;
   std::optional<Counted> waiting_;   // until the first head, or while a later one is not whole
   std::optional<Counted> presence_;  // among those of the relay who speak HTTP
+  bool seated_ = false;              // … where it has been found that there is room for it
   HeadRoom head_room_;
   State state_ = State::head;
   bool tunnels_;

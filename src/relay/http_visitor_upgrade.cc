@@ -43,9 +43,14 @@ void HttpVisitor::become_agent(const http::Request& request, const Route& route)
     return answer(Code::NOT_FOR_PAGES, false);
   }
   if (native) {
-    if (context_.common.waiting.size() >= limits::kHandshakes) return end(true);
+    Crowd& waiting = context_.common.waiting;
+    const std::string network = network_of_visitor();
+    if (waiting.size() >= limits::kHandshakes ||
+        waiting.of(network) >= limits::kHandshakesOfAddress) {
+      return end(true);
+    }
     if (auto carrier = switch_protocols(request, net::kCarrierSubprotocol)) {
-      Arrival::adopt(context_, std::move(carrier));
+      Arrival::adopt(context_, std::move(carrier), Counted(waiting, network));
       context_.http_visitors.release(*this);
     }
     return;

@@ -98,7 +98,7 @@ class LifecycleTest(harness.Case):
             relay.process.wait()
             relay = self.relay(folder=relay.folder, listen=relay.address, name=f"relay-{number}")
             watch = Stopwatch()
-            wait_until(lambda: self.works(relay), f"the tunnel serves, round {number}", seconds=3 * PATIENCE)
+            wait_until(lambda: self.works(relay), f"the tunnel serves, round {number}", seconds=5 * PATIENCE)
             slowest = max(slowest, watch.seconds())
         report("slowest return of fourteen", f"{slowest:.2f} s")
 

@@ -335,7 +335,7 @@ TEST(Backoff, WhoeverThrowsEverybodyOutIsNotHammered) {
   EXPECT_EQ(backoff.next(now), Duration(0)) << "one that lasted earns a try at once";
 }
 
-TEST(Backoff, WhoeverIsKilledAgainAndAgainIsFoundWithinTwoSecondsEachTime) {
+TEST(Backoff, WhoeverIsKilledAgainAndAgainIsFoundWithinTwoSecondsTwentyTimes) {
   Backoff backoff;
   Time now{1h};
   int tries = 0;
@@ -343,13 +343,15 @@ TEST(Backoff, WhoeverIsKilledAgainAndAgainIsFoundWithinTwoSecondsEachTime) {
     if (tries > 0) {
       EXPECT_GT(longest_of(backoff, now), Duration(0)) << "not at once again and again";
     }
-    EXPECT_LE(longest_of(backoff, now + 4999ms), 2s);
-    EXPECT_LE(longest_of(backoff, now), 2s);
+    if (tries < 20) {
+      EXPECT_LE(longest_of(backoff, now + 4999ms), 2s);
+      EXPECT_LE(longest_of(backoff, now), 2s);
+    }
     now += backoff.next(now) + 100ms;  // each connection lives so long
     backoff.lived(100ms, Backoff::End::cut, now);
   }
-  EXPECT_GT(longest_of(backoff, now), 1900ms) << "it has grown";
-  EXPECT_LT(tries, 700) << "in ten minutes: about one in 1.1 s";
+  EXPECT_GT(longest_of(backoff, now), 14s) << "it may die of all who come back";
+  EXPECT_LT(tries, 150) << "in ten minutes: about one in 7.6 s in the end";
   // What stays away is asked seldom all the same.
   backoff.next(now);
   backoff.next(now + 6s);

@@ -156,6 +156,11 @@ TEST_F(Crowd, WhoRestsBetweenRequestsLeavesSomeForOthersAndForAgents) {
   EXPECT_FALSE(come(plain_visitor("127.0.0.9"))) << "all of them have three quarters";
   const auto late = other_agent("late", {http("other")});
   EXPECT_TRUE(until([&] { return late->settled(); }));
+  auto by_websocket = visitor();
+  by_websocket->get("/agent");
+  EXPECT_TRUE(until([&] { return by_websocket->has("426"); }))
+      << "whoever asks as agents do is heard";
+  by_websocket.reset();
   for (const auto& one : stay) {
     one->forget().get("/tunnel/web/");
     EXPECT_TRUE(until([&] { return one->has("hello"); })) << "who is in stays in";
