@@ -236,7 +236,9 @@ void Parser::add_token() {
     into.verb = value;
     add(c, "--state-dir", into.state_dir, "DIR", kRelayStateDir);
     if (value == Verb::create || value == Verb::list || value == Verb::revoke) {
-      add(c, "--admin-key-file", into.admin_key_file, "FILE", "ask the relay, not its database");
+      // Not by the environment, where it is the relay's: there is the database before it has run.
+      c->add_option("--admin-key-file", into.admin_key_file, "ask the relay, not its database")
+          ->type_name("FILE");
     }
     if (value == Verb::list) return;
     add(c, "--name,NAME", into.name, "NAME", "what it is called in lists and logs");

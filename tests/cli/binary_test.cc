@@ -252,6 +252,16 @@ TEST(Binary, TokensAreMadeListedAndRevoked) {
   EXPECT_THAT(create.out, testing::MatchesRegex("leat_[A-Za-z0-9_-]+\n")) << "the token alone";
   EXPECT_EQ(create.err, "");
 
+  // What a container's environment has is for its relay: a command goes by its own arguments.
+  const std::string fresh = directory.path() + "/fresh", key = "LEAT_ADMIN_KEY_FILE=/nowhere";
+  Program before({"token", "create", "--state-dir", fresh, "--name", "laptop"}, {key});
+  EXPECT_EQ(before.wait(), 0) << before.err;
+  Program listed({"token", "list", "--state-dir", fresh}, {key});
+  EXPECT_EQ(listed.wait(), 0) << listed.err;
+  EXPECT_THAT(listed.out, HasSubstr("laptop"));
+  Program gone({"token", "revoke", "laptop", "--state-dir", fresh}, {key});
+  EXPECT_EQ(gone.wait(), 0) << gone.err;
+
   Program again({"token", "create", "--name", "phone"}, {"LEAT_STATE_DIR=" + state});
   EXPECT_EQ(again.wait(), 1);
   EXPECT_THAT(again.err, StartsWith("LEAT_TOKEN_EXISTS: "));
