@@ -191,9 +191,10 @@ bool Agent::Impl::try_the_other(Code code) {
 // A certificate that is not the one expected is never trusted, but where the relay's has been seen
 // with these very settings, the wrong one is more likely a hotel's than the relay's: the agent
 // waits for another network. A relay of another version where this agent has been let in is being
-// upgraded or rolled back, and may be again.
+// upgraded or rolled back, and may be again; one whose keys refuse the JWT that let it in was given
+// the wrong ones, and may be given the right ones.
 bool Agent::Impl::gives_up(Code code) const {
-  if (code == Code::VERSION_MISMATCH) return !ever_welcomed_;
+  if (code == Code::VERSION_MISMATCH || code == Code::BAD_JWT) return !ever_welcomed_;
   const bool elsewhere = code == Code::PIN_MISMATCH || code == Code::CERTIFICATE_REFUSED;
   return is_final(code) && !(elsewhere && ever_verified_);
 }

@@ -307,6 +307,28 @@ TEST_F(Life, KeepsTryingWhenTheRelayIsRolledBackAndUpgradedAgain) {
   EXPECT_TRUE(until_state(State::online));
 }
 
+TEST_F(Life, AJwtThatIsRefusedIsFinalAtFirst) {
+  relay.on_hello = [](const auto&) { return Error{Code::BAD_JWT, "no such key"}; };
+  start(options({ssh()}));
+  expect_fatal(Code::BAD_JWT);
+  EXPECT_EQ(relay.sessions.size(), 1u);
+}
+
+// One wrong file of keys ends the session of every agent with a JWT, and refuses them until it is
+// mended.
+TEST_F(Life, KeepsTryingWhenTheRelayLosesTheKeysOfItsJwt) {
+  online({ssh()});
+  const auto accept = std::exchange(relay.on_hello, [](const auto&) {
+    return Error{Code::BAD_JWT, "no such key"};
+  });
+  relay.session().close(Code::BAD_JWT);
+  ASSERT_TRUE(until([&] { return relay.sessions.size() >= 3; })) << "the first and two refusals";
+  EXPECT_EQ(agent->status().last_error->code, Code::BAD_JWT);
+  EXPECT_FALSE(fatal);
+  relay.on_hello = accept;
+  EXPECT_TRUE(until_state(State::online));
+}
+
 TEST_F(Life, WhatTheRelayTakesAwayLaterIsAskedForAgain) {
   online({ssh()});
   const auto accept =
