@@ -91,12 +91,13 @@ bool Claims::allows_host(std::string_view host) const {
 
 Verified<Claims> verify_jwt(std::string_view token, const KeySet& keys,
                             const Expectations& expected, std::chrono::seconds now) {
-  const auto payload = verify_jws(token, keys);
-  if (!payload) return tl::unexpected(payload.error());
-  const auto object = parse_object(*payload);
+  const auto verified = verify_jws(token, keys);
+  if (!verified) return tl::unexpected(verified.error());
+  const auto object = parse_object(verified->payload);
   if (!object) return tl::unexpected(Fault::malformed);
   auto claims = read_claims(*object);
   if (!claims) return claims;
+  claims->key = verified->key;
   if (now >= claims->expires + expected.leeway) return tl::unexpected(Fault::expired);
   if (const auto from = object->find("nbf"); from != object->end()) {
     const auto time = date(*from);

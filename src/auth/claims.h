@@ -26,6 +26,7 @@ struct Claims {
   // "tunnels": ids and hosts that may be bound; an id that ends with '*' stands for all that begin
   // so, and '*' alone for every host too. Unset: any.
   std::optional<std::vector<std::string>> tunnels;
+  Sha256 key = {};  // the fingerprint of the one that verified it
 
   bool allows(std::string_view tunnel) const;
   bool allows_host(std::string_view host) const;

@@ -47,7 +47,7 @@ std::string_view describe(Fault fault) {
   return kTexts[static_cast<std::size_t>(fault)];
 }
 
-Verified<std::string> verify_jws(std::string_view token, const KeySet& keys) {
+Verified<Signed> verify_jws(std::string_view token, const KeySet& keys) {
   if (token.size() > kToken) return tl::unexpected(Fault::malformed);
   const std::size_t first = token.find('.'), last = token.rfind('.');
   if (first == token.npos || first == last || token.find('.', first + 1) != last) {
@@ -63,7 +63,7 @@ Verified<std::string> verify_jws(std::string_view token, const KeySet& keys) {
     if (key.algorithm() != header->algorithm) continue;
     if (!key.id().empty() && !header->key_id.empty() && key.id() != header->key_id) continue;
     if (key.verify(as_bytes(token.substr(0, last)), as_bytes(*signature))) {
-      return std::move(*payload);
+      return Signed{std::move(*payload), key.fingerprint()};
     }
     fault = Fault::signature;
   }

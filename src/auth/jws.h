@@ -31,7 +31,12 @@ std::string_view describe(Fault fault);
 template <typename T>
 using Verified = tl::expected<T, Fault>;
 
-// The payload of a token that one of the keys verifies.
-Verified<std::string> verify_jws(std::string_view token, const KeySet& keys);
+struct Signed {
+  std::string payload;
+  Sha256 key;  // the fingerprint of the one that verified it
+};
+
+// What is in a token that one of the keys verifies.
+Verified<Signed> verify_jws(std::string_view token, const KeySet& keys);
 
 }  // namespace leat::auth

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -35,6 +36,15 @@ using BioPtr = std::unique_ptr<BIO, Free<BIO_free>>;
 using NumberPtr = std::unique_ptr<BIGNUM, Free<BN_free>>;
 
 constexpr std::size_t kEcCoordinate = 32;  // P-256
+
+Sha256 fingerprint_of(EVP_PKEY* key) {
+  std::uint8_t* data = nullptr;
+  const int size = i2d_PUBKEY(key, &data);
+  if (size <= 0) std::abort();  // there is no memory
+  const Sha256 out = sha256({data, static_cast<std::size_t>(size)});
+  OPENSSL_free(data);
+  return out;
+}
 
 // --- signatures ---
 
@@ -241,10 +251,16 @@ std::optional<Algorithm> algorithm_of(std::string_view text) {
 void Key::Free::operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 
 Key::Key(Algorithm algorithm, std::string id, EVP_PKEY* key)
-    : algorithm_(algorithm), id_(std::move(id)), key_(key, Free()) {}
+    : algorithm_(algorithm),
+      id_(std::move(id)),
+      key_(key, Free()),
+      fingerprint_(fingerprint_of(key)) {}
 
 Key::Key(std::string id, Secret secret)
-    : algorithm_(Algorithm::hs256), id_(std::move(id)), secret_(std::move(secret)) {}
+    : algorithm_(Algorithm::hs256),
+      id_(std::move(id)),
+      secret_(std::move(secret)),
+      fingerprint_(sha256(as_bytes(secret_.reveal()))) {}
 
 int Key::rsa_bits() const {
   return algorithm_ == Algorithm::rs256 ? EVP_PKEY_get_bits(key_.get()) : 0;
@@ -361,6 +377,11 @@ Result<KeySet> KeySet::load(const std::string& path) {
     if (!is_private) return tl::unexpected(is_private.error());
   }
   return set;
+}
+
+bool KeySet::has(const Sha256& fingerprint) const {
+  return std::ranges::any_of(keys_,
+                             [&](const Key& key) { return key.fingerprint() == fingerprint; });
 }
 
 bool KeySet::has_secret() const {

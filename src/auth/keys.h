@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/crypto_util.h"
 #include "base/error.h"
 #include "base/secret.h"
 
@@ -44,6 +45,8 @@ class Key {
 
   Algorithm algorithm() const { return algorithm_; }
   const std::string& id() const { return id_; }  // "kid"; empty: none
+  // Of what it verifies with, whatever it is called.
+  const Sha256& fingerprint() const { return fingerprint_; }
   bool verify(Bytes message, Bytes signature) const;
   int rsa_bits() const;  // 0: it is none of RSA
 
@@ -55,6 +58,7 @@ class Key {
   std::string id_;
   std::shared_ptr<EVP_PKEY> key_;
   Secret secret_;
+  Sha256 fingerprint_;
 };
 
 class KeySet {
@@ -69,6 +73,7 @@ class KeySet {
   static Result<KeySet> load(const std::string& path);
 
   const std::vector<Key>& keys() const { return keys_; }
+  bool has(const Sha256& fingerprint) const;
   bool has_secret() const;
 
  private:

@@ -213,7 +213,6 @@ void AgentSession::on_hello(control::HelloInfo hello) {
   ++context_.metrics.agents_joined;
   if (context_.common.directory.has_been_here(identity_)) ++context_.metrics.reconnects;
   claims_ = admitted->claims;
-  jwt_ = admitted->jwt;
   if (claims_) watch_expiry();
   log::info("agent joined", {{"session", session_name_},
                              {"peer", peer_},
@@ -304,7 +303,7 @@ void AgentSession::check_credential() {
 }
 
 void AgentSession::check_keys() {
-  if (!claims_ || over_ || context_.credentials.knows(jwt_)) return;
+  if (!claims_ || over_ || context_.credentials.knows(*claims_)) return;
   close(Error{Code::BAD_JWT, "its key was taken away"});
 }
 

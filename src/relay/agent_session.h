@@ -136,8 +136,7 @@ class AgentSession final : private net::SessionDriver::Owner,
   ResetPace resets_;
   std::string control_out_;
   std::int64_t token_id_ = 0;           // 0: not welcomed
-  Secret jwt_;                          // it came with …
-  std::optional<auth::Claims> claims_;  // … which says this …
+  std::optional<auth::Claims> claims_;  // what the JWT it came with says …
   net::Timer expiry_timer_;             // … and ends the session when it does
   std::string credential_name_, host_name_, software_;
   std::chrono::sys_seconds since_;

@@ -126,8 +126,7 @@ Result<BareAgent::Admission> BareAgent::admit(Context& context, const http::Requ
                    Counted(sessions, id),
                    std::move(*account),
                    std::move(*held),
-                   admitted->claims,
-                   admitted->jwt};
+                   admitted->claims};
 }
 
 BareAgent::BareAgent(Context& context, std::unique_ptr<net::Transport> carrier, Admission admission)
@@ -182,7 +181,7 @@ void BareAgent::check_credential() {
 }
 
 void BareAgent::check_keys() {
-  if (!admission_.claims || over_ || context_.credentials.knows(admission_.jwt)) return;
+  if (!admission_.claims || over_ || context_.credentials.knows(*admission_.claims)) return;
   close(Error{Code::BAD_JWT, "its key was taken away"});
 }
 

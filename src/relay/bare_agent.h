@@ -30,8 +30,7 @@ class BareAgent final : private net::SessionDriver::Owner {
     Counted counted;                          // of the token's sessions
     std::shared_ptr<Account> account;         // of the owner, or of all that nobody owns
     Directory::Held held;                     // the room
-    std::optional<auth::Claims> claims = {};  // of a JWT …
-    Secret jwt = {};                          // … which is this one
+    std::optional<auth::Claims> claims = {};  // of a JWT
   };
   // Checks the credential of a request to `route`, and makes it the owner of the room. Errors are
   // what the agent is to be told: BAD_TUNNEL_ID, NO_TOKEN, BAD_TOKEN, BAD_JWT, TUNNEL_TAKEN and so

@@ -24,8 +24,8 @@ Credentials::Credentials(store::Store& store, const Options& options)
       key_file_(options.jwt_keys),
       expected_{.audience = options.jwt_audience, .issuer = options.jwt_issuer} {}
 
-Result<void> Credentials::reload() {
-  if (key_file_.empty()) return {};
+Result<std::shared_ptr<const auth::KeySet>> Credentials::load() const {
+  if (key_file_.empty()) return nullptr;
   auto keys = auth::KeySet::load(key_file_);
   if (!keys) return tl::unexpected(keys.error());
   std::string about;  // "ES256 of 2026-11, HS256"
@@ -34,12 +34,11 @@ Result<void> Credentials::reload() {
     if (!key.id().empty()) about.append(" of ").append(key.id());
   }
   log::info("jwt keys", {{"file", key_file_}, {"keys", keys->keys().size()}, {"are", about}});
-  keys_ = std::make_shared<const auth::KeySet>(std::move(*keys));
-  return {};
+  return std::make_shared<const auth::KeySet>(std::move(*keys));
 }
 
-bool Credentials::knows(const Secret& jwt) const {
-  return keys_ && auth::verify_jws(jwt.reveal(), *keys_);
+bool Credentials::knows(const auth::Claims& claims) const {
+  return keys_ && keys_->has(claims.key);
 }
 
 std::chrono::seconds Credentials::left(const auth::Claims& claims) const {
@@ -68,7 +67,7 @@ Result<Admission> Credentials::by_token(const control::HelloInfo& hello) {
   if (bound && *bound != hello.identity && bound != hello.delegate) {
     return fail(Code::WRONG_IDENTITY);
   }
-  return Admission{std::move(**token), {}, {}, {}};
+  return Admission{std::move(**token), {}, {}};
 }
 
 Result<Admission> Credentials::by_jwt(const control::HelloInfo& hello) {
@@ -82,14 +81,14 @@ Result<Admission> Credentials::by_jwt(const control::HelloInfo& hello) {
   auto owner = store_.subject(claims->subject, claims->plan);
   if (!owner && owner.error().code == Code::REVOKED) return tl::unexpected(owner.error());
   if (!owner) return unchecked(owner.error());
-  return Admission{std::move(*owner), {}, *claims, hello.credential};
+  return Admission{std::move(*owner), {}, *claims};
 }
 
 Result<Admission> Credentials::by_code(const control::HelloInfo& hello) {
   auto joined = store_.redeem(hello.credential, "agent", hello.identity);
   if (!joined) return unchecked(joined.error());
   if (!*joined) return fail(Code::BAD_CODE);
-  return Admission{std::move((*joined)->token), std::move((*joined)->credential), {}, {}};
+  return Admission{std::move((*joined)->token), std::move((*joined)->credential), {}};
 }
 
 }  // namespace leat::relay

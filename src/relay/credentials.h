@@ -21,8 +21,7 @@ namespace leat::relay {
 struct Admission {
   store::TokenInfo owner;
   Secret issued;                       // for a join code: what it became
-  std::optional<auth::Claims> claims;  // of a JWT …
-  Secret jwt;                          // … which is this one
+  std::optional<auth::Claims> claims;  // of a JWT
 
   bool allows(std::string_view tunnel) const { return !claims || claims->allows(tunnel); }
 };
@@ -31,16 +30,16 @@ class Credentials {
  public:
   Credentials(store::Store& store, const Options& options);
 
-  // Reads the file of keys again, if there is one; the old ones stay if it cannot be used.
-  Result<void> reload();
-  // Those that another shard has read. Keys may be used by several threads.
+  // What the file of keys has now, for take(), here and on other shards; nullptr: there is none.
+  Result<std::shared_ptr<const auth::KeySet>> load() const;
+  // Keys may be used by several threads.
   std::shared_ptr<const auth::KeySet> keys() const { return keys_; }
   void take(std::shared_ptr<const auth::KeySet> keys) { keys_ = std::move(keys); }
   // STORE, NO_TOKEN, BAD_TOKEN, BAD_JWT, JWT_EXPIRED, BAD_CODE, WRONG_IDENTITY, REVOKED. The
   // detail is for the agent, which holds the credential.
   Result<Admission> admit(const control::HelloInfo& hello);
-  // A key still verifies this JWT, whether or not it has expired meanwhile.
-  bool knows(const Secret& jwt) const;
+  // The key that verified a JWT is one of ours still.
+  bool knows(const auth::Claims& claims) const;
   // For how long a JWT's session may go on, by the wall clock of now.
   std::chrono::seconds left(const auth::Claims& claims) const;
 

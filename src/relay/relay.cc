@@ -103,7 +103,8 @@ class RelayImpl final : public Relay {
   const Options& options() const { return common_ ? common_->options : options_; }
   Context& first() const { return part_->context; }
   store::Store& store() const { return first().store; }
-  Result<void> write_state();
+  Result<void> write_state(const std::string& pin, const Plans& plans);
+  void take_keys(const std::shared_ptr<const auth::KeySet>& keys);
   void keep_first_token();
   void forget_state();
   void open_journal();
@@ -182,14 +183,19 @@ void RelayImpl::start_workers() {
 }
 
 Result<void> RelayImpl::reload_keys() {
-  if (Result<void> done = first().credentials.reload(); !done) return done;
-  common_->everywhere([keys = first().credentials.keys()](Context& context) {
+  auto keys = first().credentials.load();
+  if (!keys) return tl::unexpected(keys.error());
+  take_keys(*keys);
+  return {};
+}
+
+void RelayImpl::take_keys(const std::shared_ptr<const auth::KeySet>& keys) {
+  common_->everywhere([&](Context& context) {
     context.credentials.take(keys);
     // As with check_credential(), nothing is released here.
     context.sessions.for_each([](AgentSession& session) { session.check_keys(); });
     context.bare_agents.for_each([](BareAgent& agent) { agent.check_keys(); });
   });
-  return {};
 }
 
 Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate_file) {
@@ -199,7 +205,9 @@ Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate
   if (Result<void> started = start_parts(); !started) return started;
   first().pin = *pin;
   first().tls = std::make_shared<const net::TlsContext>(std::move(tls));
-  if (Result<void> loaded = first().credentials.reload(); !loaded) return loaded;
+  const auto keys = first().credentials.load();
+  if (!keys) return tl::unexpected(keys.error());
+  first().credentials.take(*keys);
   ::unlink(state_file().c_str());  // an earlier run's: nobody is to find ports where nobody listens
   if (Result<void> listening = listen(); !listening) return listening;
   if (const auto aside = store().checkpoint_aside(); !aside) return aside;
@@ -238,7 +246,7 @@ Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate
   store_timer_.arm_in(kStorePoll);
   expiry_timer_.arm_in(kExpiryPoll);
   forget_apps();
-  return write_state();
+  return write_state(info_.pin, options.plans);
 }
 
 // Before relay.json, for which scripts wait.
@@ -354,17 +362,17 @@ void RelayImpl::forget_state() {
   if (std::exchange(stated_, false)) ::unlink(state_file().c_str());
 }
 
-Result<void> RelayImpl::write_state() {
+Result<void> RelayImpl::write_state(const std::string& pin, const Plans& plans) {
   if (draining_) return {};
   nlohmann::json state = {{"pid", ::getpid()},
                           {"listen", info_.listen.text()},
-                          {"fingerprint", info_.pin},
+                          {"fingerprint", pin},
                           {"url", info_.public_url}};
   if (!options().domain.empty()) state["domain"] = options().domain;
   if (!options().public_url.empty()) state["public_url"] = options().public_url;
   if (info_.plain_listen) state["plain_listen"] = info_.plain_listen->text();
   if (info_.admin_listen) state["admin_listen"] = info_.admin_listen->text();
-  if (auto plans = common_->accounting.plans().names(); !plans.empty()) state["plans"] = plans;
+  if (auto names = plans.names(); !names.empty()) state["plans"] = names;
   stated_ = true;
   return write_file(state_file(), state.dump(2) + "\n", 0644, Code::STATE_DIR);
 }
@@ -486,7 +494,12 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
   if (!tls) return tl::unexpected(tls.error());
   Result<std::string> pin = net::certificate_pin(certificate);
   if (!pin) return tl::unexpected(pin.error());
-  if (Result<void> keys = reload_keys(); !keys) return tl::unexpected(keys.error());
+  const auto keys = first().credentials.load();
+  if (!keys) return tl::unexpected(keys.error());
+  const Result<void> written = write_state(*pin, options.plans);
+  if (!written) return tl::unexpected(written.error());
+
+  // What can fail is behind us.
   set_plans(options.plans);
   const auto its = std::make_shared<const net::TlsContext>(std::move(*tls));
   common_->everywhere([&](Context& context) {
@@ -497,7 +510,7 @@ Result<std::vector<std::string>> RelayImpl::reload(const Options& options) {
     log::warn("certificate key changed", {{"fingerprint", *pin}, {"was", info_.pin}});
     info_.pin = *pin;
   }
-  if (Result<void> written = write_state(); !written) return tl::unexpected(written.error());
+  take_keys(*keys);
 
   std::vector<std::string> waits;
   const auto compare = [&](const char* name, const auto& now, const auto& then) {

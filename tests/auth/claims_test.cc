@@ -25,6 +25,7 @@ TEST(Claims, AreRead) {
   EXPECT_EQ(claims->subject, "alice@example.com");
   EXPECT_EQ(claims->expires, 1'700'000'100s);
   EXPECT_EQ(claims->plan, "pro");
+  EXPECT_TRUE(KeySet::parse(kSecret)->has(claims->key));
   EXPECT_TRUE(claims->allows("chat"));
   EXPECT_TRUE(claims->allows("lab-7"));
   EXPECT_FALSE(claims->allows("chat2"));

@@ -34,6 +34,25 @@ TEST(Keys, PemGivesTheAlgorithm) {
   EXPECT_FALSE(set.has_secret());
 }
 
+// Whose key stays is known by it after the file was written anew, in another order or form.
+TEST(Keys, AreKnownByTheirValue) {
+  const std::string secret(32, 's'), other(32, 'o');
+  const std::string jwk = R"({"kty":"oct","kid":"new","k":")" + encode(secret) + "\"}";
+  const KeySet line = KeySet::parse(secret).value(), set = KeySet::parse(jwk).value();
+  const Sha256& known = line.keys()[0].fingerprint();
+  EXPECT_TRUE(set.has(known));
+  EXPECT_FALSE(KeySet::parse(other)->has(known));
+  for (const auto& make : {+[] { return Signer::rsa(); }, +[] { return Signer::ec(); },
+                           +[] { return Signer::ed25519(); }}) {
+    const std::string ours = make().public_pem(), theirs = make().public_pem();
+    const KeySet one = KeySet::parse(ours).value();
+    const Sha256& its = one.keys()[0].fingerprint();
+    EXPECT_TRUE(KeySet::parse(theirs + ours)->has(its));
+    EXPECT_FALSE(KeySet::parse(theirs)->has(its));
+    EXPECT_FALSE(set.has(its));
+  }
+}
+
 TEST(Keys, WeakOrUnusablePemIsRefused) {
   expect_refused(Signer::rsa(1024).public_pem(), "2048");
   expect_refused(Signer::ec("P-384").public_pem(), "P-256");

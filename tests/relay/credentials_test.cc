@@ -1,6 +1,9 @@
 // Agents that come with JWTs and join codes, and what ends their sessions (threats 29 to 31).
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <initializer_list>
+
 #include "auth/signer.h"
 #include "base/crypto_util.h"
 #include "base/file.h"
@@ -18,13 +21,22 @@ const std::string kSecret(32, 'k');
 
 class Admissions : public World {
  protected:
-  void configure(Options& options) override {
-    options.jwt_keys = dir / "keys";
-    options.jwt_audience = "relay";
+  void configure(Options& of_relay) override {
+    of_relay.jwt_keys = dir / "keys";
+    of_relay.jwt_audience = "relay";
+    options = of_relay;
     write_keys(kSecret);
   }
   void write_keys(const std::string& text) {
     ASSERT_TRUE(write_file(dir / "keys", text, 0600, Code::KEY_FILE));
+  }
+  static std::string jwks(std::initializer_list<std::string> secrets) {
+    std::string list;
+    for (const std::string& secret : secrets) {
+      list += (list.empty() ? R"({"kty":"oct","k":")" : R"(,{"kty":"oct","k":")") +
+              base64url(as_bytes(secret)) + "\"}";
+    }
+    return R"({"keys":[)" + list + "]}";
   }
 
   static std::int64_t in(std::chrono::seconds from_now) {
@@ -57,6 +69,8 @@ class Admissions : public World {
     EXPECT_TRUE(agent.bound().empty());
   }
   std::unique_ptr<store::Store> store() { return store::Store::open(dir / "leat.db").value(); }
+
+  Options options;
 };
 
 TEST_F(Admissions, AJwtIsAnOwner) {
@@ -90,10 +104,10 @@ TEST_F(Admissions, BadJwtsAreRefused) {
 }
 
 TEST_F(Admissions, ItsSessionEndsWhenTheJwtDoes) {
-  // 60 s of leeway: one that ran out 59 s ago has one second left.
-  const auto agent = come(jwt(claims("alice", -58s)), {http()});
+  // 60 s of leeway: one that ran out 55 s ago has 4 to 5 seconds left.
+  const auto agent = come(jwt(claims("alice", -55s)), {http()});
   EXPECT_EQ(agent->bound().size(), 1u);
-  ASSERT_TRUE(until([&] { return agent->ended(); }, 5s));
+  ASSERT_TRUE(until([&] { return agent->ended(); }));
   EXPECT_EQ(agent->why().code, Code::JWT_EXPIRED);
 }
 
@@ -193,15 +207,31 @@ TEST_F(Admissions, KeysRotate) {
 
 TEST_F(Admissions, AKeyThatStaysEndsNoSession) {
   const std::string next(32, 'n');
-  const auto jwks = [](const std::string& secret) {
-    return R"({"kty":"oct","alg":"HS256","k":")" + base64url(as_bytes(secret)) + "\"}";
-  };
   const SigningKey key = SigningKey::generate();
   const auto agent = come(jwt(claims("alice")), {http()});
-  write_keys(R"({"keys":[)" + jwks(next) + "," + jwks(kSecret) + "]}");
+  write_keys(jwks({next, kSecret}));
   ASSERT_TRUE(relay->reload_keys());
   EXPECT_FALSE(come(jwt(claims("bob"), next), {}, &key)->ended());
   EXPECT_FALSE(agent->ended());
+}
+
+TEST_F(Admissions, AReloadThatFailsEndsNoSession) {
+  const auto agent = come(jwt(claims("alice")), {http()});
+  ASSERT_EQ(agent->bound().size(), 1u);
+  const std::string next(32, 'n');
+  write_keys(next);
+  const std::string state = dir / "relay.json";
+  std::filesystem::remove(state);
+  std::filesystem::create_directories(state + "/in the way");
+  const auto reloaded = relay->reload(options);
+  ASSERT_FALSE(reloaded);
+  EXPECT_EQ(reloaded.error().code, Code::STATE_DIR);
+  const SigningKey key = SigningKey::generate();
+  expect_refused(*come(jwt(claims("bob"), next), {}, &key), Code::BAD_JWT);
+  EXPECT_FALSE(agent->ended()) << "the keys are the old ones";
+  std::filesystem::remove_all(state);
+  ASSERT_TRUE(relay->reload(options));
+  EXPECT_TRUE(until([&] { return agent->ended(); }));
 }
 
 TEST_F(Admissions, ABareAgentMayComeWithAJwtToo) {
@@ -223,13 +253,26 @@ TEST_F(Admissions, ABareAgentMayComeWithAJwtToo) {
   EXPECT_TRUE(refused("den", jwt(claims("alice"), next), "LEAT_BAD_JWT"));
   EXPECT_TRUE(refused("den", jwt(claims("alice", -1h)), "LEAT_JWT_EXPIRED"));
   EXPECT_TRUE(refused("attic", alice, "LEAT_TUNNEL_REFUSED"));
+  const std::string other = R"({"sub":"alice","aud":"other","exp":)" + std::to_string(in(1h)) + "}";
+  EXPECT_TRUE(refused("den", jwt(other), "LEAT_BAD_JWT"));
+  relay->set_plans({{Plan{.name = "pro"}}, {}});
+  EXPECT_TRUE(refused("den", jwt(claims("alice", 1h, R"(,"plan":"gold")")), "LEAT_BAD_JWT"));
+  relay->set_plans({});
+  EXPECT_EQ(bare("cell", jwt(claims("carol")))->text().substr(0, 13), "HTTP/1.1 101 ");
+  ASSERT_TRUE(store()->revoke_token("jwt:carol"));
+  EXPECT_TRUE(refused("cell", jwt(claims("carol", 2h)), "LEAT_REVOKED"));
   const auto agent = bare("den", alice);
   ASSERT_TRUE(agent->has("HTTP/1.1 101 ")) << agent->text();
   EXPECT_TRUE(refused("den", jwt(claims("bob")), "LEAT_TUNNEL_TAKEN"));
-  const auto brief = bare("den", jwt(claims("alice", -58s)));
+  const auto brief = bare("den", jwt(claims("alice", -55s)));
   ASSERT_TRUE(brief->has("HTTP/1.1 101 ")) << brief->text();
-  ASSERT_TRUE(until([&] { return brief->over(); }, 10s)) << "with its JWT";
+  ASSERT_TRUE(until([&] { return brief->over(); })) << "with its JWT";
   EXPECT_FALSE(agent->over());
+  write_keys(jwks({next, kSecret}));
+  ASSERT_TRUE(relay->reload_keys());
+  // Whoever is to be cut is so before anybody who comes later is answered.
+  EXPECT_TRUE(refused("attic", alice, "LEAT_TUNNEL_REFUSED"));
+  EXPECT_FALSE(agent->over()) << "its key stayed";
   write_keys(next);
   ASSERT_TRUE(relay->reload_keys());
   ASSERT_TRUE(until([&] { return agent->over(); }));
