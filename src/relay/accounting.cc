@@ -155,8 +155,8 @@ store::Usage Accounting::used_in(const std::string& period, const std::string& b
                                  store::Usage known, const std::string& owner,
                                  store::Store& store) const {
   const auto read = store.usage(owner, period);
-  if (!read) return period < before ? known : store::Usage{};
-  store::Usage used = *read;
+  if (!read && period < before) return known;
+  store::Usage used = read.value_or(store::Usage{});
   for (const store::UsageRow& row : overdue_) {
     if (row.owner != owner || row.period != period) continue;
     used.bytes_in += row.usage.bytes_in;

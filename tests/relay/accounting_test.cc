@@ -242,6 +242,12 @@ TEST_F(Accounts, AClockThatJumpsBackForgivesNothing) {
   now = at(22);
   accounting->settle();
   EXPECT_EQ(account->spent(), std::nullopt) << "a day that comes is a new one";
+  EXPECT_EQ(move(*account, 200), 200u) << "which cannot be written either";
+  now = at(21);
+  accounting->settle();
+  now = at(22, 1s);
+  accounting->settle();
+  EXPECT_EQ(account->day().bytes_out, 200u) << "and is not forgotten for that";
 }
 
 TEST_F(Accounts, AFullDiskLosesNothingAndStopsNobody) {
