@@ -63,7 +63,10 @@ Result<std::string> ask_admin(const AdminAccess& access, const std::string& targ
   // An error of the API is one of ours.
   const auto said = nlohmann::json::parse(body, nullptr, false);
   std::string name;
-  if (said.is_object() && said.contains("error")) name = said["error"].value("code", "");
+  if (said.is_object() && said.contains("error") && said["error"].is_object()) {
+    const nlohmann::json code = said["error"].value("code", nlohmann::json());
+    if (code.is_string()) name = code;
+  }
   return fail(code_from_name(name).value_or(Code::PROTOCOL), "HTTP " + std::to_string(*status));
 }
 

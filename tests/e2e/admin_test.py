@@ -121,6 +121,17 @@ class ConnectionLog(AdminCase):
         shown = run_leat("status", "--state-dir", folder, "--admin-key-file", self.key).stdout
         self.assertRegex(shown, r"unbounded +no bound")
 
+    def test_what_is_no_answer_of_the_api_is_an_error_of_the_command(self):
+        bodies = [b'{"error":"no"}', b'{"error":{"code":7}}', b'["error"]', b"<html>"]
+        other = Origin(self, lambda _, connection: answer(connection, bodies[connection.number], "502 Bad Gateway"))
+        state = self.folder / "behind-a-proxy"
+        state.mkdir()
+        (state / "relay.json").write_text(json.dumps({**self.server.state, "admin_listen": other.address}))
+        for body in bodies:
+            shown = run_leat("status", "--state-dir", state, "--admin-key-file", self.key)
+            self.assertEqual(shown.returncode, 1, body)
+            self.assertRegex(shown.stderr, r"\ALEAT_PROTOCOL: .*HTTP 502", body)
+
     def test_an_administrator_drains_the_relay(self):
         self.assertEqual(self.admin("/api/v1/drain", "POST", {})[0], 401)
         status, _ = self.admin("/api/v1/drain", "POST")
