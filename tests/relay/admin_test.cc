@@ -139,11 +139,11 @@ TEST_F(Admin, ATunnelThatGoesCutsItsPipesToo) {
     EXPECT_THAT(text, HasSubstr(line));
   }
   EXPECT_EQ(ask("DELETE", "/api/v1/tunnels/raw").status, 204);
-  ASSERT_TRUE(until([&] { return raw->over(); }, 1s));
+  ASSERT_TRUE(until([&] { return raw->over(); }, 5s));
   EXPECT_TRUE(raw->failed()) << "cut, not ended";
   EXPECT_FALSE(den->over());
   EXPECT_EQ(ask("DELETE", "/api/v1/tunnels/den").status, 204);
-  ASSERT_TRUE(until([&] { return den->over(); }, 1s));
+  ASSERT_TRUE(until([&] { return den->over(); }, 5s));
   answer_all(*agent, kHello);
   expect_served("kept");
   EXPECT_THAT(ask("GET", "/metrics", "").body,

@@ -422,8 +422,12 @@ def rule_service_units(tree):
         return
     command = ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={UNIT_EXPOSURE}"]
     for name in units:
-        run = subprocess.run([*command, str(tree.root / name)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, timeout=20, text=True, check=False)
+        try:
+            run = subprocess.run([*command, str(tree.root / name)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, timeout=120, text=True, check=False)
+        except subprocess.TimeoutExpired as error:
+            yield f"{name}: {error}"
+            continue
         if run.returncode != 0:
             yield f"{name}: {run.stdout.strip().splitlines()[-1]}"
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "scripts/lib"))
@@ -161,6 +162,18 @@ class TidyTest(unittest.TestCase):
                 with self.subTest(rule=rule, expected=expected):
                     found = self.findings(rule, CLEAN | files)
                     self.assertTrue(any(expected in finding for finding in found), found)
+
+    def test_a_unit_that_is_not_measured_in_time_is_a_finding(self):
+        run = subprocess.run
+
+        def starved(command, **options):
+            if command[0] == "systemd-analyze":
+                raise subprocess.TimeoutExpired(command[0], options["timeout"])
+            return run(command, **options)
+        with unittest.mock.patch("tidy.subprocess.run", starved), \
+                unittest.mock.patch("tidy.shutil.which", return_value="systemd-analyze"):
+            found = self.findings("service_units", CLEAN)
+        self.assertRegex("\n".join(found), r"\Adeploy/leat\.service: .*timed out after \d+ seconds\Z")
 
     def test_new_files_count_before_they_are_committed(self):
         with tempfile.TemporaryDirectory() as folder:
