@@ -237,7 +237,8 @@ void Parser::add_token() {
     add(c, "--state-dir", into.state_dir, "DIR", kRelayStateDir);
     if (value == Verb::create || value == Verb::list || value == Verb::revoke) {
       // Not by the environment, where it is the relay's: there is the database before it has run.
-      c->add_option("--admin-key-file", into.admin_key_file, "ask the relay, not its database")
+      c->add_option("--admin-key-file", into.admin_key_file,
+                    "ask the relay, not its database; not by the environment")
           ->type_name("FILE");
     }
     if (value == Verb::list) return;
