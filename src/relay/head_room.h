@@ -9,8 +9,8 @@
 
 namespace leat::relay {
 
-// A head may hold that part of what is free which the largest may of all. So many large ones leave
-// some room to every other, and it is they who find none.
+// A head may hold a part of what is free. So many large ones leave some room to every other, and it
+// is they who find none.
 class HeadRooms {
  public:
   // Not asked for: about what the connection costs in any case.
@@ -19,6 +19,8 @@ class HeadRooms {
   static constexpr std::size_t kLargest = 2 * limits::kHead;
   static constexpr std::size_t kLargestAtOnce = limits::kHandshakesOfAddress / 2;
   static_assert(kLargestAtOnce * kLargest < 32 * limits::MiB);
+  // The part: of the largest an eighth of those that the sum holds find room beside one another.
+  static constexpr std::size_t kPart = kLargestAtOnce - kLargestAtOnce / 8;
 
  private:
   friend class HeadRoom;
@@ -39,7 +41,7 @@ class HeadRoom {
     if (held <= HeadRooms::kSmall) return true;
     const std::size_t wanted = 2 * (held - HeadRooms::kSmall);
     const std::size_t free = budget_.free() + taken_;
-    if (wanted > free / HeadRooms::kLargestAtOnce || !budget_.lease(wanted - taken_)) return false;
+    if (wanted > free / HeadRooms::kPart || !budget_.lease(wanted - taken_)) return false;
     taken_ = wanted;
     return true;
   }

@@ -37,6 +37,14 @@ TEST(HeadRoom, ManyLargeHeadsLeaveRoomForSmallOnes) {
   EXPECT_LT(2 * sum, 32 * limits::MiB + 2 * rooms.size() * HeadRooms::kSmall);
 }
 
+TEST(HeadRoom, AFewOfTheLargestFindRoomAtOnce) {
+  HeadRooms all;
+  std::list<HeadRoom> rooms;
+  for (int i = 0; i < 31; ++i) {
+    EXPECT_EQ(fill(rooms.emplace_back(all), limits::kHead), limits::kHead) << i;
+  }
+}
+
 TEST(HeadRoom, IsGivenBack) {
   HeadRooms all;
   for (int i = 0; i < 2000; ++i) {
