@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -37,13 +36,31 @@ using NumberPtr = std::unique_ptr<BIGNUM, Free<BN_free>>;
 
 constexpr std::size_t kEcCoordinate = 32;  // P-256
 
-Sha256 fingerprint_of(EVP_PKEY* key) {
-  std::uint8_t* data = nullptr;
-  const int size = i2d_PUBKEY(key, &data);
-  if (size <= 0) std::abort();  // there is no memory
-  const Sha256 out = sha256({data, static_cast<std::size_t>(size)});
-  OPENSSL_free(data);
-  return out;
+// A number of the key's, in hex; empty: it has none.
+std::string number_of(const EVP_PKEY* key, const char* name) {
+  BIGNUM* raw = nullptr;
+  if (EVP_PKEY_get_bn_param(key, name, &raw) != 1) return {};
+  const NumberPtr number(raw);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(BN_num_bytes(raw)));
+  BN_bn2bin(raw, bytes.data());
+  return hex(bytes);
+}
+
+// Of its value, in whichever form it was written; nullopt: it has none, like the point at infinity.
+std::optional<Sha256> fingerprint_of(Algorithm algorithm, const EVP_PKEY* key) {
+  std::array<std::string, 2> value;
+  if (algorithm == Algorithm::rs256) {
+    value = {number_of(key, OSSL_PKEY_PARAM_RSA_N), number_of(key, OSSL_PKEY_PARAM_RSA_E)};
+  } else if (algorithm == Algorithm::es256) {
+    value = {number_of(key, OSSL_PKEY_PARAM_EC_PUB_X), number_of(key, OSSL_PKEY_PARAM_EC_PUB_Y)};
+  } else {
+    std::array<std::uint8_t, 32> raw;  // RFC 8032 §5.1.5
+    std::size_t size = raw.size();
+    if (EVP_PKEY_get_raw_public_key(key, raw.data(), &size) != 1) return std::nullopt;
+    value = {hex(raw), "-"};
+  }
+  if (value[0].empty() || value[1].empty()) return std::nullopt;
+  return sha256(as_bytes(std::string(name(algorithm)) + ' ' + value[0] + ' ' + value[1]));
 }
 
 // --- signatures ---
@@ -194,9 +211,8 @@ std::optional<Key> key_of(const nlohmann::json& jwk) {
         EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, as_bytes(raw).data(), raw.size()));
   }
   ERR_clear_error();
-  const auto algorithm = key ? algorithm_of(key.get()) : std::nullopt;
-  if (!algorithm || !said(*algorithm)) return std::nullopt;
-  return Key(*algorithm, id, key.release());
+  auto made = Key::make(id, key.release());
+  return made && said(made->algorithm()) ? std::move(made) : std::nullopt;
 }
 
 // The beginning of a DER SEQUENCE (X.690 §8.1) whose first element is another, or a number: what
@@ -250,11 +266,17 @@ std::optional<Algorithm> algorithm_of(std::string_view text) {
 
 void Key::Free::operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 
-Key::Key(Algorithm algorithm, std::string id, EVP_PKEY* key)
-    : algorithm_(algorithm),
-      id_(std::move(id)),
-      key_(key, Free()),
-      fingerprint_(fingerprint_of(key)) {}
+std::optional<Key> Key::make(std::string id, EVP_PKEY* key) {
+  KeyPtr ours(key);
+  const auto algorithm = key != nullptr ? algorithm_of(key) : std::nullopt;
+  const auto fingerprint = algorithm ? fingerprint_of(*algorithm, key) : std::nullopt;
+  ERR_clear_error();
+  if (!fingerprint) return std::nullopt;
+  return Key(*algorithm, std::move(id), ours.release(), *fingerprint);
+}
+
+Key::Key(Algorithm algorithm, std::string id, EVP_PKEY* key, const Sha256& fingerprint)
+    : algorithm_(algorithm), id_(std::move(id)), key_(key, Free()), fingerprint_(fingerprint) {}
 
 Key::Key(std::string id, Secret secret)
     : algorithm_(Algorithm::hs256),
@@ -314,15 +336,15 @@ Result<void> KeySet::add_pem(std::string_view text) {
       const std::unique_ptr<X509, Free<X509_free>> certificate(d2i_X509(nullptr, &at, size));
       if (certificate) key.reset(X509_get_pubkey(certificate.get()));
     }
-    const auto algorithm = key ? algorithm_of(key.get()) : std::nullopt;
-    if (!algorithm) {
+    auto made = Key::make({}, key.release());
+    if (!made) {
       result = fail(Code::KEY_FILE, std::string(kind) +
                                         ": expected public keys or certificates of RSA (2048 to "
                                         "8192 bits), P-256 or Ed25519");
     } else if (keys_.size() == kKeys) {
       result = fail(Code::KEY_FILE, "more than 64 keys");
     } else {
-      keys_.emplace_back(*algorithm, std::string(), key.release());
+      keys_.push_back(std::move(*made));
     }
     OPENSSL_free(type);
     OPENSSL_free(header);

@@ -40,8 +40,9 @@ inline constexpr KeyBounds kGuestKeys{8, 4096};
 
 class Key {
  public:
-  Key(Algorithm algorithm, std::string id, EVP_PKEY* key);  // takes the key over
-  Key(std::string id, Secret secret);                       // HS256
+  // Takes the key over, if there is one; nullopt: it is none that verifies here.
+  static std::optional<Key> make(std::string id, EVP_PKEY* key);
+  Key(std::string id, Secret secret);  // HS256
 
   Algorithm algorithm() const { return algorithm_; }
   const std::string& id() const { return id_; }  // "kid"; empty: none
@@ -51,6 +52,8 @@ class Key {
   int rsa_bits() const;  // 0: it is none of RSA
 
  private:
+  Key(Algorithm algorithm, std::string id, EVP_PKEY* key, const Sha256& fingerprint);
+
   struct Free {
     void operator()(EVP_PKEY* key) const;
   };

@@ -117,16 +117,11 @@ std::size_t Context::place_of(const std::string& tunnel, control::TunnelKind kin
 
 // Whoever holds connections open by the thousand leaves descriptors for other visitors, those of
 // one kind for the other, and all of them for agents.
-bool Context::crowded(const Crowd& kind, const std::string& network, bool counted) const {
-  const std::size_t all = options.descriptors, self = counted ? 1 : 0;
-  const Crowd &spliced = common.spliced, &http = common.http;
-  return kind.size() >= all - all / 4 + self || (!counted && full()) ||
-         spliced.of(network) + http.of(network) >= all / 2 + self;
-}
-
-bool Context::full() const {
+bool Context::crowded(const Crowd& kind, const std::string& network) const {
   const std::size_t all = options.descriptors;
-  return common.spliced.size() + common.http.size() >= all - all / 8;
+  const Crowd &spliced = common.spliced, &http = common.http;
+  return kind.size() >= all - all / 4 || spliced.size() + http.size() >= all - all / 8 ||
+         spliced.of(network) + http.of(network) >= all / 2;
 }
 
 }  // namespace leat::relay

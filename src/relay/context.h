@@ -186,11 +186,8 @@ struct Context {
   std::size_t place_of(const std::string& tunnel, control::TunnelKind kind, std::size_t hops) const;
 
   // Whether there are as many visitors as there may be, of that kind or from that network; "" is
-  // none that is counted for itself. `counted`: whether one who asks is among them.
-  bool crowded(const Crowd& kind, const std::string& network, bool counted = false) const;
-  // Whether there are so many that not even an agent by WebSocket is heard: the rest is for those
-  // that come by themselves.
-  bool full() const;
+  // none that is counted for itself.
+  bool crowded(const Crowd& kind, const std::string& network) const;
 
   mux::MemoryShare memory;
 

@@ -28,13 +28,17 @@ Result<std::shared_ptr<const auth::KeySet>> Credentials::load() const {
   if (key_file_.empty()) return nullptr;
   auto keys = auth::KeySet::load(key_file_);
   if (!keys) return tl::unexpected(keys.error());
+  return std::make_shared<const auth::KeySet>(std::move(*keys));
+}
+
+void Credentials::announce() const {
+  if (!keys_) return;
   std::string about;  // "ES256 of 2026-11, HS256"
-  for (const auth::Key& key : keys->keys()) {
+  for (const auth::Key& key : keys_->keys()) {
     about.append(about.empty() ? "" : ", ").append(auth::name(key.algorithm()));
     if (!key.id().empty()) about.append(" of ").append(key.id());
   }
-  log::info("jwt keys", {{"file", key_file_}, {"keys", keys->keys().size()}, {"are", about}});
-  return std::make_shared<const auth::KeySet>(std::move(*keys));
+  log::info("jwt keys", {{"file", key_file_}, {"keys", keys_->keys().size()}, {"are", about}});
 }
 
 bool Credentials::knows(const auth::Claims& claims) const {

@@ -35,6 +35,7 @@ class Credentials {
   // Keys may be used by several threads.
   std::shared_ptr<const auth::KeySet> keys() const { return keys_; }
   void take(std::shared_ptr<const auth::KeySet> keys) { keys_ = std::move(keys); }
+  void announce() const;  // in the log: which they are
   // STORE, NO_TOKEN, BAD_TOKEN, BAD_JWT, JWT_EXPIRED, BAD_CODE, WRONG_IDENTITY, REVOKED. The
   // detail is for the agent, which holds the credential.
   Result<Admission> admit(const control::HelloInfo& hello);

@@ -54,13 +54,12 @@ std::optional<std::size_t> own_path(std::string_view reference, const Place& pla
   return own && !authority.empty() ? std::optional(at + authority.size()) : std::nullopt;
 }
 
+// The short door is left out: services have paths like it.
 bool of_a_tunnel(std::string_view path) {
-  for (const std::string_view door : {"/tunnel/", "/t/"}) {
-    if (!path.starts_with(door)) continue;
-    const std::string_view rest = path.substr(door.size());
-    return control::valid_tunnel_id(rest.substr(0, rest.find_first_of("/?#")));
-  }
-  return false;
+  constexpr std::string_view kDoor = "/tunnel/";
+  if (!path.starts_with(kDoor)) return false;
+  const std::string_view rest = path.substr(kDoor.size());
+  return control::valid_tunnel_id(rest.substr(0, rest.find_first_of("/?#")));
 }
 
 void confine_reference(std::string& reference, const Place& place) {

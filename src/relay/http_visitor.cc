@@ -65,12 +65,21 @@ HttpVisitor::~HttpVisitor() {
 }
 
 void HttpVisitor::start() {
-  if (tunnels_) {
-    if (context_.full()) return refuse_visitor();
-    presence_.emplace(context_.common.http, network_of_visitor());
+  // Over TLS, and behind a proxy, an agent may come, which its first head shows.
+  if (!transport_->secure() && !network_of_visitor().empty() && !take_seat()) {
+    return refuse_visitor();
   }
   timer_.arm_in(limits::kHeadTimeout);
   context_.shard.defer(*this);
+}
+
+// Among the visitors, once. False: there are too many.
+bool HttpVisitor::take_seat() {
+  if (!tunnels_ || presence_) return true;
+  const std::string network = network_of_visitor();
+  if (context_.crowded(context_.common.http, network)) return false;
+  presence_.emplace(context_.common.http, network);
+  return true;
 }
 
 void HttpVisitor::refuse_visitor() {
@@ -210,6 +219,7 @@ void HttpVisitor::handle(http::Request request) {
       request.keep_alive && request.body == http::BodyKind::none && !context_.draining;
   const std::string* host = request.fields.find("Host");
   if (host != nullptr && misdirected(*host, transport_->sni())) {
+    if (!take_seat()) return refuse_visitor();
     return answer(Code::MISDIRECTED, keep_alive);
   }
   // HTTP/1.0 may leave Host out.
@@ -222,12 +232,7 @@ void HttpVisitor::handle(http::Request request) {
               : foreign ? route_host(request, tunnel, is_room(tunnel))
                         : route(request, tunnels_);
   way.sibling = foreign && context_.names.below_domain(name);
-  // Only now it is known who is no visitor but an agent.
-  const bool first_seen = presence_ && hops_ == 0 && !std::exchange(seated_, true);
-  if (first_seen && way.kind != Route::Kind::agent &&
-      context_.crowded(context_.common.http, network_of_visitor(), true)) {
-    return refuse_visitor();
-  }
+  if (way.kind != Route::Kind::agent && !take_seat()) return refuse_visitor();
   // What there is but once is with the first shard.
   const bool first = way.kind == Route::Kind::admin || way.kind == Route::Kind::agent ||
                      way.kind == Route::Kind::metrics;
@@ -300,7 +305,6 @@ void HttpVisitor::arrive(Context& context, Passage passage) {
   visitor.hops_ = passage.hops;
   visitor.counted_ = passage.counted;
   if (passage.presence) visitor.presence_.emplace(std::move(*passage.presence));
-  visitor.seated_ = true;
   visitor.moving_.emplace(context.index, std::move(passage.request));
   // Until the transport has been told whether it can be written to; a full one is told nothing.
   visitor.state_ = State::arriving;

@@ -74,6 +74,7 @@ class HttpVisitor final : private net::TransportOwner,
   void watch();
   void read_heads();
   bool wait_for_head();
+  bool take_seat();
   void refuse_visitor();
   std::string network_of_visitor() const;
   void handle(http::Request request);
@@ -109,8 +110,7 @@ class HttpVisitor final : private net::TransportOwner,
   std::optional<Visit> visit_;  // from the request to the end of its exchange
   net::Timer timer_;
   std::optional<Counted> waiting_;   // until the first head, or while a later one is not whole
-  std::optional<Counted> presence_;  // among those of the relay who speak HTTP
-  bool seated_ = false;              // … where it has been found that there is room for it
+  std::optional<Counted> presence_;  // among those of the relay who speak HTTP and are no agents
   HeadRoom head_room_;
   State state_ = State::head;
   bool tunnels_;

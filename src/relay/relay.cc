@@ -190,8 +190,9 @@ Result<void> RelayImpl::reload_keys() {
 }
 
 void RelayImpl::take_keys(const std::shared_ptr<const auth::KeySet>& keys) {
+  common_->everywhere([&](Context& context) { context.credentials.take(keys); });
+  first().credentials.announce();
   common_->everywhere([&](Context& context) {
-    context.credentials.take(keys);
     // As with check_credential(), nothing is released here.
     context.sessions.for_each([](AgentSession& session) { session.check_keys(); });
     context.bare_agents.for_each([](BareAgent& agent) { agent.check_keys(); });
@@ -208,6 +209,7 @@ Result<void> RelayImpl::open(net::TlsContext tls, const std::string& certificate
   const auto keys = first().credentials.load();
   if (!keys) return tl::unexpected(keys.error());
   first().credentials.take(*keys);
+  first().credentials.announce();
   ::unlink(state_file().c_str());  // an earlier run's: nobody is to find ports where nobody listens
   if (Result<void> listening = listen(); !listening) return listening;
   if (const auto aside = store().checkpoint_aside(); !aside) return aside;

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 
@@ -21,6 +22,15 @@ void expect_refused(std::string_view text, std::string_view why) {
   ASSERT_FALSE(set) << text;
   EXPECT_EQ(set.error().code, Code::KEY_FILE);
   EXPECT_THAT(set.error().detail, testing::HasSubstr(std::string(why)));
+}
+
+std::string pem_of(const std::string& der_hex) {
+  const std::string raw = unhex(der_hex).value();
+  const Bytes der = as_bytes(raw);
+  std::string text(4 * (der.size() / 3 + 1) + 1, '\0');
+  text.resize(static_cast<std::size_t>(EVP_EncodeBlock(
+      reinterpret_cast<unsigned char*>(text.data()), der.data(), static_cast<int>(der.size()))));
+  return "-----BEGIN PUBLIC KEY-----\n" + text + "\n-----END PUBLIC KEY-----\n";
 }
 
 TEST(Keys, PemGivesTheAlgorithm) {
@@ -51,6 +61,26 @@ TEST(Keys, AreKnownByTheirValue) {
     EXPECT_FALSE(KeySet::parse(theirs)->has(its));
     EXPECT_FALSE(set.has(its));
   }
+}
+
+// A point may be written in two ways, and a key in two formats.
+TEST(Keys, AreKnownInWhicheverFormTheyAreWritten) {
+  const std::string jwk =
+      R"({"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",)"
+      R"("y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"})";  // RFC 7515 §A.3.1
+  const std::string raw = unbase64url("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU").value();
+  const std::string y = unbase64url("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0").value();
+  const std::string p256 = "301306072a8648ce3d020106082a8648ce3d030107";  // RFC 5480 §2.1.1
+  const std::string compressed =
+      "3039" + p256 + "032200" + (y.back() & 1 ? "03" : "02") + hex(as_bytes(raw));
+  const std::string whole = "3059" + p256 + "034200" + "04" + hex(as_bytes(raw + y));
+  const Sha256 known = KeySet::parse(jwk)->keys()[0].fingerprint();
+  for (const std::string& der : {compressed, whole}) {
+    const auto set = KeySet::parse(pem_of(der));
+    ASSERT_TRUE(set) << set.error().text();
+    EXPECT_TRUE(set->has(known));
+  }
+  expect_refused(pem_of("3019" + p256 + "03020000"), "P-256");  // the point at infinity
 }
 
 TEST(Keys, WeakOrUnusablePemIsRefused) {

@@ -302,4 +302,4 @@ def main():
         sys.exit(f"no binary at {LEAT}; set LEAT_BINARY")
     result = unittest.main(verbosity=2, exit=False).result
     # 77: SKIP_RETURN_CODE, so that ctest reports the program as one that did not run (scripts/lib/skipped.py).
-    sys.exit(1 if not result.wasSuccessful() else 77 if result.skipped else 0)
+    sys.exit(1 if not result.wasSuccessful() or result.testsRun == 0 else 77 if result.skipped else 0)

@@ -132,36 +132,50 @@ class SlowTest(harness.Case):
             tls.do_handshake()
         hello = outgoing.read()
         self.assertGreater(len(hello), 12 * KiB)
-        # All of it but the last byte: as much as a stranger can make the relay look at.
+        for _ in range(5):
+            in_time = self.hellos_without_end(hello[:-1], before, memory)
+            if in_time:
+                break
+            self.leave()
+            wait_until(self.served, "a visitor is served again")
+        self.assertTrue(in_time, "the first ones' ten seconds were over each time before the last had come")
+        # Half of them end in their own time, and everybody is let in again.
+        self.leave()
+        wait_until(self.served, "a visitor is served again")
+
+    def hellos_without_end(self, part, before, memory):
+        """All of it but the last byte: as much as a stranger can make the relay look at. False: it took too long to say
+        who was refused."""
         watch = Stopwatch()
         for number in range(990):
-            self.connect(self.server.port, number, hello[:-1])
+            self.connect(self.server.port, number, part)
         self.notice_nothing("beside unfinished ClientHellos", before, self.times(10))
         grown = self.server.process.memory()["RssAnon"] - memory
         report("990 ClientHellos that lack a byte", f"{grown / MiB:.1f} MiB")
         self.assertLess(grown, 8 * MiB)
         # From other addresses too there are no more than a thousand; who is in stays in.
         for number in range(100):
-            self.connect(self.server.port, number, hello[:-1])
+            self.connect(self.server.port, number, part)
         self.healthy(socket.create_connection(self.server.plain(), timeout=SOON))
         wait_until(lambda: sum(map(self.closed, self.slow)) >= 90, "all but a thousand are closed")
         early = [number for number, sock in enumerate(self.slow[:990]) if self.closed(sock)]
         closed = sum(map(self.closed, self.slow))
-        if watch.seconds() < 10:  # then the first ones' time is over
-            self.assertEqual((early, closed), ([], 90))
-        # Half of them end in their own time, and everybody is let in again.
+        if watch.seconds() >= 10:  # limits::kHandshakeTimeout
+            return False
+        self.assertEqual((early, closed), ([], 90))
+        return True
+
+    def leave(self):
         for sock in self.slow:
             sock.close()
         self.slow.clear()
 
-        def served():
-            try:
-                self.healthy(self.server.connect())
-                return True
-            except OSError:
-                return False
-
-        wait_until(served, "a visitor is served again")
+    def served(self):
+        try:
+            self.healthy(self.server.connect())
+            return True
+        except OSError:
+            return False
 
 
 if __name__ == "__main__":

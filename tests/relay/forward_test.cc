@@ -255,11 +255,13 @@ TEST(SharedOrigin, IsNamedByItsHostToo) {
             "https://relay.example:8443/tunnel/abc/login");
   // A path of another tunnel is one where the relay is named, and the service's own where it is
   // not.
-  for (const char* other : {"https://relay.example:8443/tunnel/auth/login?x",
-                            "https://relay.example:8443/t/auth", "//outer.example/tunnel/abcd/"}) {
+  for (const char* other :
+       {"https://relay.example:8443/tunnel/auth/login?x", "//outer.example/tunnel/abcd/"}) {
     EXPECT_EQ(location(other), other);
   }
   EXPECT_EQ(location("/tunnel/auth/login"), "/tunnel/abc/tunnel/auth/login");
+  EXPECT_EQ(location("https://relay.example:8443/t/topic"),
+            "https://relay.example:8443/tunnel/abc/t/topic");
   EXPECT_EQ(location("https://relay.example:8443/tunnel/%2e/"),
             "https://relay.example:8443/tunnel/abc/tunnel/%2e/");
   EXPECT_EQ(location("HTTP://Relay.example:8443?a"), "HTTP://Relay.example:8443/tunnel/abc/?a");
