@@ -92,7 +92,9 @@ void Agent::Impl::on_bind_failed(std::size_t index, const Error& error) {
   status.error = error;
   log::write(again ? log::Level::debug : log::Level::error, "tunnel.refused", error,
              {{"tunnel", egress.id}, {"target", status.target}});
-  const bool forgotten = error.code == Code::NAME_IS_PUBLIC || error.code == Code::TUNNEL_TAKEN;
+  // Where the service has names of its own, it may be those that are refused.
+  const bool forgotten = error.code == Code::TUNNEL_TAKEN ||
+                         (error.code == Code::NAME_IS_PUBLIC && egress.service.hosts.empty());
   if (forgotten && egress.service.id.empty() && !egress.id.empty()) {
     // The relay that made this id does not know it any more: it is to make another.
     keep_id(index, {});

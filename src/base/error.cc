@@ -29,7 +29,7 @@ std::string Error::text() const {
   std::string out(about.name);
   out.append(": ").append(about.meaning);
   if (!detail.empty()) out.append(": ").append(detail);
-  out.append(". ");
+  out.append(out.ends_with('?') ? " " : ". ");
   const std::size_t sentence = out.size();
   out.append(about.next).append(".");
   if (out[sentence] >= 'a' && out[sentence] <= 'z') out[sentence] -= 'a' - 'A';

@@ -50,7 +50,12 @@ Result<config::AgentConfig> gather(const AgentArguments& arguments, Services ser
   if (!used) return tl::unexpected(used.error());
   joined = std::move(*used);
   if (auto done = apply_proxy_variables(config); !done) return tl::unexpected(done.error());
-  if (!config.relay) return fail(Code::USAGE, "--relay: expected HOST:PORT of the relay");
+  if (!config.relay) {
+    const bool bare = arguments.kind == AgentArguments::Kind::file && !arguments.config;
+    return fail(Code::USAGE, std::string("--relay is missing: pass ") +
+                                 (bare ? "it or a file with --config" : "it") +
+                                 ", or run 'leat join URL' once");
+  }
   if (config.services.empty() && services == Services::needed) {
     return fail(Code::CONFIG, "services: expected one at least");
   }

@@ -73,7 +73,7 @@ bool has_fault(const std::vector<Finding>& findings) {
 std::string findings_text(const std::vector<Finding>& findings) {
   std::string out;
   for (const Finding& finding : findings) {
-    out.append(padded(name(finding.level), 7)).append(padded(finding.check, 13));
+    out.append(padded(name(finding.level), 7)).append(padded(finding.check, 12)).append(" ");
     if (!finding.code.empty()) out.append(finding.code).append(": ");
     out.append(finding.text).append("\n");
     if (!finding.next.empty()) out.append(20, ' ').append("to do: " + finding.next + "\n");

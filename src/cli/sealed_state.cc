@@ -22,7 +22,8 @@ Result<std::string> sealed_state_dir(const std::optional<std::string>& named) {
   if (found.empty()) return fail(Code::NO_AGENT, "in " + base);
   std::string all;
   for (const std::string& each : found) all.append(all.empty() ? "" : ", ").append(each);
-  return fail(Code::NO_AGENT, "more than one: " + all);
+  return fail(Code::USAGE,
+              "more than one agent has a sealed service: " + all + "; name one with --state-dir");
 }
 
 void warn_of_unknown(const std::string& state_dir, const std::vector<std::string>& services) {

@@ -113,9 +113,10 @@ Result<KnownAgent> KnownAgent::find(const std::string& directory, std::string_vi
   }
   if (found.size() == 1) return std::move(found.front());
   if (found.empty()) {
-    return fail(Code::UNKNOWN_DEVICE, std::string(name) +
-                                          " is none of the agents this machine is paired with: " +
-                                          (all.empty() ? "there are none" : listed(all)));
+    return fail(Code::USAGE,
+                "this machine is not paired with an agent called " + std::string(name) +
+                    (all.empty() ? ", nor with any other" : ", but with " + listed(all)) +
+                    "; its owner makes a link with 'leat pair'");
   }
   std::vector<std::string> theirs;
   for (const KnownAgent& known : found) theirs.push_back(known.file);

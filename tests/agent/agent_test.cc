@@ -118,6 +118,26 @@ TEST_F(Life, AsksForANewIdWhenTheRelayHasForgottenTheOldOne) {
   EXPECT_FALSE(fatal);
 }
 
+TEST_F(Life, KeepsItsIdWhereAHostIsRefused) {
+  online({ssh("")});
+  const std::string id = agent->status().tunnels[0].id;
+  agent.reset();
+  const auto accept = relay.on_bind;
+  relay.on_bind = [&, accept](const control::TunnelRequest& tunnel) {
+    if (tunnel.hosts.empty()) return accept(tunnel);
+    return Result<control::TunnelBound>(fail(Code::NAME_IS_PUBLIC, tunnel.hosts.front()));
+  };
+  Service named = ssh("");
+  named.hosts = {"a.example"};
+  start(options({named}));
+  expect_fatal(Code::NAME_IS_PUBLIC);
+  agent.reset();
+  online({ssh("")});
+  ASSERT_EQ(relay.binds.size(), 3u);
+  EXPECT_EQ(relay.binds[1].id, id);
+  EXPECT_EQ(relay.binds[2].id, id);
+}
+
 TEST_F(Life, WaitsForARelayThatIsNotThereYet) {
   const HostPort address = relay.address();
   Options opts = options({ssh()});

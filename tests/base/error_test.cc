@@ -46,6 +46,8 @@ TEST(ErrorText, SaysWhatFailedWhyAndWhatToDo) {
             "another address or stop what holds it.");
   EXPECT_EQ((Error{Code::USAGE, {}}.text()),
             "LEAT_USAGE: the command line is not valid. See --help.");
+  EXPECT_EQ((Error{Code::USAGE, "htpp; did you mean http?"}.text()),
+            "LEAT_USAGE: the command line is not valid: htpp; did you mean http? See --help.");
 }
 
 TEST(ErrorJson, IsOneLineOfJson) {

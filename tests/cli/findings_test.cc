@@ -45,6 +45,8 @@ TEST(Findings, ReadAsTextAndAsJson) {
             "connection: 127.0.0.1:1\n"
             "                    to do: start the local service, or correct the target the agent "
             "was given\n");
+  EXPECT_THAT(findings_text({fault("configuration", {Code::CONFIG, "x"})}),
+              HasSubstr("fault  configuration LEAT_CONFIG: "));
   const auto json = nlohmann::json::parse(findings_json(findings));
   EXPECT_EQ(json["ok"], false);
   EXPECT_EQ(json["checks"][0]["level"], "ok");

@@ -35,7 +35,10 @@ TEST(KnownAgent, ALinkMakesOneAndItIsFoundByEachOfItsNames) {
     EXPECT_EQ(found->own.public_key(), made.own.public_key());
     EXPECT_EQ(found->agent.relays, made.agent.relays);
   }
-  EXPECT_EQ(KnownAgent::find(dir.path(), "other").error().code, Code::UNKNOWN_DEVICE);
+  const Error unknown = KnownAgent::find(dir.path(), "other").error();
+  EXPECT_EQ(unknown.code, Code::USAGE);
+  EXPECT_TRUE(unknown.detail.starts_with("this machine is not paired with an agent called other,"))
+      << unknown.detail;
   struct stat about {};
   ASSERT_EQ(::stat((dir / "home.agent").c_str(), &about), 0);
   EXPECT_EQ(about.st_mode & 0777, 0600u);
