@@ -695,6 +695,22 @@ class SealedTest(SealedCase):
                    alive=[agent])
         self.assertNotIn(certificate, run_leat(*pair, folder).stderr)
 
+    def test_which_of_two_agents_has_to_be_said(self):
+        server = self.relay("--plain-listen", "127.0.0.1:0", name="plain")
+        state = self.folder / "leat"
+        for kind in ("http", "tcp"):
+            agent = self.start(kind, [LEAT, kind, "9", "--sealed", "--health", "none", "--relay",
+                                      "ws://%s:%d" % server.plain(), "--state-dir", state / kind],
+                               env={"LEAT_TOKEN": server.token(kind)})
+            wait_until(lambda: (read_json(state / kind / "agent.json") or {}).get("state") == "online", "it is online",
+                       alive=[agent])
+        for command in (("pair",), ("device", "list")):
+            run = run_leat(*command, env={"XDG_STATE_HOME": str(self.folder)})
+            self.assertEqual(run.returncode, 2, run.stderr)
+            self.assertIn("more than one agent has a sealed service: ", run.stderr)
+            self.assertIn(str(state / "http"), run.stderr)
+            self.assertIn(str(state / "tcp"), run.stderr)
+
 
 SEALED_DOOR = (b"GET /sealed/den HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
