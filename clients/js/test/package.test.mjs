@@ -37,8 +37,10 @@ test('what it names is in it, and nothing that is not meant to be', () => {
 });
 
 const use = `
+import { webcrypto } from 'node:crypto';
 import { createRequire } from 'node:module';
-import * as leat from 'leat-client';
+globalThis.crypto ??= webcrypto; // which browsers have, and Node.js 18 has not
+const leat = await import('leat-client');
 let refused;
 await leat.connect('https://chat.example/#nothing').catch((error) => (refused = error));
 const file = createRequire(import.meta.url).resolve('leat-client');
