@@ -269,7 +269,8 @@ void Key::Free::operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 std::optional<Key> Key::make(std::string id, EVP_PKEY* key) {
   KeyPtr ours(key);
   const auto algorithm = key != nullptr ? algorithm_of(key) : std::nullopt;
-  const auto fingerprint = algorithm ? fingerprint_of(*algorithm, key) : std::nullopt;
+  if (!algorithm) return std::nullopt;
+  const auto fingerprint = fingerprint_of(*algorithm, key);
   ERR_clear_error();
   if (!fingerprint) return std::nullopt;
   return Key(*algorithm, std::move(id), ours.release(), *fingerprint);
