@@ -225,6 +225,27 @@ TEST_F(Attack, VisitorsWhoAllLeaveAtOnceCutNobodyElse) {
   ASSERT_TRUE(until([&] { return honest->has("y") && agent->streams[0]->has("z"); }));
 }
 
+// An agent by WebSocket waits for its Hello under the address it came from, and is no visitor then.
+TEST_F(Attack, AgentsByWebSocketWaitUnderTheirAddress) {
+  std::vector<std::unique_ptr<Visitor>> agents;
+  const auto come = [&](const char* from) {
+    auto agent = plain_visitor(from);
+    agent->get("/agent",
+               "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+               "Sec-WebSocket-Protocol: leat.1\r\n");
+    EXPECT_TRUE(until([&] { return agent->has("\r\n\r\n") || agent->over(); }));
+    const bool upgraded = agent->has("HTTP/1.1 101");
+    agents.push_back(std::move(agent));
+    return upgraded;
+  };
+  for (std::size_t i = 0; i < limits::kHandshakesOfAddress; ++i) {
+    ASSERT_TRUE(come("127.0.0.1")) << i;
+  }
+  EXPECT_FALSE(come("127.0.0.1"));
+  EXPECT_TRUE(come("127.0.0.2"));
+}
+
 // Connections that say nothing: before their handshakes, after them as visitors, and as agents.
 TEST_F(Attack, SoManyMayWaitAndNoMore) {
   constexpr std::size_t kOfEach = 50;
