@@ -30,6 +30,8 @@ constexpr Duration kBaseAge = 10s;
 constexpr Duration kFirstBackoff = 2s, kLastBackoff = 16s;
 constexpr Duration kCrowdedFor = 300ms;
 constexpr int kSureDrains = 4;
+constexpr Duration kStillFalls = 50ms;  // a drain's round trip, when it did so within this
+constexpr int kLongestDrain = 8;        // times what it takes without a queue
 constexpr Duration kSoonest = 500us, kLatest = 10ms;  // to the next look at the path
 constexpr Duration kStill = 200ms;  // longer than acknowledgements are held back on any path
 
@@ -77,7 +79,9 @@ void SendGovernor::measure_rate(const PathSample& path, bool held_back) {
   if (interval_start_ != kNever) {
     interval_held_back_ = interval_held_back_ && held_back;
     const Duration elapsed = path.at - interval_start_;
-    if (elapsed < round()) return;
+    // Acknowledgements come in bunches: an interval ends with one, so that the bytes of a bunch and
+    // the silence before it are counted together.
+    if (elapsed < round() || path.acked == last_.acked) return;
     const std::uint64_t acked = std::max(path.acked, interval_acked_) - interval_acked_;
     add_rate(static_cast<std::uint64_t>(static_cast<double>(acked) / seconds(elapsed)),
              interval_held_back_, path.at);
@@ -138,6 +142,8 @@ void SendGovernor::enter(Mode mode, Time now) {
     drain_low_ = Duration::max();
     had_all_ = alone();
     refill_ = last_.outstanding;
+    fell_to_ = last_.rtt;
+    fell_at_ = now;
   }
   mode_ = mode;
   entered_ = now;
@@ -192,23 +198,31 @@ void SendGovernor::step(const PathSample& path) {
       if (now - entered_ > yielding_for()) enter(Mode::drain, now);
       return;
     case Mode::drain: {
-      // Smoothing hides the first round trips; what is left of the queue must go first.
+      // What is left of the queue must go first, and then the smoothed round trip comes down for
+      // several more: cut short it says something else each time.
       const Duration settle = std::max<Duration>(2 * path.rtt, 100ms);
-      if (now - entered_ > settle / 2) drain_low_ = std::min(drain_low_, path.rtt);
-      if (now - entered_ < settle * 5 / 4 && crowded(path.rtt)) return;
-      if (now - entered_ >= settle) end_drain(now);
+      const Duration since = now - entered_;
+      if (path.rtt < fell_to_ - fell_to_ / 128) {
+        fell_to_ = path.rtt;
+        fell_at_ = now;
+      }
+      if (since > settle / 2) drain_low_ = std::min(drain_low_, path.rtt);
+      const bool down =
+          path.rtt < base_rtt_ + base_rtt_ / 16 || now - fell_at_ > std::max(path.rtt, kStillFalls);
+      if (since >= settle && (down || since > kLongestDrain * settle)) end_drain(now);
       return;
     }
   }
 }
 
 void SendGovernor::end_drain(Time now) {
-  // The same round trip in three drains on end, with next to nothing of ours on the way, and before
-  // them the path's whole rate: nobody shares it, the path itself has become longer. When its rate
-  // has changed as well, that many drains have to do that a neighbour's queue would have moved.
+  // The same round trip (to a twentieth and 1 ms) in three drains on end, with next to nothing of
+  // ours on the way, and before them the path's whole rate: nobody shares it, the path itself has
+  // become longer. When its rate has changed as well, that many drains have to do that a
+  // neighbour's queue would have moved.
   const auto near = [this](Duration d) {
-    return d != Duration::max() && seconds(d) < 1.05 * seconds(drain_low_) &&
-           seconds(d) > 0.95 * seconds(drain_low_);
+    return d != Duration::max() && seconds(d) < 1.05 * seconds(drain_low_) + 0.001 &&
+           seconds(d) > 0.95 * seconds(drain_low_) - 0.001;
   };
   const bool same = near(drain_lows_[0]) && near(drain_lows_[1]);
   same_drains_ = same ? same_drains_ + 1 : 0;

@@ -61,7 +61,9 @@ class Bottleneck {
 
   Path path;
   bool competitor = false;
-  bool losing = false;                                       // packets, whatever is sent
+  bool losing = false;             // packets, whatever is sent
+  double per_acknowledgement = 2;  // packets
+  double bunched = 0;              // s of each second whose acknowledgements come together
   double offered = std::numeric_limits<double>::infinity();  // bytes/s our application has
   SendGovernor governor{true};
 
@@ -111,11 +113,14 @@ class Bottleneck {
     if (held >= ours_.window() * 0.99) ours_.grow(kStep, rtt);
     if (competitor) theirs_.grow(kStep, rtt);
 
-    const double packets = std::max(delivered / kPacket, 1e-3);
-    smoothed_ = smoothed_ == 0 ? rtt : smoothed_ + (rtt - smoothed_) * std::min(1.0, packets / 8);
+    // Each acknowledgement moves the mean by an eighth (RFC 6298 §2.3).
+    const double acknowledgements = std::max(delivered / kPacket / per_acknowledgement, 1e-3);
+    smoothed_ =
+        smoothed_ == 0 ? rtt : smoothed_ + (rtt - smoothed_) * std::min(1.0, acknowledgements / 8);
     PathSample sample;
     sample.at = Time(Duration(static_cast<std::int64_t>((now_ + 1) * 1e9)));
-    sample.acked = static_cast<std::uint64_t>(acked_);
+    if (std::fmod(now_, 1) >= bunched) known_ = acked_;
+    sample.acked = static_cast<std::uint64_t>(known_);
     sample.outstanding = static_cast<std::size_t>(held);
     sample.rtt = Duration(static_cast<std::int64_t>(smoothed_ * 1e9));
     sample.resent = losing ? static_cast<std::uint32_t>(now_ * 40) : 0;
@@ -123,7 +128,7 @@ class Bottleneck {
   }
 
   Cubic ours_, theirs_;
-  double now_ = 0, acked_ = 0, smoothed_ = 0, lost_ = -1;
+  double now_ = 0, acked_ = 0, known_ = 0, smoothed_ = 0, lost_ = -1;
   double hits_ = 0, their_hits_ = 0;
 };
 
@@ -169,6 +174,32 @@ TEST(SendGovernor, ALongerRouteIsLearnt) {
   const Totals t = link.run(20);
   EXPECT_GT(t.utilisation(), 0.9);
   EXPECT_LT(t.mean_rtt(), 0.12);
+}
+
+TEST(SendGovernor, ALongerRouteIsLearntThoughTheRoundTripComesDownSlowly) {
+  for (const double packets : {2, 5, 10}) {  // of segments that are merged on the way
+    for (const double base : {0.004, 0.01}) {
+      Bottleneck link({.base = base});
+      link.per_acknowledgement = packets;
+      link.run(4);
+      link.path.base = 0.04;  // which at first looks like a neighbour's queue
+      link.run(15);
+      EXPECT_EQ(link.governor.mode(), SendGovernor::Mode::steady) << base << ' ' << packets;
+      EXPECT_NEAR(static_cast<double>(link.governor.base_rtt().count()), 40e6, 3e6)
+          << base << ' ' << packets;
+      EXPECT_GT(link.run(20).utilisation(), 0.95) << base << ' ' << packets;
+    }
+  }
+}
+
+TEST(SendGovernor, BunchedAcknowledgementsDoNotMakeThePathLookWider) {
+  Bottleneck link({.base = 0.01});
+  link.bunched = 0.06;  // of more than two intervals
+  link.run(2);
+  const Totals t = link.run(20);
+  EXPECT_LT(t.mean_rtt(), 0.0135);
+  EXPECT_GT(t.utilisation(), 0.98);
+  EXPECT_LT(static_cast<double>(link.governor.rate()), 1.05 * link.path.capacity);
 }
 
 TEST(SendGovernor, AShorterRouteIsLearnt) {
