@@ -159,11 +159,14 @@ TEST_P(Path, FullFramesWithoutAnAllocationSeveralInACall) {
             << " received, " << onward_by << " onward\n";
   EXPECT_GT(frames, kFrames * 9 / 10);
   EXPECT_LE(after.allocations - before.allocations, kLater) << "in " << frames << " frames";
+#ifndef LEAT_SANITIZED  // what goes into a record follows from the rate, and a sanitizer's is
+                        // another
   // A full frame fills its record (docs/protocol.md §2.1); the last of a window is a short one.
   EXPECT_GT(after.data - before.data, frames * limits::kMaxFrameNative * 85 / 100);
   EXPECT_GE(sent_by, 3 * limits::kTlsRecord);
   EXPECT_GE(received_by, 3 * limits::kTlsRecord);
   EXPECT_GE(onward_by, 3 * limits::kMaxFrameNative);
+#endif
 }
 
 }  // namespace
