@@ -29,6 +29,7 @@ constexpr Duration kLeastInterval = 25ms;  // shorter ones measure how acknowled
 constexpr Duration kBaseAge = 10s;
 constexpr Duration kFirstBackoff = 2s, kLastBackoff = 16s;
 constexpr Duration kCrowdedFor = 300ms;
+constexpr Duration kUnclear = 20ms;
 constexpr int kSureDrains = 4;
 constexpr Duration kStillFalls = 50ms;  // a drain's round trip, when it did so within this
 constexpr int kLongestDrain = 8;        // times what it takes without a queue
@@ -158,6 +159,12 @@ bool SendGovernor::crowded(Duration rtt) const {
   return seconds(rtt) > 1.6 * expected + 0.004;
 }
 
+// Whether only the least that we may hold explains a round trip far above the base: on a slow path,
+// or beside a neighbour who leaves us little. A drain tells.
+bool SendGovernor::unclear(Duration rtt) const {
+  return rtt > 4 * base_rtt_ + kUnclear && !crowded(rtt);
+}
+
 // Whether we get what the path gave when nobody else was there.
 bool SendGovernor::alone() const {
   const double peak = static_cast<double>(peak_rate_);
@@ -192,14 +199,18 @@ void SendGovernor::step(const PathSample& path) {
         refill_ = 0;
         return enter(Mode::yielding, now);
       }
-      if (now - base_at_ > kBaseAge && now - entered_ > kBaseAge) enter(Mode::drain, now);
+      if (unclear(path.rtt) ? now - entered_ > kCrowdedFor
+                            : std::min(now - base_at_, now - entered_) > kBaseAge) {
+        enter(Mode::drain, now);
+      }
       return;
     case Mode::yielding:
       if (now - entered_ > yielding_for()) enter(Mode::drain, now);
       return;
     case Mode::drain: {
       // What is left of the queue must go first, and then the smoothed round trip comes down for
-      // several more: cut short it says something else each time.
+      // several more: cut short it says something else each time. Where the rate says that there
+      // may be a neighbour, it says enough, and every round trip costs our share.
       const Duration settle = std::max<Duration>(2 * path.rtt, 100ms);
       const Duration since = now - entered_;
       if (path.rtt < fell_to_ - fell_to_ / 128) {
@@ -207,9 +218,11 @@ void SendGovernor::step(const PathSample& path) {
         fell_at_ = now;
       }
       if (since > settle / 2) drain_low_ = std::min(drain_low_, path.rtt);
-      const bool down =
-          path.rtt < base_rtt_ + base_rtt_ / 16 || now - fell_at_ > std::max(path.rtt, kStillFalls);
-      if (since >= settle && (down || since > kLongestDrain * settle)) end_drain(now);
+      const bool falls = now - fell_at_ < std::max(path.rtt, kStillFalls);
+      const bool known = path.rtt < base_rtt_ + base_rtt_ / 16;
+      const bool longer = had_all_ ? falls && !known && since < kLongestDrain * settle
+                                   : since < settle * 5 / 4 && crowded(path.rtt);
+      if (since >= settle && !longer) end_drain(now);
       return;
     }
   }

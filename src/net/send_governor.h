@@ -91,6 +91,7 @@ class SendGovernor {
   Duration round() const;
   double own_bound(Duration rtt) const;
   bool crowded(Duration rtt) const;
+  bool unclear(Duration rtt) const;
   bool alone() const;
   Duration yielding_for() const;
   void end_drain(Time now);

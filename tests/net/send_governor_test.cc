@@ -67,6 +67,7 @@ class Bottleneck {
   double offered = std::numeric_limits<double>::infinity();  // bytes/s our application has
   SendGovernor governor{true};
 
+  void lose() { ours_.lose(); }
   Totals run(double duration) {
     Totals totals;
     for (double end = now_ + duration; now_ < end; now_ += kStep) step(totals);
@@ -240,6 +241,29 @@ TEST(SendGovernor, GetsAShareBesideCubicThatWasThereFirst) {
     link.run(20);
     EXPECT_LT(link.run(30).mean_rtt(), base * 1.3 + 0.007) << base;
   }
+}
+
+TEST(SendGovernor, AStartThatANeighbourKeepsSmallIsNoSlowPath) {
+  Bottleneck link({});
+  link.offered = 5000;
+  link.run(2);
+  link.competitor = true;
+  link.run(5);
+  link.offered = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 4; ++i) {
+    link.run(0.3);
+    link.lose();
+  }
+  link.run(1.5);
+  EXPECT_EQ(link.governor.mode(), SendGovernor::Mode::yielding);
+}
+
+TEST(SendGovernor, ASlowPathIsNoNeighbour) {
+  Bottleneck link({.capacity = 2.4e6 / 8});
+  link.run(3);
+  const Totals t = link.run(60);
+  EXPECT_GT(t.utilisation(), 0.97);
+  EXPECT_LT(t.mean_rtt(), 0.115);  // the floor of 32 KiB is 109 ms here
 }
 
 TEST(SendGovernor, AnApplicationWithLittleToSendTeachesNothing) {
