@@ -31,8 +31,9 @@ constexpr Duration kFirstBackoff = 2s, kLastBackoff = 16s;
 constexpr Duration kCrowdedFor = 300ms;
 constexpr Duration kUnclear = 20ms;
 constexpr int kSureDrains = 4;
+constexpr Duration kSameRtt = 500us;    // and a twentieth: less tells two drains not apart
 constexpr Duration kStillFalls = 50ms;  // a drain's round trip, when it did so within this
-constexpr int kLongestDrain = 8;        // times what it takes without a queue
+constexpr Duration kLongestDrain = 2s;
 constexpr Duration kSoonest = 500us, kLatest = 10ms;  // to the next look at the path
 constexpr Duration kStill = 200ms;  // longer than acknowledgements are held back on any path
 
@@ -81,11 +82,17 @@ void SendGovernor::measure_rate(const PathSample& path, bool held_back) {
     interval_held_back_ = interval_held_back_ && held_back;
     const Duration elapsed = path.at - interval_start_;
     // Acknowledgements come in bunches: an interval ends with one, so that the bytes of a bunch and
-    // the silence before it are counted together.
+    // the silence before it are counted together. A bunch may lie in two of them; what the path
+    // gives is not more than both have had.
     if (elapsed < round() || path.acked == last_.acked) return;
-    const std::uint64_t acked = std::max(path.acked, interval_acked_) - interval_acked_;
-    add_rate(static_cast<std::uint64_t>(static_cast<double>(acked) / seconds(elapsed)),
-             interval_held_back_, path.at);
+    const auto acked = static_cast<double>(std::max(path.acked, interval_acked_) - interval_acked_);
+    double rate = acked / seconds(elapsed);
+    if (before_elapsed_ > 0ns && mode_ != Mode::startup) {
+      rate = std::min(rate, (acked + before_acked_) / seconds(elapsed + before_elapsed_));
+    }
+    add_rate(static_cast<std::uint64_t>(rate), interval_held_back_, path.at);
+    before_acked_ = acked;
+    before_elapsed_ = interval_held_back_ ? elapsed : 0ns;
   }
   interval_start_ = path.at;
   interval_acked_ = path.acked;
@@ -93,9 +100,9 @@ void SendGovernor::measure_rate(const PathSample& path, bool held_back) {
 }
 
 void SendGovernor::add_rate(std::uint64_t rate, bool held_back, Time now) {
-  // An interval in which the application had too little to send says only that the path gives at
-  // least this much (draft-cheng-iccrg-delivery-rate-estimation §2.2.4).
-  if (held_back || rate > recent_rate()) {
+  // An interval in which the application had too little to send, or a drain held it back, says only
+  // that the path gives at least this much (draft-cheng-iccrg-delivery-rate-estimation §2.2.4).
+  if ((held_back && mode_ != Mode::drain) || rate > recent_rate()) {
     rates_[next_rate_++ % kRates] = rate;
     mean_rate_ += (static_cast<double>(rate) - mean_rate_) / 4;
     if (mode_ == Mode::startup && held_back) {
@@ -220,7 +227,7 @@ void SendGovernor::step(const PathSample& path) {
       if (since > settle / 2) drain_low_ = std::min(drain_low_, path.rtt);
       const bool falls = now - fell_at_ < std::max(path.rtt, kStillFalls);
       const bool known = path.rtt < base_rtt_ + base_rtt_ / 16;
-      const bool longer = had_all_ ? falls && !known && since < kLongestDrain * settle
+      const bool longer = had_all_ ? falls && !known && since < std::max(kLongestDrain, settle)
                                    : since < settle * 5 / 4 && crowded(path.rtt);
       if (since >= settle && !longer) end_drain(now);
       return;
@@ -229,13 +236,13 @@ void SendGovernor::step(const PathSample& path) {
 }
 
 void SendGovernor::end_drain(Time now) {
-  // The same round trip (to a twentieth and 1 ms) in three drains on end, with next to nothing of
+  // The same round trip in three drains on end, with next to nothing of
   // ours on the way, and before them the path's whole rate: nobody shares it, the path itself has
   // become longer. When its rate has changed as well, that many drains have to do that a
   // neighbour's queue would have moved.
   const auto near = [this](Duration d) {
-    return d != Duration::max() && seconds(d) < 1.05 * seconds(drain_low_) + 0.001 &&
-           seconds(d) > 0.95 * seconds(drain_low_) - 0.001;
+    return d != Duration::max() && seconds(d) < 1.05 * seconds(drain_low_) + seconds(kSameRtt) &&
+           seconds(d) > 0.95 * seconds(drain_low_) - seconds(kSameRtt);
   };
   const bool same = near(drain_lows_[0]) && near(drain_lows_[1]);
   same_drains_ = same ? same_drains_ + 1 : 0;

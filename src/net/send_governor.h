@@ -107,6 +107,8 @@ class SendGovernor {
   Time interval_start_ = kNever;
   std::uint64_t interval_acked_ = 0;
   bool interval_held_back_ = true;
+  double before_acked_ = 0;      // in the interval before
+  Duration before_elapsed_{0};   // 0: was not held back
   std::uint64_t peak_rate_ = 0;  // over the last ten seconds in which we did not yield
   Time peak_at_{};
   std::uint64_t free_rate_ = 0;  // the highest while the round trip said that nobody else was there

@@ -64,6 +64,7 @@ class Bottleneck {
   bool losing = false;             // packets, whatever is sent
   double per_acknowledgement = 2;  // packets
   double bunched = 0;              // s of each second whose acknowledgements come together
+  double spread = 0;               // s which that takes
   double offered = std::numeric_limits<double>::infinity();  // bytes/s our application has
   SendGovernor governor{true};
 
@@ -120,7 +121,10 @@ class Bottleneck {
         smoothed_ == 0 ? rtt : smoothed_ + (rtt - smoothed_) * std::min(1.0, acknowledgements / 8);
     PathSample sample;
     sample.at = Time(Duration(static_cast<std::int64_t>((now_ + 1) * 1e9)));
-    if (std::fmod(now_, 1) >= bunched) known_ = acked_;
+    // Each second `bunched` of silence, and then within `spread` what was to come in it.
+    const double late = std::fmod(now_, 1) - bunched;
+    if (bunched == 0 || late >= spread) known_ = acked_;
+    if (bunched > 0 && late >= 0 && late < spread) known_ += (acked_ - known_) * kStep / spread;
     sample.acked = static_cast<std::uint64_t>(known_);
     sample.outstanding = static_cast<std::size_t>(held);
     sample.rtt = Duration(static_cast<std::int64_t>(smoothed_ * 1e9));
@@ -194,13 +198,19 @@ TEST(SendGovernor, ALongerRouteIsLearntThoughTheRoundTripComesDownSlowly) {
 }
 
 TEST(SendGovernor, BunchedAcknowledgementsDoNotMakeThePathLookWider) {
-  Bottleneck link({.base = 0.01});
-  link.bunched = 0.06;  // of more than two intervals
-  link.run(2);
-  const Totals t = link.run(20);
-  EXPECT_LT(t.mean_rtt(), 0.0135);
-  EXPECT_GT(t.utilisation(), 0.98);
-  EXPECT_LT(static_cast<double>(link.governor.rate()), 1.05 * link.path.capacity);
+  for (const double silence : {0.06, 0.15}) {
+    for (const double spread : {0.0, 0.001, 0.005, 0.01}) {
+      Bottleneck link({.base = 0.01});
+      link.run(2);
+      link.bunched = silence;
+      link.spread = spread;
+      const Totals t = link.run(20);
+      EXPECT_LT(t.mean_rtt(), 0.0135) << silence << ' ' << spread;
+      EXPECT_GT(t.utilisation(), 0.98) << silence << ' ' << spread;
+      EXPECT_LT(static_cast<double>(link.governor.rate()), 1.05 * link.path.capacity)
+          << silence << ' ' << spread;
+    }
+  }
 }
 
 TEST(SendGovernor, AShorterRouteIsLearnt) {
@@ -224,6 +234,27 @@ TEST(SendGovernor, KeepsItsShareBesideCubicAndReturns) {
     EXPECT_LT(after.mean_rtt(), base * 1.3 + 0.007) << base;
     EXPECT_GT(after.utilisation(), 0.95) << base;
   }
+}
+
+TEST(SendGovernor, KeepsItsShareWhereAcknowledgementsAreFewAndTheQueueIsLong) {
+  for (const double base : {0.0002, 0.04}) {
+    Bottleneck link({.capacity = 10e6 / 8, .base = base, .queue = 0.5});
+    link.per_acknowledgement = 10;
+    link.run(10);
+    link.competitor = true;
+    EXPECT_GT(link.run(60).share(), 0.4) << base;
+    EXPECT_GT(link.run(120).share(), 0.4) << base;
+  }
+}
+
+TEST(SendGovernor, ADrainDoesNotForgetTheRate) {
+  Bottleneck link({.base = 0.01});
+  link.per_acknowledgement = 10;  // long drains
+  link.run(11);
+  link.path.base = 0.03;
+  for (int i = 0; i < 400 && link.governor.base_rtt() < 25ms; ++i) link.run(0.05);
+  EXPECT_GT(link.governor.base_rtt(), 25ms);
+  EXPECT_GT(static_cast<double>(link.governor.rate()), 0.9 * link.path.capacity);
 }
 
 TEST(SendGovernor, GetsAShareBesideCubicThatWasThereFirst) {
