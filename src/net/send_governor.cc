@@ -150,7 +150,7 @@ void SendGovernor::enter(Mode mode, Time now) {
     drain_low_ = Duration::max();
     had_all_ = alone();
     refill_ = last_.outstanding;
-    fell_to_ = last_.rtt;
+    drained_rtt_ = fell_to_ = last_.rtt;
     fell_at_ = now;
   }
   mode_ = mode;
@@ -215,20 +215,25 @@ void SendGovernor::step(const PathSample& path) {
       if (now - entered_ > yielding_for()) enter(Mode::drain, now);
       return;
     case Mode::drain: {
-      // What is left of the queue must go first, and then the smoothed round trip comes down for
-      // several more: cut short it says something else each time. Where the rate says that there
-      // may be a neighbour, it says enough, and every round trip costs our share.
-      const Duration settle = std::max<Duration>(2 * path.rtt, 100ms);
       const Duration since = now - entered_;
       if (path.rtt < fell_to_ - fell_to_ / 128) {
         fell_to_ = path.rtt;
         fell_at_ = now;
       }
+      const Duration settle = std::max<Duration>(2 * path.rtt, 100ms);
       if (since > settle / 2) drain_low_ = std::min(drain_low_, path.rtt);
+      if (!had_all_ && crowded(path.rtt)) {
+        // There may be a neighbour. Our own queue has gone after the round trip that it made, and
+        // what was sent then has been acknowledged unless the queue is his. More would cost our
+        // share: the kernel halves a window that is not full for a timeout (RFC 2861 §3.2).
+        if (since > drained_rtt_ + 4 * base_rtt_ + kStillFalls) end_drain(now);
+        return;
+      }
+      // The smoothed round trip comes down for several more: cut short it says something else each
+      // time.
       const bool falls = now - fell_at_ < std::max(path.rtt, kStillFalls);
       const bool known = path.rtt < base_rtt_ + base_rtt_ / 16;
-      const bool longer = had_all_ ? falls && !known && since < std::max(kLongestDrain, settle)
-                                   : since < settle * 5 / 4 && crowded(path.rtt);
+      const bool longer = had_all_ && falls && !known && since < std::max(kLongestDrain, settle);
       if (since >= settle && !longer) end_drain(now);
       return;
     }

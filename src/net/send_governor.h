@@ -119,10 +119,11 @@ class SendGovernor {
   // Base round trip: the lowest smoothed one, until it is ten seconds old.
   Duration base_rtt_{0};
   Time base_at_{};
-  Duration empty_rtt_{0};  // in startup, before much of ours was on the way
-  bool filled_ = false;    // it has been since
-  Duration drain_low_{0};  // the lowest seen in this drain
-  Duration fell_to_{0};    // and when it last fell by more than noise does
+  Duration empty_rtt_{0};    // in startup, before much of ours was on the way
+  bool filled_ = false;      // it has been since
+  Duration drain_low_{0};    // the lowest seen in this drain
+  Duration drained_rtt_{0};  // when it began
+  Duration fell_to_{0};      // and when it last fell by more than noise does
   Time fell_at_{};
   // Of the two drains before it, while none of them found the path free.
   std::array<Duration, 2> drain_lows_{Duration::max(), Duration::max()};
