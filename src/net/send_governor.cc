@@ -82,12 +82,12 @@ void SendGovernor::measure_rate(const PathSample& path, bool held_back) {
     interval_held_back_ = interval_held_back_ && held_back;
     const Duration elapsed = path.at - interval_start_;
     // Acknowledgements come in bunches: an interval ends with one, so that the bytes of a bunch and
-    // the silence before it are counted together. A bunch may lie in two of them; what the path
-    // gives is not more than both have had.
+    // the silence before it are counted together. A bunch may lie in two of them: what the path
+    // gives is not more than both have had (but bbr probes for one alone).
     if (elapsed < round() || path.acked == last_.acked) return;
     const auto acked = static_cast<double>(std::max(path.acked, interval_acked_) - interval_acked_);
     double rate = acked / seconds(elapsed);
-    if (before_elapsed_ > 0ns && mode_ != Mode::startup) {
+    if (before_elapsed_ > 0ns && mode_ != Mode::startup && !under_bbr_) {
       rate = std::min(rate, (acked + before_acked_) / seconds(elapsed + before_elapsed_));
     }
     add_rate(static_cast<std::uint64_t>(rate), interval_held_back_, path.at);
