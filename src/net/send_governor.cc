@@ -102,7 +102,9 @@ void SendGovernor::measure_rate(const PathSample& path, bool held_back) {
 void SendGovernor::add_rate(std::uint64_t rate, bool held_back, Time now) {
   // An interval in which the application had too little to send, or a drain held it back, says only
   // that the path gives at least this much (draft-cheng-iccrg-delivery-rate-estimation §2.2.4).
-  if ((held_back && mode_ != Mode::drain) || rate > recent_rate()) {
+  // Only a path that has become narrower keeps its queue in a drain.
+  const bool narrower = !had_all_ && crowded(last_.rtt);
+  if ((held_back && (mode_ != Mode::drain || narrower)) || rate > recent_rate()) {
     rates_[next_rate_++ % kRates] = rate;
     mean_rate_ += (static_cast<double>(rate) - mean_rate_) / 4;
     if (mode_ == Mode::startup && held_back) {
@@ -252,7 +254,9 @@ void SendGovernor::end_drain(Time now) {
   const bool same = near(drain_lows_[0]) && near(drain_lows_[1]);
   same_drains_ = same ? same_drains_ + 1 : 0;
   const bool longer = same && (had_all_ || same_drains_ >= kSureDrains);
-  if (!longer && crowded(drain_low_)) {
+  // On a slow path half of the bytes are half of the round trip; a neighbour's queue stays.
+  const bool his = !had_all_ && unclear(drain_low_) && drain_low_ > drained_rtt_ * 3 / 4;
+  if (!longer && (his || crowded(drain_low_))) {
     drain_lows_[0] = drain_lows_[1];
     drain_lows_[1] = drain_low_;
     backoff_ = std::clamp(2 * backoff_, kFirstBackoff, kLastBackoff);

@@ -8,7 +8,8 @@
 //    control would do. In steady the gain is 1.25; while packets are lost under bbr, 0.95 in seven
 //    intervals of eight.
 //
-//      ┌─────────┐ growth stops  ┌────────┐  round trip not seen low for 10 s   ┌───────┐
+//                                             round trip not seen low for 10 s,
+//      ┌─────────┐ growth stops  ┌────────┐   or only our least explains it     ┌───────┐
 //      │ startup │──────────────▶│ steady │────────────────────────────────────▶│ drain │
 //      │ gain 2  │               │  1.25  │◀────────────────────────────────────│  0.5  │
 //      └─────────┘               └────────┘          round trip known again      └───────┘

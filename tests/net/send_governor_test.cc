@@ -275,18 +275,34 @@ TEST(SendGovernor, GetsAShareBesideCubicThatWasThereFirst) {
 }
 
 TEST(SendGovernor, AStartThatANeighbourKeepsSmallIsNoSlowPath) {
-  Bottleneck link({});
-  link.offered = 5000;
-  link.run(2);
-  link.competitor = true;
-  link.run(5);
-  link.offered = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < 4; ++i) {
-    link.run(0.3);
-    link.lose();
+  for (const double queue : {0.1, 0.2, 0.5}) {
+    Bottleneck link({.queue = queue});
+    link.offered = 5000;
+    link.run(2);
+    link.competitor = true;
+    link.run(5);
+    link.offered = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < 4; ++i) {
+      link.run(0.3);
+      link.lose();
+    }
+    const auto mode = [&] { return link.governor.mode(); };
+    for (int i = 0; i < 50 && mode() != SendGovernor::Mode::yielding; ++i) link.run(0.1);
+    EXPECT_EQ(mode(), SendGovernor::Mode::yielding) << queue;
+    EXPECT_GT(link.run(60).share(), 0.15) << queue;
+    EXPECT_LT(link.governor.base_rtt(), 50ms) << queue;  // the queue is his
   }
-  link.run(1.5);
-  EXPECT_EQ(link.governor.mode(), SendGovernor::Mode::yielding);
+}
+
+TEST(SendGovernor, APathThatBecomesMuchNarrowerIsFollowed) {
+  Bottleneck link({.base = 0.04});
+  link.run(10);
+  link.path.capacity /= 10;
+  link.path.queue *= 10;  // as many bytes as before
+  link.run(20);
+  const Totals t = link.run(40);
+  EXPECT_LT(t.mean_rtt(), 0.1);
+  EXPECT_GT(t.utilisation(), 0.95);
 }
 
 TEST(SendGovernor, ASlowPathIsNoNeighbour) {
