@@ -51,16 +51,22 @@ for _ in range(20):
     try: print(int(s.recv(20))); break
     except TimeoutError: pass
 """
-# Receives for argv[2] seconds from a sender on the other side; prints MB/s after the first second.
+# Receives for argv[2] seconds after the first from a sender on the other side; prints MB/s over all of them and
+# over the best half second. The link saves up 1 ms at most: what it could not send while the machine was
+# elsewhere it does not make up for.
 SINK = """
 import socket, sys, time
 l = socket.create_server((sys.argv[1], 7002)); print("ready", flush=True)
-s, _ = l.accept(); began = time.monotonic(); n = 0; counting = None
-while time.monotonic() < began + 1 + float(sys.argv[2]):
+s, _ = l.accept(); began = time.monotonic() + 1; end = began + float(sys.argv[2]); took = []; n = 0
+since, last = began, 0
+while (now := time.monotonic()) < end:
     got = len(s.recv(1 << 16))
-    if counting is None and time.monotonic() > began + 1: counting = time.monotonic()
-    elif counting: n += got
-print(n / (time.monotonic() - counting) / 1e6)
+    if now < began: continue
+    n += got
+    if now - since >= 0.5:
+        took.append((n - last) / (now - since))
+        since, last = now, n
+print(n / (now - began) / 1e6, max(took) / 1e6)
 """
 SOURCE = """
 import socket, sys
@@ -106,21 +112,23 @@ class LinkTest(unittest.TestCase):
     def test_delay_counts_both_ways(self):
         self.assertAlmostEqual(self.round_trip(self.link(delay_ms=20)), 40, delta=2)
 
-    def rate(self, link):
+    def has_rate(self, link, rate_mbit):
         sink = self.start(link, "vps", SINK, network.VPS, "3")
         source = link.start("home", python(SOURCE, network.VPS), stdout=subprocess.PIPE, text=True)
         self.addCleanup(source.stdout.close)
         self.assertEqual(source.stdout.readline().strip(), link.cc)
-        return float(sink.stdout.readline())
+        whole, best = map(float, sink.stdout.readline().split())
+        due = rate_mbit / 8 * 1448 / 1514  # 1448 bytes of data in 1514 on the wire
+        self.assertLess(whole, 1.05 * due)
+        self.assertGreater(best, 0.95 * due)
 
     def test_rate(self):
-        # 1448 bytes of data in 1514 on the wire.
-        self.assertAlmostEqual(self.rate(self.link(rate_mbit=50)) / (6.25 * 1448 / 1514), 1, delta=0.05)
+        self.has_rate(self.link(rate_mbit=50), 50)
 
     def test_rate_after_a_change_and_with_delay(self):
         link = self.link(rate_mbit=50, delay_ms=5)
         link.set_rate(20)
-        self.assertAlmostEqual(self.rate(link) / (2.5 * 1448 / 1514), 1, delta=0.05)
+        self.has_rate(link, 20)
 
     def test_loss(self):
         link = self.link(loss=0.1, seed=3)

@@ -105,6 +105,7 @@ class MaliciousRelayTest(SealedCase):
             if (direction, index) != current["at"] and not state.get("again"):
                 return [unit]
             units = make(passage, direction, index, unit, state)
+            self.struck = passage
             self.fired.set()
             return units
 
@@ -137,7 +138,6 @@ class MaliciousRelayTest(SealedCase):
                     self.fired.clear()
                     self.undetected.clear()
                     self.whole = False
-                    before = len(meddler.passages)
                     got = attempt()
                     if self.fired.is_set():
                         break
@@ -149,7 +149,7 @@ class MaliciousRelayTest(SealedCase):
                     # that end, or have been passed on before it was said again: the answer was whole.
                     self.assertTrue(self.whole and (direction == UP or index + 1 >= counts[DOWN]), where)
                     if direction == UP:
-                        self.not_closed_in_good_order(meddler.passages[before], index, where)
+                        self.not_closed_in_good_order(self.struck, index, where)
                     continue
                 self.assertEqual(self.undetected, [], where)
                 self.assertFalse(got.clean and got.begun, where)
