@@ -49,9 +49,8 @@ def congestion_controls():
     return pathlib.Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
 
 
-def _ip(*arguments, check=True):
-    subprocess.run(["ip", *map(str, arguments)], check=check, stdin=subprocess.DEVNULL,
-                   stderr=None if check else subprocess.DEVNULL)
+def _ip(*arguments):
+    subprocess.run(["ip", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
 
 
 def _inside(namespace, *command):
@@ -61,6 +60,18 @@ def _inside(namespace, *command):
 
 def _ip_in(namespace, *arguments):
     subprocess.run(_inside(namespace, "ip", *arguments), check=True, stdin=subprocess.DEVNULL)
+
+
+def _add_namespace(name):
+    """As `ip netns add`, which would also mount something on /run/netns and leave it there."""
+    RUN.mkdir(exist_ok=True)
+    (RUN / name).touch(exist_ok=False)
+    subprocess.run(["unshare", f"--net={RUN / name}", "true"], check=True, stdin=subprocess.DEVNULL)
+
+
+def _remove_namespace(name):
+    _libc.umount2(os.fsencode(RUN / name), 2)  # MNT_DETACH; fails where nothing is mounted
+    (RUN / name).unlink(missing_ok=True)
 
 
 def _check(result, what):
@@ -143,7 +154,7 @@ class Link:
 
     def _add_namespaces(self):
         for side in self.sides:
-            _ip("netns", "add", self.namespace(side))
+            _add_namespace(self.namespace(side))
             _ip_in(self.namespace(side), "link", "set", "lo", "up")
             settings = ["net.ipv4.ip_local_port_range=10000 65000"]
             if self.buffer_mib:
@@ -244,7 +255,7 @@ class Link:
             self.processes.clear()
             for side in self.sides:
                 if (RUN / self.namespace(side)).exists():
-                    _ip("netns", "delete", self.namespace(side), check=False)
+                    _remove_namespace(self.namespace(side))
 
 
 class Loopback(Link):
@@ -284,7 +295,7 @@ def _sweep():
     for name in os.listdir(RUN):
         match = re.fullmatch(r"lb(\d+)(\.\d+)?-(home|router|vps)", name)
         if match and not os.path.exists(f"/proc/{match.group(1)}"):
-            _ip("netns", "delete", name, check=False)
+            _remove_namespace(name)
 
 
 def default_program(name):

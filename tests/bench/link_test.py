@@ -89,6 +89,11 @@ def python(program, *arguments):
     return ["/usr/bin/python3", "-c", program, *arguments]
 
 
+def mounts():
+    with open("/proc/self/mounts", encoding="utf-8") as lines:
+        return [line.split()[1] for line in lines]
+
+
 class LinkTest(unittest.TestCase):
     def link(self, **options):
         link = network.Link(emulator=EMULATOR, **options)
@@ -184,6 +189,7 @@ class LinkTest(unittest.TestCase):
                   "with network.Link() as link:\n"
                   "    print(link.tag, flush=True)\n"
                   "    signal.pause()")
+        mounted = str(network.RUN) in mounts()  # as `ip netns` leaves it
         for number in (signal.SIGTERM, signal.SIGKILL):
             process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
             tag = process.stdout.readline().strip()
@@ -195,6 +201,8 @@ class LinkTest(unittest.TestCase):
                 with network.Link():  # the next one clears up
                     pass
             self.assertEqual([name for name in os.listdir(network.RUN) if name.startswith(tag)], [])
+            self.assertEqual([name for name in mounts() if tag in name], [])
+        self.assertEqual(str(network.RUN) in mounts(), mounted)
 
 
 if __name__ == "__main__":
