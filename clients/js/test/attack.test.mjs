@@ -35,7 +35,10 @@ async function exchange(client) {
   }
 }
 
-/** Makes requests, one every turn, until the session has ended; the code it ended with. */
+/**
+ * Makes requests, one every turn and then one now and then, until the session has ended; the code it ended with.
+ * What was cut short is noticed when more is said, and a busy machine may have put all of the first into one message.
+ */
 async function ending(credential, where) {
   let ended;
   const onstate = ({ error }) => (ended ??= error);
@@ -43,7 +46,7 @@ async function ending(credential, where) {
   const requests = [];
   for (let turn = 0; !ended; turn++) {
     assert.ok(turn < 500, `${where}: unnoticed`);
-    if (turn < 40) requests.push(exchange(client));
+    if (turn < 40 || turn % 20 === 0) requests.push(exchange(client));
     await new Promise((resolve) => setTimeout(resolve, turn < 40 ? 1 : 10)); // sleep: traffic, with a bound
   }
   client?.close();
