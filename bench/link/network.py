@@ -254,8 +254,7 @@ class Link:
             _end_all(self.processes)
             self.processes.clear()
             for side in self.sides:
-                if (RUN / self.namespace(side)).exists():
-                    _remove_namespace(self.namespace(side))
+                _remove_namespace(self.namespace(side))
 
 
 class Loopback(Link):

@@ -125,6 +125,7 @@ class LinkTest(unittest.TestCase):
         whole, best = map(float, sink.stdout.readline().split())
         due = rate_mbit / 8 * 1448 / 1514  # 1448 bytes of data in 1514 on the wire
         self.assertLess(whole, 1.05 * due)
+        self.assertGreater(whole, 0.5 * due)  # it did not stop meanwhile
         self.assertGreater(best, 0.95 * due)
 
     def test_rate(self):

@@ -257,14 +257,18 @@ TEST(SendGovernor, ADrainDoesNotForgetTheRate) {
   EXPECT_GT(static_cast<double>(link.governor.rate()), 0.9 * link.path.capacity);
 }
 
+void begin_beside_a_neighbour(Bottleneck& link) {
+  link.offered = 5000;
+  link.run(2);
+  link.competitor = true;
+  link.run(5);
+  link.offered = std::numeric_limits<double>::infinity();
+}
+
 TEST(SendGovernor, GetsAShareBesideCubicThatWasThereFirst) {
   for (const double base : {0.0002, 0.01, 0.04}) {
     Bottleneck link({.base = base});
-    link.offered = 5000;
-    link.run(2);
-    link.competitor = true;
-    link.run(5);
-    link.offered = std::numeric_limits<double>::infinity();
+    begin_beside_a_neighbour(link);
     EXPECT_GT(link.run(60).share(), 0.4) << base;
     link.run(60);
     EXPECT_LT(link.governor.base_rtt(), 50ms) << base;  // the queue is his, not the path's
@@ -277,11 +281,7 @@ TEST(SendGovernor, GetsAShareBesideCubicThatWasThereFirst) {
 TEST(SendGovernor, AStartThatANeighbourKeepsSmallIsNoSlowPath) {
   for (const double queue : {0.1, 0.2, 0.5}) {
     Bottleneck link({.queue = queue});
-    link.offered = 5000;
-    link.run(2);
-    link.competitor = true;
-    link.run(5);
-    link.offered = std::numeric_limits<double>::infinity();
+    begin_beside_a_neighbour(link);
     for (int i = 0; i < 4; ++i) {
       link.run(0.3);
       link.lose();
