@@ -81,6 +81,16 @@ class Ring {
     return n;
   }
 
+  // Where the next `n` bytes go, at most room(): in at most two pieces, each to be committed() as
+  // it is filled.
+  std::array<MutableBytes, 2> ahead(std::size_t n) {
+    if (n == 0) return {};
+    if (!block_) block_ = pool_->take();
+    const std::size_t at = place(size_);
+    const std::size_t straight = std::min(n, pool_->block_size() - at);
+    return {MutableBytes(block_.get() + at, straight), MutableBytes(block_.get(), n - straight)};
+  }
+
   // Copies bytes out, returns how many.
   std::size_t read(MutableBytes into) {
     const std::size_t n = std::min(into.size(), size_);
@@ -106,15 +116,22 @@ class Ring {
     if (size_ == 0) clear();
   }
 
-  // The whole block of an empty ring, to receive into; committed() says how much came.
+  // What the ring holds, up to where it wraps around: all of it where only prepare() fills it.
+  MutableBytes front() const {
+    return {block_.get() + head_, std::min(size_, pool_->block_size() - head_)};
+  }
+
+  // Room to receive into, in one piece: what the ring holds moves to its front. committed() says
+  // how much came.
   MutableBytes prepare() {
     if (!block_) block_ = pool_->take();
+    if (size_ > 0 && head_ > 0) std::memmove(block_.get(), block_.get() + head_, size_);
     head_ = 0;
-    return {block_.get(), pool_->block_size()};
+    return {block_.get() + size_, room()};
   }
   void committed(std::size_t n) {
-    size_ = n;
-    if (n == 0) clear();
+    size_ += n;
+    if (size_ == 0) clear();
   }
 
   // Goes to another shard with what it holds: leave() on the one's thread, join() on the other's.

@@ -14,6 +14,7 @@
 #include "base/crypto_util.h"
 #include "base/file.h"
 #include "net/tls_internal.h"
+#include "net/tls_records.h"
 
 namespace leat::net {
 namespace {
@@ -59,6 +60,8 @@ int choose_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
       if (as_chars(theirs) != ours) continue;
       *out = theirs.data();
       *out_size = offered[at];
+      // The first record behind the handshake is TlsRecords', and nobody resumes (docs/adr/0022).
+      if (ours == kAlpnLeat) SSL_set_num_tickets(ssl, 0);
       return SSL_TLSEXT_ERR_OK;
     }
   }
@@ -100,6 +103,7 @@ SSL_CTX* make_context(const SSL_METHOD* method, std::unique_ptr<TlsSettings> set
                    : "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
   // AEAD only: kRecordOverhead in tls_transport.cc counts on it.
   SSL_CTX_set_cipher_list(context, "ECDHE+AES128+AESGCM:ECDHE+CHACHA20:ECDHE+AESGCM");
+  SSL_CTX_set_keylog_callback(context, keep_traffic_secret);
   SSL_CTX_set_ex_data(context, settings_index(), settings.release());
   return context;
 }

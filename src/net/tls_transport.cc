@@ -11,18 +11,20 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/limits.h"
 #include "net/ring.h"
 #include "net/socket_transport.h"
 #include "net/tls_internal.h"
+#include "net/tls_records.h"
 
 namespace leat::net {
 namespace {
 
 // Around the plaintext of one record: header, explicit nonce (TLS 1.2) or content type (1.3), tag.
 constexpr std::size_t kRecordOverhead = 5 + 8 + 16;
-// Kept free for what libssl puts before a record (KeyUpdate) or behind the last one (close_notify).
+// Kept free for what goes before a record (KeyUpdate) or behind the last one (alerts).
 constexpr std::size_t kReserve = 128;
 
 constexpr char kExporterLabel[] = "EXPORTER-leat-open";
@@ -47,8 +49,7 @@ class TlsTransport final : public SocketTransport, private Deferred {
   bool established() const override { return established_; }
   IoResult read(MutableBytes into) override;
   bool readable() const override {
-    return lost() || (established_ && (ended_ || Watched::readable() || !received_.empty() ||
-                                       SSL_pending(ssl_) > 0));
+    return lost() || (established_ && (ended_ || Watched::readable() || pending()));
   }
   IoResult write(Bytes from) override;
   IoResult write_pieces(std::span<const Bytes> pieces) override;
@@ -79,8 +80,14 @@ class TlsTransport final : public SocketTransport, private Deferred {
   bool start();
   void shake_hands();
   bool accept_peer();
+  void take_over();
   bool receive_more();
+  bool pending() const {
+    return records_ ? records_->openable(received_) : !received_.empty() || SSL_pending(ssl_) > 0;
+  }
+  TlsRecords::Opened open(MutableBytes into, std::size_t& n);
   bool has_record_room() const;
+  bool seal(Bytes record);
   void send_unsent(bool more = false);
   void say_goodbye();
   void update_key();
@@ -96,11 +103,14 @@ class TlsTransport final : public SocketTransport, private Deferred {
   const TlsSettings& settings_;
   const std::string name_;
   SSL* ssl_ = nullptr;
-  Ring received_;  // ciphertext on its way to libssl, and from it
+  std::unique_ptr<TrafficSecrets> secrets_;  // while hands are shaken
+  std::optional<TlsRecords> records_;        // behind the handshake of leat/1, in libssl's place
+  Ring received_;                            // ciphertext on its way to libssl, and from it
   Ring unsent_;
-  bool tell_failure_ = false;    // met where the owner does not see it
-  std::uint64_t under_key_ = 0;  // plaintext bytes sent under the present key
-  bool mute_ = false;            // a send has failed, and receiving has not yet
+  std::vector<std::uint8_t> part_;  // of a record, from who may be a stranger: in place of a ring
+  bool tell_failure_ = false;       // met where the owner does not see it
+  std::uint64_t under_key_ = 0;     // plaintext bytes sent under the present key
+  bool mute_ = false;               // a send has failed, and receiving has not yet
   bool established_ = false;
   bool ended_ = false;         // close_notify received
   bool finishing_ = false;     // finish() was called
@@ -178,6 +188,11 @@ bool TlsTransport::start() {
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_, bio, bio);
+  const auto& ours = settings_.alpn;
+  if (std::find(ours.begin(), ours.end(), kAlpnLeat) != ours.end()) {
+    secrets_ = std::make_unique<TrafficSecrets>();
+    SSL_set_app_data(ssl_, secrets_.get());  // for keep_traffic_secret
+  }
   if (settings_.server) {
     SSL_set_accept_state(ssl_);
     return true;
@@ -218,6 +233,7 @@ void TlsTransport::shake_hands() {
   }
   established_ = true;
   if (accept_peer()) {
+    take_over();
     if (finishing_) say_goodbye();
     send_unsent();
   }
@@ -233,6 +249,15 @@ bool TlsTransport::accept_peer() {
   established_ = false;
   fail(Code::ALPN_REFUSED, "the other end chose no protocol");
   return false;
+}
+
+// From here on libssl only answers what the connection is.
+void TlsTransport::take_over() {
+  SSL_set_app_data(ssl_, nullptr);
+  const auto secrets = std::move(secrets_);
+  if (!secrets || alpn() != kAlpnLeat) return;
+  if (secrets->client.size == 0 || secrets->server.size == 0) return;
+  records_.emplace(SSL_get_current_cipher(ssl_), *secrets, settings_.server);
 }
 
 Error TlsTransport::handshake_error() const {
@@ -252,7 +277,14 @@ Error TlsTransport::handshake_error() const {
 }
 
 void TlsTransport::fail_tls() {
-  Error error = established_ ? Error{Code::PROTOCOL, openssl_error()} : handshake_error();
+  Error error;
+  if (records_) {
+    error = {Code::PROTOCOL, SSL_alert_desc_string_long(records_->fault())};
+    if (records_->told_fault()) error.detail += ", says the other end";
+    if (!said_goodbye_) records_->say_fault(unsent_);
+  } else {
+    error = established_ ? Error{Code::PROTOCOL, openssl_error()} : handshake_error();
+  }
   send_unsent();  // the alert, as far as it goes
   mute_ = false;
   fail(error.code, "TLS: " + std::move(error.detail));
@@ -260,9 +292,12 @@ void TlsTransport::fail_tls() {
 
 // --- received ---
 
-// Refills the empty ring with one system call. False: nothing came, or the connection is cut.
+// Refills the ring, of which nothing or part of a record is left, with one system call. False:
+// nothing came, or the connection is cut.
 bool TlsTransport::receive_more() {
   if (!Watched::readable()) return false;
+  received_.write(part_);
+  part_.clear();
   const IoResult result = receive(received_.prepare());
   received_.committed(result.n);
   if (result.status == IoStatus::end || result.status == IoStatus::failed) mute_ = false;
@@ -273,6 +308,19 @@ bool TlsTransport::receive_more() {
   return result.status == IoStatus::ok;
 }
 
+TlsRecords::Opened TlsTransport::open(MutableBytes into, std::size_t& n) {
+  if (records_) return records_->open(received_, into, n);
+  if (SSL_read_ex(ssl_, into.data(), into.size(), &n) == 1) return TlsRecords::Opened::data;
+  switch (SSL_get_error(ssl_, 0)) {
+    case SSL_ERROR_WANT_READ:
+      return TlsRecords::Opened::dry;
+    case SSL_ERROR_ZERO_RETURN:
+      return TlsRecords::Opened::end;
+    default:
+      return TlsRecords::Opened::fault;
+  }
+}
+
 IoResult TlsTransport::read(MutableBytes into) {
   if (lost()) return {IoStatus::failed};
   if (!established_) return {IoStatus::would_block};
@@ -281,19 +329,21 @@ IoResult TlsTransport::read(MutableBytes into) {
   std::size_t total = 0;
   while (total < into.size()) {
     std::size_t n = 0;
-    if (SSL_read_ex(ssl_, into.data() + total, into.size() - total, &n) == 1) {
+    const TlsRecords::Opened opened = open(into.subspan(total), n);
+    if (opened == TlsRecords::Opened::data) {
       total += n;
       continue;
     }
-    const int want = SSL_get_error(ssl_, 0);
-    if (want == SSL_ERROR_WANT_READ) {
-      if (receive_more()) continue;
-    } else if (want == SSL_ERROR_ZERO_RETURN) {
-      ended_ = true;
-    } else {
-      fail_tls();
-    }
+    if (opened == TlsRecords::Opened::dry && receive_more()) continue;
+    if (opened == TlsRecords::Opened::end) ended_ = true;
+    if (opened == TlsRecords::Opened::fault) fail_tls();
     break;
+  }
+  // A thousand that have said nothing yet (kHandshakes) shall not hold a ring each.
+  if (records_ && !received_.empty() && !pending() && counters_.received < limits::kRing) {
+    const Bytes part = received_.front();
+    part_.assign(part.begin(), part.end());
+    received_.clear();
   }
   // What came before an end or a failure is handed over first; the next call tells of it.
   if (total > 0) return {IoStatus::ok, total};
@@ -322,15 +372,16 @@ IoResult TlsTransport::write(Bytes from) {
   while (total < from.size()) {
     if (!has_record_room()) send_unsent(true);
     if (failed() || !has_record_room()) break;
-    if (under_key_ >= settings_.key_update) update_key();
+    if (under_key_ >= settings_.key_update || (records_ && records_->key_update_is_due())) {
+      update_key();
+    }
     const Bytes record = from.subspan(total, std::min(from.size() - total, limits::kTlsRecord));
-    std::size_t n = 0;
-    if (SSL_write_ex(ssl_, record.data(), record.size(), &n) != 1) {
+    if (!seal(record)) {
       fail_tls();
       break;
     }
-    total += n;
-    under_key_ += n;
+    total += record.size();
+    under_key_ += record.size();
   }
   if (!unsent_.empty()) shard_->defer(*this);
   if (total > 0) return {IoStatus::ok, total};
@@ -350,9 +401,17 @@ IoResult TlsTransport::write_pieces(std::span<const Bytes> pieces) {
   return {IoStatus::ok, total};
 }
 
+bool TlsTransport::seal(Bytes record) {
+  std::size_t n = 0;
+  if (!records_) return SSL_write_ex(ssl_, record.data(), record.size(), &n) == 1;
+  records_->seal(unsent_, record);
+  return true;
+}
+
 // The peer changes its own keys for what it sends. TLS 1.2 has no such thing.
 void TlsTransport::update_key() {
   under_key_ = 0;
+  if (records_) return records_->update_key(unsent_);
   if (SSL_version(ssl_) >= TLS1_3_VERSION) SSL_key_update(ssl_, SSL_KEY_UPDATE_NOT_REQUESTED);
 }
 
@@ -394,7 +453,11 @@ void TlsTransport::finish() {
 
 void TlsTransport::say_goodbye() {
   ERR_clear_error();
-  SSL_shutdown(ssl_);  // kReserve is its room
+  if (records_) {  // kReserve is its room
+    records_->say_close_notify(unsent_);
+  } else {
+    SSL_shutdown(ssl_);
+  }
   said_goodbye_ = true;
 }
 

@@ -110,6 +110,34 @@ TEST_F(OpensslTest, ClientThatReplacesKeys) {
   }
 }
 
+// Ours by volume, under every cipher.
+TEST_F(OpensslTest, ClientWhoseKeysAndOursAreReplacedByVolume) {
+  server_context.set_key_update(50'000);
+  for (const std::string suite :
+       {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}) {
+    client({"-tls1_3", "-msg", "-alpn", kAlpnLeat, "-ciphersuites", suite});
+    const std::string down = random_text(400'000, 4);
+    const auto updates = [&] {
+      int count = 0;
+      for (std::size_t at = 0;
+           (at = program->received.find(", KeyUpdate", at)) != std::string::npos; ++at) {
+        ++count;
+      }
+      return count;
+    };
+    server->send(down, true);
+    ASSERT_TRUE(loop.run([&] { return server->ended || server->failed; })) << suite;
+    EXPECT_TRUE(server->ended) << suite;
+    ASSERT_TRUE(loop.run([&] { return program->ended || program->failed; })) << suite;
+    EXPECT_GE(updates(), 400'000 / 70'000) << suite;
+    EXPECT_LE(updates(), 400'000 / 50'000) << suite;
+    EXPECT_EQ(program->received.find("NewSessionTicket"), std::string::npos) << suite;
+    program.reset();
+    process.reset();
+    server.reset();
+  }
+}
+
 int server_hellos = 0;  // sent, by a callback that takes no state
 
 void count_server_hellos(int, int, int type, const void* data, std::size_t size, SSL*, void*) {
