@@ -310,6 +310,7 @@ bool TlsTransport::receive_more() {
 
 TlsRecords::Opened TlsTransport::open(MutableBytes into, std::size_t& n) {
   if (records_) return records_->open(received_, into, n);
+  ERR_clear_error();
   if (SSL_read_ex(ssl_, into.data(), into.size(), &n) == 1) return TlsRecords::Opened::data;
   switch (SSL_get_error(ssl_, 0)) {
     case SSL_ERROR_WANT_READ:
@@ -325,7 +326,6 @@ IoResult TlsTransport::read(MutableBytes into) {
   if (lost()) return {IoStatus::failed};
   if (!established_) return {IoStatus::would_block};
   if (ended_) return {IoStatus::end};
-  ERR_clear_error();
   std::size_t total = 0;
   while (total < into.size()) {
     std::size_t n = 0;
@@ -367,7 +367,6 @@ IoResult TlsTransport::write(Bytes from) {
   if (failed()) return {IoStatus::failed};
   if (!established_) return {IoStatus::would_block};
   assert(!finishing_ || from.empty());
-  ERR_clear_error();
   std::size_t total = 0;
   while (total < from.size()) {
     if (!has_record_room()) send_unsent(true);
@@ -402,10 +401,13 @@ IoResult TlsTransport::write_pieces(std::span<const Bytes> pieces) {
 }
 
 bool TlsTransport::seal(Bytes record) {
+  if (records_) {
+    records_->seal(unsent_, record);
+    return true;
+  }
+  ERR_clear_error();
   std::size_t n = 0;
-  if (!records_) return SSL_write_ex(ssl_, record.data(), record.size(), &n) == 1;
-  records_->seal(unsent_, record);
-  return true;
+  return SSL_write_ex(ssl_, record.data(), record.size(), &n) == 1;
 }
 
 // The peer changes its own keys for what it sends. TLS 1.2 has no such thing.
@@ -452,10 +454,10 @@ void TlsTransport::finish() {
 }
 
 void TlsTransport::say_goodbye() {
-  ERR_clear_error();
   if (records_) {  // kReserve is its room
     records_->say_close_notify(unsent_);
   } else {
+    ERR_clear_error();
     SSL_shutdown(ssl_);
   }
   said_goodbye_ = true;
