@@ -72,7 +72,7 @@ inline constexpr std::uint32_t kFrameOverhead =
     64;  // a frame that carries less is charged the rest
 
 // --- Sockets ---
-inline constexpr std::size_t kRing = 96 * KiB;    // ciphertext, per direction, while in use
+inline constexpr std::size_t kRing = 96 * KiB;    // records, per direction, while in use
 inline constexpr std::size_t kHandshakes = 1000;  // TLS connections without a head, at most
 inline constexpr std::size_t kHandshakesOfAddress = kHandshakes / 2;  // … from one address, or /64
 inline constexpr std::size_t kClientHello = 32 * KiB;  // held before there is TLS state

@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 #include "base/limits.h"
+#include "net/tls.h"
 
 namespace leat::net {
 namespace {
@@ -47,27 +49,23 @@ const EVP_CIPHER* cipher_of(const SSL_CIPHER* suite) {
   }
 }
 
-bool unhex_secret(std::string_view text, TrafficSecrets::Secret& into) {
-  std::size_t size = 0;
-  if (OPENSSL_hexstr2buf_ex(into.bytes.data(), into.bytes.size(), &size, std::string(text).c_str(),
-                            '\0') != 1) {
-    return false;
-  }
-  into.size = size;
-  return true;
-}
-
 }  // namespace
 
 TrafficSecrets::~TrafficSecrets() { OPENSSL_cleanse(this, sizeof *this); }
 
 void keep_traffic_secret(const SSL* ssl, const char* line) {
   auto* const secrets = static_cast<TrafficSecrets*>(SSL_get_app_data(ssl));
-  if (secrets == nullptr) return;
-  const std::string_view all = line;  // label, client_random, secret
-  const std::string_view hex = all.substr(all.rfind(' ') + 1);
-  if (all.starts_with("CLIENT_TRAFFIC_SECRET_0 ")) unhex_secret(hex, secrets->client);
-  if (all.starts_with("SERVER_TRAFFIC_SECRET_0 ")) unhex_secret(hex, secrets->server);
+  const unsigned char* alpn = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl, &alpn, &size);
+  if (secrets == nullptr || as_chars({alpn, size}) != kAlpnLeat) return;
+  const bool client = std::string_view(line).starts_with("CLIENT_TRAFFIC_SECRET_0 ");
+  if (!client && !std::string_view(line).starts_with("SERVER_TRAFFIC_SECRET_0 ")) return;
+  TrafficSecrets::Secret& secret = client ? secrets->client : secrets->server;
+  // Label, client_random, and last the secret, which is copied nowhere else.
+  const int found = OPENSSL_hexstr2buf_ex(secret.bytes.data(), secret.bytes.size(), &secret.size,
+                                          std::strrchr(line, ' ') + 1, '\0');
+  if (found != 1) secret.size = 0;
 }
 
 // --- one direction ---
@@ -246,7 +244,8 @@ TlsRecords::Opened TlsRecords::open_record(Ring& in, MutableBytes into, std::siz
   opening_.pass(body.first(straight), into.data());
   opening_.pass(body.subspan(straight), body.data() + straight);
   if (!opening_.check_tag(in.front().subspan(kHeader + body.size(), kTag))) {
-    OPENSSL_cleanse(into.data(), straight);  // it holds what the forger wanted it to
+    OPENSSL_cleanse(into.data(), straight);  // both hold what the forger wanted them to
+    OPENSSL_cleanse(body.data(), body.size());
     return refuse(SSL_AD_BAD_RECORD_MAC);
   }
   // §5.4: behind the content its type, which is not 0, and zeros.

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "base/bytes.h"
 #include "net/ring.h"
@@ -36,7 +35,8 @@ struct TrafficSecrets {
   TrafficSecrets& operator=(const TrafficSecrets&) = delete;
 };
 
-// For SSL_CTX_set_keylog_callback: puts the two where SSL_get_app_data points to, if it does.
+// For SSL_CTX_set_keylog_callback: puts the two of a connection of leat/1 where SSL_get_app_data
+// points to, if it does.
 void keep_traffic_secret(const SSL* ssl, const char* line);
 
 // One direction: its key, and how often it was used.
@@ -93,7 +93,7 @@ class TlsRecords {
   // Of the ring's first records: one with data, whatever else lies before it. What does not fit
   // into `into` stays in the ring, opened. The ring's bytes must not wrap around.
   Opened open(Ring& in, MutableBytes into, std::size_t& n);
-  // Whether open() would give something else than dry.
+  // Whether there is something to open, be it a record without data.
   bool openable(const Ring& in) const;
   // The alert (§6.2) that says what was wrong, and whether it was the peer who said so.
   std::uint8_t fault() const { return fault_; }
@@ -109,7 +109,6 @@ class TlsRecords {
     fault_ = alert;
     return Opened::fault;
   }
-  void drop_trailer(Ring& in);
 
   RecordKey sealing_, opening_;
   std::size_t opened_ = 0;   // data of a record at the head of the ring, opened already …

@@ -87,7 +87,7 @@ class TlsTransport final : public SocketTransport, private Deferred {
   }
   TlsRecords::Opened open(MutableBytes into, std::size_t& n);
   bool has_record_room() const;
-  bool seal(Bytes record);
+  std::size_t seal(Bytes record);
   void send_unsent(bool more = false);
   void say_goodbye();
   void update_key();
@@ -104,10 +104,14 @@ class TlsTransport final : public SocketTransport, private Deferred {
   const std::string name_;
   SSL* ssl_ = nullptr;
   std::unique_ptr<TrafficSecrets> secrets_;  // while hands are shaken
-  std::optional<TlsRecords> records_;        // behind the handshake of leat/1, in libssl's place
+  std::optional<TlsRecords> records_;        // behind the handshake of leat/1, in place of ssl_
+  struct {
+    std::string alpn, sni, channel_binding;
+  } told_;  // by libssl, before it went
   Ring received_;                            // ciphertext on its way to libssl, and from it
   Ring unsent_;
   std::vector<std::uint8_t> part_;  // of a record, from who may be a stranger: in place of a ring
+  std::uint64_t brought_ = 0;       // plaintext bytes that were read
   bool tell_failure_ = false;       // met where the owner does not see it
   std::uint64_t under_key_ = 0;     // plaintext bytes sent under the present key
   bool mute_ = false;               // a send has failed, and receiving has not yet
@@ -251,13 +255,17 @@ bool TlsTransport::accept_peer() {
   return false;
 }
 
-// From here on libssl only answers what the connection is.
+// libssl's part is over, and what it knows of the secrets with it. Not where a peer has asked for
+// shorter records (RFC 6066 §4), which no leat does.
 void TlsTransport::take_over() {
   SSL_set_app_data(ssl_, nullptr);
   const auto secrets = std::move(secrets_);
-  if (!secrets || alpn() != kAlpnLeat) return;
-  if (secrets->client.size == 0 || secrets->server.size == 0) return;
+  if (!secrets || secrets->client.size == 0 || secrets->server.size == 0) return;
+  if (SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl_)) != 0) return;
   records_.emplace(SSL_get_current_cipher(ssl_), *secrets, settings_.server);
+  told_ = {.alpn = alpn(), .sni = sni(), .channel_binding = channel_binding()};
+  SSL_free(ssl_);
+  ssl_ = nullptr;
 }
 
 Error TlsTransport::handshake_error() const {
@@ -296,8 +304,7 @@ void TlsTransport::fail_tls() {
 // nothing came, or the connection is cut.
 bool TlsTransport::receive_more() {
   if (!Watched::readable()) return false;
-  received_.write(part_);
-  part_.clear();
+  received_.write(std::exchange(part_, {}));
   const IoResult result = receive(received_.prepare());
   received_.committed(result.n);
   if (result.status == IoStatus::end || result.status == IoStatus::failed) mute_ = false;
@@ -339,8 +346,9 @@ IoResult TlsTransport::read(MutableBytes into) {
     if (opened == TlsRecords::Opened::fault) fail_tls();
     break;
   }
-  // A thousand that have said nothing yet (kHandshakes) shall not hold a ring each.
-  if (records_ && !received_.empty() && !pending() && counters_.received < limits::kRing) {
+  brought_ += total;
+  // A thousand that have said next to nothing (kHandshakes) shall not hold a ring each.
+  if (records_ && !received_.empty() && !pending() && brought_ < limits::kRing) {
     const Bytes part = received_.front();
     part_.assign(part.begin(), part.end());
     received_.clear();
@@ -375,12 +383,13 @@ IoResult TlsTransport::write(Bytes from) {
       update_key();
     }
     const Bytes record = from.subspan(total, std::min(from.size() - total, limits::kTlsRecord));
-    if (!seal(record)) {
+    const std::size_t n = seal(record);
+    if (n == 0) {
       fail_tls();
       break;
     }
-    total += record.size();
-    under_key_ += record.size();
+    total += n;
+    under_key_ += n;
   }
   if (!unsent_.empty()) shard_->defer(*this);
   if (total > 0) return {IoStatus::ok, total};
@@ -400,14 +409,15 @@ IoResult TlsTransport::write_pieces(std::span<const Bytes> pieces) {
   return {IoStatus::ok, total};
 }
 
-bool TlsTransport::seal(Bytes record) {
+// How much of it: all, or as much as a peer takes in one record. 0: a failure.
+std::size_t TlsTransport::seal(Bytes record) {
   if (records_) {
     records_->seal(unsent_, record);
-    return true;
+    return record.size();
   }
   ERR_clear_error();
   std::size_t n = 0;
-  return SSL_write_ex(ssl_, record.data(), record.size(), &n) == 1;
+  return SSL_write_ex(ssl_, record.data(), record.size(), &n) == 1 ? n : 0;
 }
 
 // The peer changes its own keys for what it sends. TLS 1.2 has no such thing.
@@ -491,7 +501,7 @@ bool TlsTransport::join(Shard& shard) {
 // --- about the connection ---
 
 std::string TlsTransport::alpn() const {
-  if (ssl_ == nullptr) return {};
+  if (ssl_ == nullptr) return told_.alpn;
   const unsigned char* chosen = nullptr;
   unsigned int size = 0;
   SSL_get0_alpn_selected(ssl_, &chosen, &size);
@@ -500,12 +510,13 @@ std::string TlsTransport::alpn() const {
 
 std::string TlsTransport::sni() const {
   if (!settings_.server) return name_;
-  const char* const name =
-      ssl_ == nullptr ? nullptr : SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
+  if (ssl_ == nullptr) return told_.sni;
+  const char* const name = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
   return name == nullptr ? std::string() : std::string(name);
 }
 
 std::string TlsTransport::channel_binding() const {
+  if (records_ && ssl_ == nullptr) return told_.channel_binding;
   if (!established_ || SSL_version(ssl_) < TLS1_3_VERSION) return {};
   std::array<std::uint8_t, kExporterSize> binding;
   if (SSL_export_keying_material(ssl_, binding.data(), binding.size(), kExporterLabel,

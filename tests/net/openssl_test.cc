@@ -14,6 +14,12 @@
 namespace leat::net {
 namespace {
 
+int count(const std::string& text, const std::string& what) {
+  int times = 0;
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; ++at) ++times;
+  return times;
+}
+
 class OpensslTest : public ::testing::Test {
  protected:
   // `openssl s_client` connected to our server.
@@ -92,8 +98,11 @@ TEST_F(OpensslTest, ClientOfEitherVersion) {
 // "K" at the beginning of a line makes s_client replace its keys and ask for ours, "k" only its
 // own.
 TEST_F(OpensslTest, ClientThatReplacesKeys) {
-  client({"-tls1_3", "-alpn", kAlpnLeat});
+  client({"-tls1_3", "-msg", "-alpn", kAlpnLeat});
   std::string expected;
+  const auto answers = [this] {
+    return count(program->received, "<<< TLS 1.3, Handshake [length 0005], KeyUpdate");
+  };
   for (const std::string command : {"K\n", "k\n", "K\n"}) {
     const std::size_t before = program->received.size();
     program->send(command, false);
@@ -108,23 +117,32 @@ TEST_F(OpensslTest, ClientThatReplacesKeys) {
     server->send(reply, false);
     ASSERT_TRUE(loop.run([&] { return program->received.find(reply) != std::string::npos; }));
   }
+  EXPECT_EQ(answers(), 2);  // before the next data, RFC 8446 §4.6.3
 }
 
-// Ours by volume, under every cipher.
-TEST_F(OpensslTest, ClientWhoseKeysAndOursAreReplacedByVolume) {
+// RFC 6066 §4, which libssl keeps to.
+TEST_F(OpensslTest, ClientThatWantsShortRecords) {
+  client({"-quiet", "-tls1_3", "-alpn", kAlpnLeat, "-maxfraglen", "512"});
+  EXPECT_EQ(server->transport->alpn(), kAlpnLeat);
+  const std::string down = random_text(100'000, 4);
+  server->send(down, true);
+  ASSERT_TRUE(loop.run([&] { return program->received.ends_with(down); }));
+  ASSERT_TRUE(loop.run([&] { return server->ended || server->failed; }));
+  EXPECT_TRUE(server->ended);
+}
+
+// Ours are replaced by volume.
+TEST_F(OpensslTest, EverySuiteBothWays) {
   server_context.set_key_update(50'000);
   for (const std::string suite :
        {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}) {
-    client({"-tls1_3", "-msg", "-alpn", kAlpnLeat, "-ciphersuites", suite});
+    client({"-quiet", "-tls1_3", "-msg", "-alpn", kAlpnLeat, "-ciphersuites", suite});
+    const std::string up = random_text(200'000, 3);
+    program->send(up, false);
+    ASSERT_TRUE(loop.run([&] { return server->received.size() >= up.size(); })) << suite;
+    EXPECT_TRUE(server->received == up) << suite;
     const std::string down = random_text(400'000, 4);
-    const auto updates = [&] {
-      int count = 0;
-      for (std::size_t at = 0;
-           (at = program->received.find(", KeyUpdate", at)) != std::string::npos; ++at) {
-        ++count;
-      }
-      return count;
-    };
+    const auto updates = [this] { return count(program->received, ", KeyUpdate"); };
     server->send(down, true);
     ASSERT_TRUE(loop.run([&] { return server->ended || server->failed; })) << suite;
     EXPECT_TRUE(server->ended) << suite;
