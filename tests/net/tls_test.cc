@@ -415,6 +415,7 @@ TEST_F(TlsTest, WhoseFaultItIsIsSaid) {
             static_cast<ssize_t>(forged.size()));
   ASSERT_TRUE(loop.run([&] { return others.server->failed; }));
   EXPECT_EQ(others.server->transport->counters().sent, sent);
+  EXPECT_TRUE(said(others.server).ends_with("TLS: bad record mac")) << said(others.server);
 }
 
 // An attacker in the middle flips a bit of a record.
