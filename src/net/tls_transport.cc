@@ -107,8 +107,8 @@ class TlsTransport final : public SocketTransport, private Deferred {
   std::optional<TlsRecords> records_;        // behind the handshake of leat/1, in place of ssl_
   struct {
     std::string alpn, sni, channel_binding;
-  } told_;  // by libssl, before it went
-  Ring received_;                            // ciphertext on its way to libssl, and from it
+  } told_;         // by libssl, before it went
+  Ring received_;  // ciphertext on its way to libssl, and from it
   Ring unsent_;
   std::vector<std::uint8_t> part_;  // of a record, from who may be a stranger: in place of a ring
   std::uint64_t brought_ = 0;       // plaintext bytes that were read
@@ -255,8 +255,8 @@ bool TlsTransport::accept_peer() {
   return false;
 }
 
-// libssl's part is over, and what it knows of the secrets with it. Not where a peer has asked for
-// shorter records (RFC 6066 §4), which no leat does.
+// libssl's part is over. Not where a peer has asked for shorter records (RFC 6066 §4), which no
+// leat does.
 void TlsTransport::take_over() {
   SSL_set_app_data(ssl_, nullptr);
   const auto secrets = std::move(secrets_);
@@ -476,6 +476,7 @@ void TlsTransport::say_goodbye() {
 void TlsTransport::abort() {
   unsent_.clear();
   received_.clear();
+  part_ = std::vector<std::uint8_t>();
   mute_ = false;
   SocketTransport::abort();
 }

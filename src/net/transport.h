@@ -76,8 +76,9 @@ class Transport {
   virtual IoResult write_pieces(std::span<const Bytes> pieces) { return write(pieces.front()); }
   // The write that makes best use of a record; room is counted in these.
   virtual std::size_t best_write() const { return limits::kTlsRecord; }
-  // Bytes that write() would take without sending: for TLS in whole records of 16 KiB, and exactly.
-  // For a plain socket an estimate, 0 once it has met EAGAIN.
+  // Bytes that write() would take without sending: for TLS in whole records of 16 KiB, and exactly
+  // (but for a peer that asked for shorter ones). For a plain socket an estimate, 0 once it has met
+  // EAGAIN.
   virtual std::size_t write_room() const = 0;
   // With more to write at once and no room for it: hands what is in the ring to the kernel, which
   // may keep the last, incomplete segment until flush(). True: there is room for a record. False

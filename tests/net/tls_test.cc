@@ -410,11 +410,9 @@ TEST_F(TlsTest, WhoseFaultItIsIsSaid) {
   others.client->reading = false;
   others.server->transport->finish();
   ASSERT_TRUE(others.server->transport->flush());
-  const std::uint64_t sent = others.server->transport->counters().sent;
   ASSERT_EQ(::write(others.client_fd, forged.data(), forged.size()),
             static_cast<ssize_t>(forged.size()));
   ASSERT_TRUE(loop.run([&] { return others.server->failed; }));
-  EXPECT_EQ(others.server->transport->counters().sent, sent);
   EXPECT_TRUE(said(others.server).ends_with("TLS: bad record mac")) << said(others.server);
 }
 
