@@ -34,6 +34,14 @@ constexpr int kSureDrains = 4;
 constexpr Duration kSameRtt = 500us;    // and a twentieth: less tells two drains not apart
 constexpr Duration kStillFalls = 50ms;  // a drain's round trip, when it did so within this
 constexpr Duration kLongestDrain = 2s;
+// Shares of what the path gives: as it is weighed, which is rather too much.
+constexpr double kClaimBelow = 0.42, kClaimTo = 0.47;
+constexpr int kClaimsAtOnce = 2;     // before it is weighed again
+constexpr int kMostClaims = 8;       // beside one neighbour: an equal share of several is less
+constexpr double kLeastFall = 0.05;  // of the round trip in a drain: less is not measurable
+// A drain leaves a neighbour's queue, and behind it ours is a queue as soon as it comes back; alone
+// we have first to fill the path again.
+constexpr double kMostFall = 0.6, kLeastRise = 0.4;
 constexpr Duration kSoonest = 500us, kLatest = 10ms;  // to the next look at the path
 constexpr Duration kStill = 200ms;  // longer than acknowledgements are held back on any path
 
@@ -124,7 +132,11 @@ void SendGovernor::add_rate(std::uint64_t rate, bool held_back, Time now) {
 
 // Loss without a queue, round after round, is the path's own and not a sign of too much sent.
 void SendGovernor::count_losses(const PathSample& path, bool held_back) {
-  if (path.resent != last_.resent) resent_at_ = path.at;
+  if (path.resent != last_.resent) {
+    // What is sent again of one round is one loss to the kernel.
+    if (path.at - resent_at_ > path.rtt) claim();
+    resent_at_ = path.at;
+  }
   if (wants_bbr()) return;
   if (path.rtt > base_rtt_ * 3 / 2 + 5ms) {
     losses_ = 0;
@@ -134,7 +146,42 @@ void SendGovernor::count_losses(const PathSample& path, bool held_back) {
   }
 }
 
+// cubic comes back to the window that it had at its last loss, and stays there: two of them keep
+// the proportion they begin with for minutes. Without that memory it grows by a twentieth in a
+// round trip.
+void SendGovernor::claim() {
+  claiming_ = shared_rate_ > 0 && mean_rate_ < kClaimBelow * shared_rate_ && !under_bbr_ &&
+              claims_ < claims_allowed_;
+  if (!claiming_) return;
+  ++claims_;
+  claim_due_ = true;
+}
+
+// After a drain the queue was the neighbour's alone, and the round trip fell by what ours took: so
+// many bytes in so much time is what the path gives. That says nothing where he lost meanwhile, as
+// we then did as well, or where he has only begun to fill the queue.
+void SendGovernor::weigh_queue(const PathSample& path) {
+  if (weighed_) return;
+  drain_low_ = std::min(drain_low_, path.rtt);
+  if (path.at - entered_ < drained_rtt_ * 3 / 2) return;
+  weighed_ = true;
+  if (path.resent != drained_resent_ || path.rtt > drained_rtt_ * 5 / 4) return;
+  claims_allowed_ = std::min(claims_ + kClaimsAtOnce, kMostClaims);
+  const double whole = seconds(drained_rtt_), low = seconds(drain_low_);
+  const double fell = std::max(whole - low, kLeastFall * whole);
+  shared_rate_ = static_cast<double>(refill_) / fell;
+  shares_ = whole - low > kLeastFall * whole && fell < kMostFall * whole &&
+            seconds(path.rtt) - low > kLeastRise * fell;
+}
+
+void SendGovernor::forget_neighbour() {
+  shared_rate_ = 0;
+  claims_ = 0;
+  shares_ = claiming_ = false;
+}
+
 void SendGovernor::under_bbr() {
+  forget_neighbour();
   under_bbr_ = true;
   startup_rate_ = 0;
   startup_flat_ = 0;
@@ -152,6 +199,7 @@ void SendGovernor::enter(Mode mode, Time now) {
     drain_low_ = Duration::max();
     had_all_ = alone();
     refill_ = last_.outstanding;
+    drained_resent_ = last_.resent;
     drained_rtt_ = fell_to_ = last_.rtt;
     fell_at_ = now;
   }
@@ -176,6 +224,7 @@ bool SendGovernor::unclear(Duration rtt) const {
 
 // Whether we get what the path gave when nobody else was there.
 bool SendGovernor::alone() const {
+  if (shares_) return mean_rate_ > 0.85 * shared_rate_;
   const double peak = static_cast<double>(peak_rate_);
   return mean_rate_ > 0.85 * peak && peak < 1.1 * static_cast<double>(free_rate_);
 }
@@ -214,6 +263,7 @@ void SendGovernor::step(const PathSample& path) {
       }
       return;
     case Mode::yielding:
+      weigh_queue(path);
       if (now - entered_ > yielding_for()) enter(Mode::drain, now);
       return;
     case Mode::drain: {
@@ -253,18 +303,20 @@ void SendGovernor::end_drain(Time now) {
   };
   const bool same = near(drain_lows_[0]) && near(drain_lows_[1]);
   same_drains_ = same ? same_drains_ + 1 : 0;
-  const bool longer = same && (had_all_ || same_drains_ >= kSureDrains);
+  const bool longer = same && (had_all_ || (same_drains_ >= kSureDrains && !shares_));
   // On a slow path half of the bytes are half of the round trip; a neighbour's queue stays.
   const bool his = !had_all_ && unclear(drain_low_) && drain_low_ > drained_rtt_ * 3 / 4;
   if (!longer && (his || crowded(drain_low_))) {
     drain_lows_[0] = drain_lows_[1];
     drain_lows_[1] = drain_low_;
     backoff_ = std::clamp(2 * backoff_, kFirstBackoff, kLastBackoff);
+    weighed_ = false;
     return enter(Mode::yielding, now);
   }
   drain_lows_[0] = drain_lows_[1] = Duration::max();
   same_drains_ = 0;
   backoff_ = 0ns;
+  forget_neighbour();
   base_rtt_ = drain_low_;
   base_at_ = now;
   peak_rate_ = recent_rate();
@@ -291,6 +343,10 @@ std::size_t SendGovernor::outstanding_bound() const {
     return std::max(kLeastOutstanding,
                     static_cast<std::size_t>(static_cast<double>(refill_) *
                                              (seconds(since) / seconds(last_.rtt))));
+  }
+  if (mode_ == Mode::yielding && claiming_) {
+    return std::max(kLeastOutstanding,
+                    static_cast<std::size_t>(kClaimTo * shared_rate_ * seconds(last_.rtt)));
   }
   if (recent_rate() == 0 || mode_ == Mode::unbounded || mode_ == Mode::yielding) {
     return std::numeric_limits<std::size_t>::max();

@@ -25,6 +25,11 @@
 // bound is at least half of what the path holds (round trip × its known rate): beside a neighbour
 // that is an equal share, and alone it is less than the bound above.
 //
+// Who was there first holds nearly all of the queue when we begin. A drain then tells how wide the
+// path is: the round trip falls by what our own bytes took of it. While we have less than our share
+// of that, the kernel's window is told after each of a few losses to forget it (`take_claim`), and
+// the bound is half of what the path holds, so that a claim cannot take more than an equal share.
+//
 // Numbers in, numbers out: no socket, no clock. After BBR's filters (draft-cardwell-iccrg-bbr) and
 // the mode switch of Copa (NSDI 2018).
 #pragma once
@@ -32,6 +37,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "base/limits.h"
 #include "base/time.h"
@@ -78,6 +84,9 @@ class SendGovernor {
   bool wants_bbr() const { return losses_ >= kLosses; }
   // The kernel has lent it: what the path gives under it is yet to be found.
   void under_bbr();
+  // True once for each loss that the kernel's congestion control is to forget
+  // (`restart_window_control`): beside a neighbour who was there first it has less than its share.
+  bool take_claim() { return std::exchange(claim_due_, false); }
 
  private:
   static constexpr std::size_t kRates = 8;
@@ -86,6 +95,9 @@ class SendGovernor {
   void measure_rate(const PathSample& path, bool held_back);
   void add_rate(std::uint64_t rate, bool held_back, Time now);
   void count_losses(const PathSample& path, bool held_back);
+  void claim();
+  void weigh_queue(const PathSample& path);
+  void forget_neighbour();
   void step(const PathSample& path);
   void enter(Mode mode, Time now);
   std::uint64_t recent_rate() const;
@@ -133,6 +145,14 @@ class SendGovernor {
   Time crowded_since_ = kNever;
   Duration backoff_{0};     // until the next drain while yielding
   std::size_t refill_ = 0;  // outstanding before the last drain
+
+  // Beside a neighbour: what the path gives both of us, 0 while not known.
+  double shared_rate_ = 0;
+  bool weighed_ = true;               // since the last drain
+  bool shares_ = false;               // somebody else was there when it was weighed
+  std::uint32_t drained_resent_ = 0;  // when it began
+  int claims_ = 0, claims_allowed_ = 0;
+  bool claiming_ = false, claim_due_ = false;
 
   int losses_ = 0;  // rounds with a loss and without a queue
   Time lost_at_{}, resent_at_{};

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <string_view>
 
 namespace leat::net {
@@ -32,6 +33,15 @@ constexpr int kTries = 16;  // of questions that are overtaken by an acknowledge
 bool use_bbr(int fd) { return use(fd, "bbr"); }
 
 bool use_window_control(int fd) { return use(fd, "cubic") || use(fd, "reno"); }
+
+bool restart_window_control(int fd) {
+  char name[16] = {};  // TCP_CA_NAME_MAX
+  socklen_t size = sizeof name;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &size) != 0) return false;
+  // To ask for what is there already changes nothing.
+  return std::string_view(name, ::strnlen(name, size)) == "cubic" && use(fd, "reno") &&
+         use(fd, "cubic");
+}
 
 std::optional<PathSample> TcpPath::read(int fd, std::uint64_t written, Time now) {
   tcp_info info{};

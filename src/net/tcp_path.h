@@ -17,6 +17,9 @@ bool use_bbr(int fd);
 // other, and bbr stops sending every ten seconds to measure what the governor already knows. False:
 // the system's own stays.
 bool use_window_control(int fd);
+// Makes cubic forget the window of its last loss, towards which it would grow; the window itself
+// and what limits slow start stay. False, and nothing done: the connection has another control.
+bool restart_window_control(int fd);
 
 // Asks the kernel again and again how one connection gets on. One system call: what is outstanding
 // is what was written less what has been acknowledged.

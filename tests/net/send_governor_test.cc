@@ -27,6 +27,10 @@ class Cubic {
       return;
     }
     since_loss_ += dt;
+    if (forgot_) {  // the kernel's: at least a twentieth in a round trip until the next loss
+      window_ += std::max(window_ * 0.05 / rtt, 1.2 * since_loss_ * since_loss_ * kPacket) * dt;
+      return;
+    }
     const double k = std::cbrt(max_ / kPacket * 0.3 / 0.4);
     window_ = (0.4 * std::pow(since_loss_ - k, 3) + max_ / kPacket) * kPacket;
     window_ = std::max(window_, 2 * kPacket);
@@ -35,11 +39,17 @@ class Cubic {
     max_ = window_;
     window_ *= 0.7;
     since_loss_ = 0;
+    forgot_ = false;
+  }
+  void forget() {
+    since_loss_ = 0;
+    forgot_ = true;
   }
   double window() const { return window_; }
 
  private:
   double window_ = 10 * kPacket, max_ = 0, since_loss_ = 0;
+  bool forgot_ = false;
 };
 
 struct Path {
@@ -61,6 +71,7 @@ class Bottleneck {
 
   Path path;
   bool competitor = false;
+  int competitors = 1;             // alike, if there are any
   bool losing = false;             // packets, whatever is sent
   double per_acknowledgement = 2;  // packets
   double bunched = 0;              // s of each second whose acknowledgements come together
@@ -68,7 +79,12 @@ class Bottleneck {
   double offered = std::numeric_limits<double>::infinity();  // bytes/s our application has
   SendGovernor governor{true};
 
-  void lose() { ours_.lose(); }
+  int claims = 0;
+
+  void lose() {
+    ours_.lose();
+    ++lost_packets_;
+  }
   Totals run(double duration) {
     Totals totals;
     for (double end = now_ + duration; now_ < end; now_ += kStep) step(totals);
@@ -83,7 +99,7 @@ class Bottleneck {
                                ? std::numeric_limits<double>::infinity()
                                : static_cast<double>(bound);
     const double held = std::min({allowed, ours_.window(), bulk ? 1e12 : offered * path.base});
-    const double others = competitor ? theirs_.window() : 0;
+    const double others = competitor ? competitors * theirs_.window() : 0;
     const double total = held + others;
     const double content = path.capacity * path.base;
     const double rtt = std::max(path.base, total / path.capacity);
@@ -104,7 +120,7 @@ class Bottleneck {
       const double share = held / total;
       if ((hits_ += std::min(1.0, 2 * share)) >= 1) {
         hits_ -= 1;
-        ours_.lose();
+        lose();
       }
       if (competitor && (their_hits_ += std::min(1.0, 2 * (1 - share))) >= 1) {
         their_hits_ -= 1;
@@ -128,13 +144,18 @@ class Bottleneck {
     sample.acked = static_cast<std::uint64_t>(known_);
     sample.outstanding = static_cast<std::size_t>(held);
     sample.rtt = Duration(static_cast<std::int64_t>(smoothed_ * 1e9));
-    sample.resent = losing ? static_cast<std::uint32_t>(now_ * 40) : 0;
+    sample.resent = lost_packets_ + (losing ? static_cast<std::uint32_t>(now_ * 40) : 0);
     governor.sample(sample, bulk);
+    if (governor.take_claim()) {
+      ++claims;
+      ours_.forget();
+    }
   }
 
   Cubic ours_, theirs_;
   double now_ = 0, acked_ = 0, known_ = 0, smoothed_ = 0, lost_ = -1;
   double hits_ = 0, their_hits_ = 0;
+  std::uint32_t lost_packets_ = 0;
 };
 
 TEST(SendGovernor, KeepsTheQueueShortOnAShortPath) {
@@ -289,9 +310,161 @@ TEST(SendGovernor, AStartThatANeighbourKeepsSmallIsNoSlowPath) {
     const auto mode = [&] { return link.governor.mode(); };
     for (int i = 0; i < 50 && mode() != SendGovernor::Mode::yielding; ++i) link.run(0.1);
     EXPECT_EQ(mode(), SendGovernor::Mode::yielding) << queue;
-    EXPECT_GT(link.run(60).share(), 0.15) << queue;
+    link.run(30);
+    const double share = link.run(45).share();
+    EXPECT_GT(share, 0.43) << queue;  // by itself it is 0.38 to 0.40
+    EXPECT_LT(share, 0.57) << queue;
+    EXPECT_GT(link.claims, 0) << queue;
+    EXPECT_LE(link.claims, 8) << queue;
     EXPECT_LT(link.governor.base_rtt(), 50ms) << queue;  // the queue is his
   }
+}
+
+TEST(SendGovernor, BesideSeveralItClaimsBut8Times) {
+  for (const int competitors : {2, 4, 8}) {
+    Bottleneck link({});
+    link.competitors = competitors;
+    begin_beside_a_neighbour(link);
+    link.run(300);
+    EXPECT_EQ(link.claims, 8) << competitors;
+    EXPECT_LT(link.run(60).share(), 0.57) << competitors;
+    link.competitor = false;
+    link.run(30);
+    EXPECT_EQ(link.governor.mode(), SendGovernor::Mode::steady) << competitors;
+    // Who comes now finds us with all of it.
+    link.competitors = 1;
+    link.competitor = true;
+    EXPECT_GT(link.run(60).share(), 0.4) << competitors;
+  }
+}
+
+// Half of what arrives is somebody else's: our rate before, what a drain makes of the round trip,
+// and losses thereafter.
+class Weighing {
+ public:
+  explicit Weighing(std::uint64_t free_rate = 1'000'000) {
+    path_.outstanding = 30'000;
+    deliver(2s, free_rate, 1ms);
+    path_.outstanding = 300'000;
+    deliver(1s, 2'500'000, 120ms);
+    EXPECT_EQ(governor.mode(), SendGovernor::Mode::yielding);
+  }
+  // Until the drain has been weighed; the round trip falls by `fell`.
+  void drain(Duration fell, std::uint32_t resent = 0, Duration after = 120ms) {
+    for (int i = 0; i < 5000 && governor.mode() != SendGovernor::Mode::drain; ++i) {
+      deliver(10ms, 2'500'000, 120ms);
+    }
+    ASSERT_EQ(governor.mode(), SendGovernor::Mode::drain);
+    for (int i = 0; i < 1000 && governor.mode() == SendGovernor::Mode::drain; ++i) {
+      deliver(10ms, 1'000'000, 120ms - fell);
+    }
+    path_.resent += resent;
+    deliver(300ms, 2'500'000, after);
+    deliver(700ms, 2'500'000, after);
+  }
+  // Whether a loss is to be forgotten; the packets of a round trip are one.
+  int lose(Duration apart = 200ms) {
+    int claims = 0;
+    for (int i = 0; i < 5; ++i) {
+      ++path_.resent;
+      deliver(10ms, 2'500'000, 120ms);
+      claims += governor.take_claim();
+    }
+    deliver(apart, 2'500'000, 120ms);
+    return claims + governor.take_claim();
+  }
+  void deliver(Duration time, std::uint64_t rate, Duration rtt) {
+    for (; time > 0ns; time -= 5ms) {
+      path_.at += 5ms;
+      path_.acked += rate / 200;
+      path_.rtt = rtt;
+      governor.sample(path_, true);
+    }
+  }
+
+  SendGovernor governor;
+
+ private:
+  PathSample path_{.at = Time(1s), .rtt = 1ms};
+};
+
+TEST(SendGovernor, AnEqualShareIsNoLongerPath) {
+  // Our rate is the highest that we ever had, or as before, and every drain finds the same.
+  for (const std::uint64_t before : {1'000'000, 2'400'000}) {
+    Weighing path(before);
+    for (int i = 0; i < 12; ++i) {
+      path.drain(60ms);
+      ASSERT_EQ(path.governor.mode(), SendGovernor::Mode::yielding) << before << ' ' << i;
+    }
+    EXPECT_LT(path.governor.base_rtt(), 2ms);
+  }
+}
+
+TEST(SendGovernor, APathThatIsLongerAndFillsFirstIsNoShare) {
+  Weighing path;
+  for (int i = 0; i < 8 && path.governor.mode() == SendGovernor::Mode::yielding; ++i) {
+    path.drain(60ms, 0, 60ms);  // no queue while half of it has come back
+  }
+  EXPECT_EQ(path.governor.mode(), SendGovernor::Mode::steady);
+  EXPECT_EQ(path.governor.base_rtt(), 60ms);
+}
+
+TEST(SendGovernor, UnderBbrNothingIsForgotten) {
+  Weighing path;
+  path.governor.under_bbr();
+  path.deliver(2s, 2'500'000, 120ms);
+  ASSERT_EQ(path.governor.mode(), SendGovernor::Mode::yielding);
+  path.drain(30ms);
+  EXPECT_EQ(path.lose(), 0);
+}
+
+TEST(SendGovernor, ALossIsForgottenWhereTheShareIsSmall) {
+  Weighing path;
+  EXPECT_EQ(path.lose(), 0);  // what the path gives is not known
+  EXPECT_EQ(path.governor.outstanding_bound(), std::numeric_limits<std::size_t>::max());
+  path.drain(30ms);  // 300 kB of it: 10 MB/s, of which we have 2.5
+  EXPECT_EQ(path.lose(), 1);
+  EXPECT_NEAR(static_cast<double>(path.governor.outstanding_bound()), 0.47 * 10e6 * 0.12, 6e3);
+  EXPECT_EQ(path.lose(), 1);
+  EXPECT_EQ(path.lose(), 0);  // until it is weighed again
+  EXPECT_EQ(path.governor.outstanding_bound(), std::numeric_limits<std::size_t>::max());
+  int claims = 2;
+  for (int i = 0; i < 6; ++i) {
+    path.drain(30ms);
+    while (path.lose()) ++claims;
+  }
+  EXPECT_EQ(claims, 8);
+}
+
+TEST(SendGovernor, ALossStaysWhereTheShareIsEqual) {
+  Weighing path;
+  path.drain(60ms);  // 5 MB/s, of which we have half
+  EXPECT_EQ(path.lose(), 0);
+  EXPECT_EQ(path.governor.outstanding_bound(), std::numeric_limits<std::size_t>::max());
+}
+
+TEST(SendGovernor, WhatMovesHisQueueIsNotWeighed) {
+  Weighing lossy, growing;
+  lossy.drain(30ms, 1);
+  EXPECT_EQ(lossy.lose(), 0);
+  growing.drain(30ms, 0, 160ms);
+  EXPECT_EQ(growing.lose(), 0);
+}
+
+TEST(SendGovernor, ARoundTripThatFallsByNothingIsASmallShare) {
+  Weighing path;
+  path.drain(0ms);
+  EXPECT_EQ(path.lose(), 1);
+  // A twentieth is taken for it.
+  EXPECT_NEAR(static_cast<double>(path.governor.outstanding_bound()), 0.47 * 300e3 * 20, 30e3);
+}
+
+TEST(SendGovernor, ForgetsNothingWhereNobodyElseIs) {
+  Weighing path;
+  path.drain(30ms);
+  path.drain(118ms, 0, 1ms);
+  ASSERT_EQ(path.governor.mode(), SendGovernor::Mode::steady);
+  EXPECT_EQ(path.lose(), 0);
 }
 
 TEST(SendGovernor, APathThatBecomesMuchNarrowerIsFollowed) {

@@ -78,5 +78,20 @@ TEST(TcpPath, AsksForACongestionControl) {
   EXPECT_FALSE(use_bbr(-1));
 }
 
+TEST(TcpPath, RestartsCubicAndNothingElse) {
+  const TcpPair pair = tcp_pair();
+  const int fd = pair.client.get();
+  std::array<char, 16> name{};
+  for (const std::string_view control : {"reno", "cubic"}) {
+    if (::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control.data(),
+                     static_cast<socklen_t>(control.size())) != 0) {
+      continue;  // the kernel has it not
+    }
+    EXPECT_EQ(restart_window_control(fd), control == "cubic");
+    EXPECT_EQ(congestion_control(pair.client, name), control);
+  }
+  EXPECT_FALSE(restart_window_control(-1));
+}
+
 }  // namespace
 }  // namespace leat::net
