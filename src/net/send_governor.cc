@@ -36,7 +36,7 @@ constexpr Duration kStillFalls = 50ms;  // a drain's round trip, when it did so 
 constexpr Duration kLongestDrain = 2s;
 // Shares of what the path gives: as it is weighed, which is rather too much.
 constexpr double kClaimBelow = 0.42, kClaimTo = 0.47;
-constexpr int kClaimsAtOnce = 2;     // before it is weighed again
+constexpr int kClaimsAtOnce = 3;     // before it is weighed again
 constexpr int kMostClaims = 8;       // beside one neighbour: an equal share of several is less
 constexpr double kLeastFall = 0.05;  // of the round trip in a drain: less is not measurable
 // A drain leaves a neighbour's queue, and behind it ours is a queue as soon as it comes back; alone
