@@ -35,17 +35,17 @@ constexpr Duration kSameRtt = 500us;    // and a twentieth: less tells two drain
 constexpr Duration kStillFalls = 50ms;  // a drain's round trip, when it did so within this
 constexpr Duration kLongestDrain = 2s;
 // Shares of what the path gives: as it is weighed, which is rather too much.
-constexpr double kClaimBelow = 0.42, kClaimTo = 0.47;
+constexpr double kClaimBelow = 0.46, kClaimTo = 0.52;
 constexpr int kClaimsAtOnce = 3;     // before it is weighed again
 constexpr int kMostClaims = 8;       // beside one neighbour: an equal share of several is less
 constexpr double kLeastFall = 0.05;  // of the round trip in a drain: less is not measurable
-// A drain leaves a neighbour's queue, and behind it ours is a queue as soon as it comes back; alone
-// we have first to fill the path again.
-constexpr double kMostFall = 0.6, kLeastRise = 0.4;
+constexpr double kMostFall = 0.58;   // by more: most was our queue, and nobody's but ours
 constexpr Duration kSoonest = 500us, kLatest = 10ms;  // to the next look at the path
 constexpr Duration kStill = 200ms;  // longer than acknowledgements are held back on any path
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
+Duration duration(double s) { return Duration(static_cast<Duration::rep>(s * 1e9)); }
 
 Duration at_least(Duration d) { return std::max(d, kLeastRtt); }
 
@@ -77,8 +77,18 @@ void SendGovernor::sample(const PathSample& path, bool held_back) {
     base_at_ = path.at;
   }
   if (path.acked != last_.acked || path.outstanding == 0) progress_at_ = path.at;
+  last_rtt_ = newest_rtt(path);
   last_ = path;
   if (mode_ != Mode::unbounded && path.rtt > 0ns) step(path);
+}
+
+// What the acknowledgements since the last sample say by themselves: few come in a drain, and the
+// mean says for long what was before it.
+Duration SendGovernor::newest_rtt(const PathSample& path) const {
+  const std::uint32_t came = path.acknowledgements - last_.acknowledgements;
+  if (came == 0 || last_.rtt == 0ns) return path.rtt;
+  const double old = std::pow(7.0 / 8.0, came);
+  return std::max(base_rtt_, duration((seconds(path.rtt) - old * seconds(last_.rtt)) / (1 - old)));
 }
 
 Duration SendGovernor::round() const {
@@ -150,8 +160,10 @@ void SendGovernor::count_losses(const PathSample& path, bool held_back) {
 // the proportion they begin with for minutes. Without that memory it grows by a twentieth in a
 // round trip.
 void SendGovernor::claim() {
-  claiming_ = shared_rate_ > 0 && mean_rate_ < kClaimBelow * shared_rate_ && !under_bbr_ &&
-              claims_ < claims_allowed_;
+  // What a drain took from us is not what the neighbour has.
+  const double rate = weighed_ && mode_ == Mode::yielding ? mean_rate_ : drained_rate_;
+  claiming_ =
+      may_claim_ && !under_bbr_ && rate < kClaimBelow * shared_rate_ && claims_ < claims_allowed_;
   if (!claiming_) return;
   ++claims_;
   claim_due_ = true;
@@ -162,16 +174,16 @@ void SendGovernor::claim() {
 // we then did as well, or where he has only begun to fill the queue.
 void SendGovernor::weigh_queue(const PathSample& path) {
   if (weighed_) return;
-  drain_low_ = std::min(drain_low_, path.rtt);
+  newest_low_ = std::min(newest_low_, last_rtt_);
   if (path.at - entered_ < drained_rtt_ * 3 / 2) return;
   weighed_ = true;
+  mean_rate_ = drained_rate_;
   if (path.resent != drained_resent_ || path.rtt > drained_rtt_ * 5 / 4) return;
-  claims_allowed_ = std::min(claims_ + kClaimsAtOnce, kMostClaims);
-  const double whole = seconds(drained_rtt_), low = seconds(drain_low_);
+  const double whole = seconds(drained_rtt_), low = seconds(newest_low_);
   const double fell = std::max(whole - low, kLeastFall * whole);
   shared_rate_ = static_cast<double>(refill_) / fell;
-  shares_ = whole - low > kLeastFall * whole && fell < kMostFall * whole &&
-            seconds(path.rtt) - low > kLeastRise * fell;
+  shares_ = fell < kMostFall * whole;
+  claims_allowed_ = std::min(claims_ + kClaimsAtOnce, kMostClaims);
 }
 
 void SendGovernor::forget_neighbour() {
@@ -196,10 +208,11 @@ std::uint64_t SendGovernor::rate() const { return recent_rate(); }
 
 void SendGovernor::enter(Mode mode, Time now) {
   if (mode == Mode::drain) {
-    drain_low_ = Duration::max();
+    drain_low_ = newest_low_ = Duration::max();
     had_all_ = alone();
     refill_ = last_.outstanding;
     drained_resent_ = last_.resent;
+    drained_rate_ = mean_rate_;
     drained_rtt_ = fell_to_ = last_.rtt;
     fell_at_ = now;
   }
@@ -224,7 +237,7 @@ bool SendGovernor::unclear(Duration rtt) const {
 
 // Whether we get what the path gave when nobody else was there.
 bool SendGovernor::alone() const {
-  if (shares_) return mean_rate_ > 0.85 * shared_rate_;
+  if (shares_) return mean_rate_ > 0.75 * shared_rate_;
   const double peak = static_cast<double>(peak_rate_);
   return mean_rate_ > 0.85 * peak && peak < 1.1 * static_cast<double>(free_rate_);
 }
@@ -264,6 +277,7 @@ void SendGovernor::step(const PathSample& path) {
       return;
     case Mode::yielding:
       weigh_queue(path);
+      if (!crowded(path.rtt)) shares_ = claiming_ = false;  // he has gone
       if (now - entered_ > yielding_for()) enter(Mode::drain, now);
       return;
     case Mode::drain: {
@@ -273,7 +287,10 @@ void SendGovernor::step(const PathSample& path) {
         fell_at_ = now;
       }
       const Duration settle = std::max<Duration>(2 * path.rtt, 100ms);
-      if (since > settle / 2) drain_low_ = std::min(drain_low_, path.rtt);
+      if (since > settle / 2) {
+        drain_low_ = std::min(drain_low_, path.rtt);
+        newest_low_ = std::min(newest_low_, last_rtt_);
+      }
       if (!had_all_ && crowded(path.rtt)) {
         // There may be a neighbour. Our own queue has gone after the round trip that it made, and
         // what was sent then has been acknowledged unless the queue is his. More would cost our
@@ -303,7 +320,9 @@ void SendGovernor::end_drain(Time now) {
   };
   const bool same = near(drain_lows_[0]) && near(drain_lows_[1]);
   same_drains_ = same ? same_drains_ + 1 : 0;
-  const bool longer = same && (had_all_ || (same_drains_ >= kSureDrains && !shares_));
+  // A neighbour's share may stay as it is for a minute.
+  const bool longer =
+      same && (had_all_ || same_drains_ >= (shares_ ? 2 * kSureDrains : kSureDrains));
   // On a slow path half of the bytes are half of the round trip; a neighbour's queue stays.
   const bool his = !had_all_ && unclear(drain_low_) && drain_low_ > drained_rtt_ * 3 / 4;
   if (!longer && (his || crowded(drain_low_))) {

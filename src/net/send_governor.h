@@ -17,7 +17,8 @@
 //        round trip far above what │    │ a drain brought the round trip down      │   │ it did not
 //        we can cause ourselves    ▼    └──────────────────────────┐    1 to 16 s  │   ▼
 //                               ┌──────────────────────────────────┴───────────────┴──────┐
-//                               │ yielding: somebody else fills the queue; no bound       │
+//                               │ yielding: somebody else fills the queue; no bound,      │
+//                               │ or near half of what the path holds while we claim it   │
 //                               └─────────────────────────────────────────────────────────┘
 //
 // A neighbour who fills the queue must not find us small when yielding begins, since two equal
@@ -27,8 +28,8 @@
 //
 // Who was there first holds nearly all of the queue when we begin. A drain then tells how wide the
 // path is: the round trip falls by what our own bytes took of it. While we have less than our share
-// of that, the kernel's window is told after each of a few losses to forget it (`take_claim`), and
-// the bound is half of what the path holds, so that a claim cannot take more than an equal share.
+// of that, the kernel is to forget a few losses (`take_claim`), and the bound is near half of what
+// the path holds: a claim is for an equal share.
 //
 // Numbers in, numbers out: no socket, no clock. After BBR's filters (draft-cardwell-iccrg-bbr) and
 // the mode switch of Copa (NSDI 2018).
@@ -51,6 +52,9 @@ struct PathSample {
   std::size_t unsent = 0;       // of those, not yet sent
   Duration rtt{0};              // smoothed; 0: not known
   std::uint32_t resent = 0;     // packets sent again since the connection began
+  // Acknowledgements without data that have come since then, each of which moved `rtt` by an eighth
+  // of what it differed (RFC 6298 §2.3).
+  std::uint32_t acknowledgements = 0;
 };
 
 class SendGovernor {
@@ -87,6 +91,8 @@ class SendGovernor {
   // True once for each loss that the kernel's congestion control is to forget
   // (`restart_window_control`): beside a neighbour who was there first it has less than its share.
   bool take_claim() { return std::exchange(claim_due_, false); }
+  // It does not: nothing will be claimed any more.
+  void refuse_claims() { may_claim_ = claiming_ = false; }
 
  private:
   static constexpr std::size_t kRates = 8;
@@ -97,6 +103,7 @@ class SendGovernor {
   void count_losses(const PathSample& path, bool held_back);
   void claim();
   void weigh_queue(const PathSample& path);
+  Duration newest_rtt(const PathSample& path) const;
   void forget_neighbour();
   void step(const PathSample& path);
   void enter(Mode mode, Time now);
@@ -132,6 +139,7 @@ class SendGovernor {
   // Base round trip: the lowest smoothed one, until it is ten seconds old.
   Duration base_rtt_{0};
   Time base_at_{};
+  Duration last_rtt_{0};     // of the last acknowledgements alone
   Duration empty_rtt_{0};    // in startup, before much of ours was on the way
   bool filled_ = false;      // it has been since
   Duration drain_low_{0};    // the lowest seen in this drain
@@ -148,11 +156,13 @@ class SendGovernor {
 
   // Beside a neighbour: what the path gives both of us, 0 while not known.
   double shared_rate_ = 0;
+  double drained_rate_ = 0;           // ours, before the last drain
+  Duration newest_low_{0};            // the lowest `last_rtt_` in the last drain and since
   bool weighed_ = true;               // since the last drain
   bool shares_ = false;               // somebody else was there when it was weighed
   std::uint32_t drained_resent_ = 0;  // when it began
   int claims_ = 0, claims_allowed_ = 0;
-  bool claiming_ = false, claim_due_ = false;
+  bool may_claim_ = true, claiming_ = false, claim_due_ = false;
 
   int losses_ = 0;  // rounds with a loss and without a queue
   Time lost_at_{}, resent_at_{};

@@ -250,7 +250,7 @@ void SessionDriver::sample_path() {
   governed_ = path.has_value();
   if (!path) return;
   governor_.sample(*path, held_back_);
-  if (governor_.take_claim()) restart_window_control(carrier_->fd());
+  if (governor_.take_claim() && !restart_window_control(carrier_->fd())) governor_.refuse_claims();
   if (governor_.wants_bbr() && !asked_bbr_) {
     asked_bbr_ = true;
     if (use_bbr(carrier_->fd())) governor_.under_bbr();

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "net/socket.h"
+
 namespace leat::net {
 
 namespace {
@@ -37,9 +39,14 @@ bool use_window_control(int fd) { return use(fd, "cubic") || use(fd, "reno"); }
 bool restart_window_control(int fd) {
   char name[16] = {};  // TCP_CA_NAME_MAX
   socklen_t size = sizeof name;
-  if (::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &size) != 0) return false;
-  // To ask for what is there already changes nothing.
-  return std::string_view(name, ::strnlen(name, size)) == "cubic" && use(fd, "reno") &&
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &size) != 0 ||
+      std::string_view(name, ::strnlen(name, size)) != "cubic") {
+    return false;
+  }
+  // To ask for what is there changes nothing, so another comes between. A connection may have from
+  // its route what the kernel lends nobody: whether there is a way back is tried on another one.
+  const Fd other(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return use(other.get(), "reno") && use(other.get(), "cubic") && use(fd, "reno") &&
          use(fd, "cubic");
 }
 
@@ -72,7 +79,8 @@ std::optional<PathSample> TcpPath::read(int fd, std::uint64_t written, Time now)
                     .outstanding = queued - std::min(queued, arrived + lost),
                     .unsent = info.tcpi_notsent_bytes,
                     .rtt = std::chrono::microseconds(info.tcpi_rtt),
-                    .resent = info.tcpi_total_retrans};
+                    .resent = info.tcpi_total_retrans,
+                    .acknowledgements = info.tcpi_segs_in - info.tcpi_data_segs_in};
 }
 
 }  // namespace leat::net

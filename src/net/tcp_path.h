@@ -18,7 +18,8 @@ bool use_bbr(int fd);
 // the system's own stays.
 bool use_window_control(int fd);
 // Makes cubic forget the window of its last loss, towards which it would grow; the window itself
-// and what limits slow start stay. False, and nothing done: the connection has another control.
+// and what limits slow start stay. False, and nothing done: the connection has another control, or
+// the kernel would not give cubic back.
 bool restart_window_control(int fd);
 
 // Asks the kernel again and again how one connection gets on. One system call: what is outstanding
